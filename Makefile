@@ -1,0 +1,22 @@
+# `demo` and `test` are the README's two commands, word for word (tests/unit/test_readme.py).
+.PHONY: install lint types test demo ci
+
+install:
+	python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'
+
+lint:
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+types:
+	.venv/bin/mypy
+	.venv/bin/pyright --pythonpath .venv/bin/python
+
+test:
+	python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -n 2
+
+demo:
+	python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/lp-launch examples/mapreduce.py --launcher=process
+
+ci:
+	.ci/run

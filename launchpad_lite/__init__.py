@@ -1,0 +1,108 @@
+"""Distributed programs as graphs of nodes, on threads, processes and clusters."""
+
+from launchpad_lite.address import Address
+from launchpad_lite.config import RunConfig
+from launchpad_lite.context import Context, bind, get_context
+from launchpad_lite.courier.client import Client as CourierClient
+from launchpad_lite.courier.client import submit
+from launchpad_lite.errors import (
+    CallError,
+    Cancelled,
+    ContextError,
+    ControllerLost,
+    DeadlineExceeded,
+    ExitCode,
+    HandleError,
+    LauncherUnavailableError,
+    LaunchpadError,
+    MethodNotFound,
+    NodeFailed,
+    NodesStuck,
+    NotAuthenticated,
+    PayloadTooLarge,
+    ProgramError,
+    RemoteError,
+    RunError,
+    Stopped,
+    Unavailable,
+    UnpicklableError,
+    UsageError,
+    VersionMismatch,
+)
+from launchpad_lite.handle import Deferred, Handle
+from launchpad_lite.launching import (
+    launch,
+    plan,
+    register_stop_handler,
+    seconds_left,
+    stop,
+    stop_event,
+    unregister_stop_handler,
+    wait_for_stop,
+)
+from launchpad_lite.launchers.base import LaunchOptions
+from launchpad_lite.node import Node
+from launchpad_lite.nodes.courier import CourierHandle, CourierNode
+from launchpad_lite.nodes.python import PyClassNode, PyNode
+from launchpad_lite.planning import LaunchPlan
+from launchpad_lite.program import Edge, Program, make_program
+from launchpad_lite.resources import Resources
+from launchpad_lite.runtime.run import Run
+from launchpad_lite.version import __version__
+
+__all__ = [
+    "Address",
+    "CallError",
+    "Cancelled",
+    "Context",
+    "ContextError",
+    "ControllerLost",
+    "CourierClient",
+    "CourierHandle",
+    "CourierNode",
+    "DeadlineExceeded",
+    "Deferred",
+    "Edge",
+    "ExitCode",
+    "Handle",
+    "HandleError",
+    "LaunchOptions",
+    "LaunchPlan",
+    "LauncherUnavailableError",
+    "LaunchpadError",
+    "MethodNotFound",
+    "Node",
+    "NodeFailed",
+    "NodesStuck",
+    "NotAuthenticated",
+    "PayloadTooLarge",
+    "Program",
+    "ProgramError",
+    "PyClassNode",
+    "PyNode",
+    "RemoteError",
+    "Resources",
+    "Run",
+    "RunConfig",
+    "RunError",
+    "Stopped",
+    "Unavailable",
+    "UnpicklableError",
+    "UsageError",
+    "VersionMismatch",
+    "__version__",
+    "bind",
+    "courier",
+    "get_context",
+    "launch",
+    "make_program",
+    "plan",
+    "register_stop_handler",
+    "seconds_left",
+    "stop",
+    "stop_event",
+    "submit",
+    "testing",
+    "unregister_stop_handler",
+    "wait_for_stop",
+]

@@ -1,0 +1,111 @@
+"""Settings that are fixed when a run, a server or a client is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from launchpad_lite.errors import UsageError
+
+DEFAULT_THREAD_POOL_SIZE = 16
+"""Calls that a server runs at a time, as in the original Courier."""
+
+MAX_PAYLOAD_BYTES = 2**31 - 2**16
+"""The largest call or result by default: what every transport can carry (gRPC's limit is 2^31)."""
+
+
+def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as an assertion
+    if not condition:
+        raise UsageError(message)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How one run behaves.
+
+    Attributes:
+      notice_s: seconds between the notice that the run stops and the end of nodes that asked to
+        be told (a stop handler, `lp.wait_for_stop`, a `save` method).
+      grace_s: seconds a node then has before it is killed (a process) or given up (a thread).
+      seed: from which each node's own seed is derived.
+      max_payload_bytes: the largest call or result.
+      checkpoint_dir: where nodes' `save(path)` writes and `restore(path)` reads; None for a place
+        inside the run directory.
+    """
+
+    notice_s: float = 10.0
+    grace_s: float = 5.0
+    seed: int = 0
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    checkpoint_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value is out of its range.
+        """
+        _require(self.notice_s >= 0, f"notice_s={self.notice_s}: give 0 or more seconds.")
+        _require(self.grace_s >= 0, f"grace_s={self.grace_s}: give 0 or more seconds.")
+        _require(
+            0 < self.max_payload_bytes <= MAX_PAYLOAD_BYTES,
+            f"max_payload_bytes={self.max_payload_bytes}: give 1 to {MAX_PAYLOAD_BYTES}.",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """How one Courier server behaves.
+
+    Attributes:
+      port: the TCP port of its gRPC endpoint; None for no such endpoint inside a run.
+      thread_pool_size: calls that run at a time; more wait for their turn.
+      max_payload_bytes: the largest call or result.
+    """
+
+    port: int | None = None
+    thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value is out of its range.
+        """
+        size = self.thread_pool_size
+        _require(size >= 1, f"thread_pool_size={size}: a server needs at least one thread.")
+        port = self.port
+        _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClientConfig:
+    """How one Courier client behaves.
+
+    Attributes:
+      compress: ask for compression where the transport has it (gRPC).
+      call_timeout: seconds for each call; None for no limit.
+      wait_for_ready: wait for a server that is not up yet instead of failing at once.
+      max_payload_bytes: the largest call or result.
+    """
+
+    compress: bool = False
+    call_timeout: float | None = None
+    wait_for_ready: bool = True
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value is out of its range.
+        """
+        timeout = self.call_timeout
+        _require(timeout is None or timeout > 0, f"call_timeout={timeout}: give seconds above 0.")
+
+
+def seconds(timeout: float | datetime.timedelta | None) -> float | None:
+    """Return a timeout in seconds; the original's 0 and `timedelta(0)` mean no limit."""
+    value = timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else timeout
+    return float(value) if value else None

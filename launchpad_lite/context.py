@@ -1,0 +1,327 @@
+"""What a running node may know, and which node the calling thread belongs to.
+
+A thread belongs to the node that started it: while nodes run as threads, `threading.Thread.start`
+notes the starter's node. `bind` carries a node anywhere else (a callback in a foreign thread).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import threading
+import weakref
+from concurrent import futures
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+from launchpad_lite.errors import ContextError
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable, Hashable, Iterator
+
+    from launchpad_lite.config import RunConfig
+    from launchpad_lite.endpoint import EndpointRecord
+    from launchpad_lite.stop_token import StopToken
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class HasName(Protocol):
+    """An address: has a name once it is part of a run."""
+
+    name: str | None
+
+
+class Scope(Protocol):
+    """A place from which the services of one run can be reached."""
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        ...
+
+    @property
+    def stop(self) -> StopToken:
+        """Ends the calls that are made from here."""
+        ...
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's settings."""
+        ...
+
+    @property
+    def credentials(self) -> bytes:
+        """What proves to a server that the caller belongs to the run."""
+        ...
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """The transports that servers listen on, the cheapest first."""
+        ...
+
+    @property
+    def socket_dir(self) -> str | None:
+        """A private directory for sockets, with a short path; None where there is none."""
+        ...
+
+    def name_of(self, address: HasName) -> str:
+        """Return what an address is called in the run."""
+        ...
+
+    def resolve(self, name: str, timeout: float | None) -> EndpointRecord:
+        """Return where a service listens, waiting until it does.
+
+        Args:
+          name: the service.
+          timeout: seconds; None for no limit.
+
+        Raises:
+          Unavailable: the service has ended, or there is none of this name.
+          DeadlineExceeded: it did not come up in time.
+          Stopped: the run has stopped.
+        """
+        ...
+
+    def await_change(self, record: EndpointRecord, timeout: float) -> None:
+        """Wait until a record that does not work is replaced, or for `timeout` seconds."""
+        ...
+
+    def publish(self, name: str, endpoints: tuple[str, ...]) -> EndpointRecord:
+        """Say where a service of this node listens."""
+        ...
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for the end of the run."""
+        ...
+
+    def shared(self, key: Hashable, make: Callable[[], S]) -> S:
+        """Return the one object of this scope under `key`, made when it is first asked for."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Context:
+    """The node that is running.
+
+    Attributes:
+      program: the program's name.
+      label: the node's group.
+      index: its place in the group, from 0.
+      group_size: how many nodes the group has.
+      run_id: the run.
+      incarnation: how often the node was started before.
+      seed: 32 bits, the same in every run with the same `seed`, different for each node.
+      checkpoint: where this node's `save` writes and its `restore` reads.
+      scope: how the node reaches the others.
+      instance: the object that the node made, once it has made one.
+      cleanup: what is closed after the node's own code has ended.
+    """
+
+    program: str
+    label: str
+    index: int
+    group_size: int
+    run_id: str
+    incarnation: int
+    seed: int
+    checkpoint: pathlib.Path | None = dataclasses.field(repr=False)
+    scope: Scope = dataclasses.field(repr=False)
+    instance: futures.Future[Any] = dataclasses.field(default_factory=futures.Future, repr=False)
+    cleanup: contextlib.ExitStack = dataclasses.field(
+        default_factory=contextlib.ExitStack, repr=False
+    )
+
+    @property
+    def name(self) -> str:
+        """The node's name, `label/index`."""
+        return f"{self.label}/{self.index}"
+
+
+class _Threads:
+    """Which node a thread that the user started belongs to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._start = threading.Thread.start
+        self.nodes: weakref.WeakKeyDictionary[threading.Thread, Context] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def follow(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._start = original = threading.Thread.start
+                nodes = self.nodes
+
+                @functools.wraps(original)
+                def start(thread: threading.Thread) -> None:
+                    context = _own()
+                    if context is not None and thread not in nodes:
+                        nodes[thread] = context
+                    original(thread)
+
+                threading.Thread.start = start
+
+    def unfollow(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                threading.Thread.start = self._start
+
+
+_threads = _Threads()
+_current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("lp_node", default=None)
+_entered: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("lp_scope", default=None)
+_process_node: Context | None = None
+_runs: list[Scope] = []
+_lock = threading.Lock()
+
+
+def _own() -> Context | None:
+    return _current.get() or _threads.nodes.get(threading.current_thread()) or _process_node
+
+
+@contextlib.contextmanager
+def running(context: Context, *, whole_process: bool) -> Iterator[None]:
+    """Make the calling thread run `context`'s node inside this block.
+
+    Args:
+      context: the node.
+      whole_process: the process has no other node, so every thread in it belongs to this one.
+    """
+    global _process_node  # noqa: PLW0603 - one process, one node
+    token = _current.set(context)
+    if whole_process:
+        _process_node = context
+    else:
+        _threads.follow()
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        if whole_process:
+            _process_node = None
+        else:
+            _threads.unfollow()
+
+
+def adopt(context: Context | None) -> None:
+    """Make the calling thread, one of ours that serves a node, belong to that node for good."""
+    _current.set(context)
+
+
+def get_context() -> Context:
+    """Return the node that the calling thread belongs to.
+
+    Raises:
+      ContextError: the thread belongs to none.
+    """
+    context = _own()
+    if context is None:
+        message = (
+            "this thread belongs to no running node. Call it from a node, from a thread that a "
+            "node started, or through lp.bind(function) made inside a node."
+        )
+        raise ContextError(message)
+    return context
+
+
+def bind(function: Callable[P, R]) -> Callable[P, R]:
+    """Return `function` made to run as the node that calls `bind`, whatever thread calls it.
+
+    Raises:
+      ContextError: the calling thread belongs to no node.
+    """
+    context = get_context()
+
+    @functools.wraps(function)
+    def bound(*args: P.args, **kwargs: P.kwargs) -> R:
+        token = _current.set(context)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _current.reset(token)
+
+    return bound
+
+
+@contextlib.contextmanager
+def entered(scope: Scope) -> Iterator[None]:
+    """Resolve handles inside this block in `scope`."""
+    token = _entered.set(scope)
+    try:
+        yield
+    finally:
+        _entered.reset(token)
+
+
+def add_run(scope: Scope) -> None:
+    """Note a run that this process launched: its handles can be dereferenced here."""
+    with _lock:
+        _runs.append(scope)
+
+
+def remove_run(scope: Scope) -> None:
+    """Forget a run that has ended."""
+    with _lock:
+        _runs.remove(scope)
+
+
+def _owns(scope: Scope, address: HasName) -> bool:
+    try:
+        scope.name_of(address)
+    except ContextError:
+        return False
+    return True
+
+
+def scope_for(address: HasName | None = None) -> Scope:
+    """Return where the calling thread resolves names.
+
+    The node it belongs to, or else the one run of this process that has `address`.
+
+    Raises:
+      ContextError: there is no such run, or more than one.
+    """
+    scope = _entered.get()
+    if scope is not None:
+        return scope
+    context = _own()
+    if context is not None:
+        return context.scope
+    with _lock:
+        runs = [run for run in _runs if address is None or _owns(run, address)]
+    if len(runs) == 1:
+        return runs[0]
+    if runs:
+        message = (
+            f"{address or 'the call'} fits {len(runs)} runs of this process; say which: "
+            "run.client(handle)."
+        )
+    else:
+        message = (
+            f"{address or 'the call'} belongs to no run of this process. Launch the program first: "
+            "run = lp.launch(program), then run.client(handle)."
+        )
+    raise ContextError(message)
+
+
+def shared_objects() -> Callable[[Any, Callable[[], Any]], Any]:
+    """Return a `Scope.shared` for one scope."""
+    lock = threading.Lock()
+    objects: dict[Any, Any] = {}
+
+    def shared(key: Any, make: Callable[[], Any]) -> Any:
+        with lock:
+            if key not in objects:
+                objects[key] = make()
+            return objects[key]
+
+    return shared

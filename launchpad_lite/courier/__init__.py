@@ -1,0 +1,6 @@
+"""Courier: calls between Python processes. `Server` and `Client` also work on their own."""
+
+from launchpad_lite.courier.client import Client, list_methods
+from launchpad_lite.courier.server import Server
+
+__all__ = ["Client", "Server", "list_methods"]

@@ -1,0 +1,51 @@
+"""What proves that a peer belongs to the same run, or to the same user."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import pathlib
+import secrets
+
+TOKEN_BYTES = 32
+
+
+def make_token() -> bytes:
+    """Return a new secret of 32 bytes."""
+    return secrets.token_bytes(TOKEN_BYTES)
+
+
+def is_valid(given: bytes, expected: bytes) -> bool:
+    """Compare secrets in constant time."""
+    return hmac.compare_digest(given, expected)
+
+
+def state_dir() -> pathlib.Path:
+    """Return this user's directory for state: `$XDG_STATE_HOME/launchpad_lite`, mode 0700."""
+    base = os.environ.get("XDG_STATE_HOME") or pathlib.Path.home() / ".local" / "state"
+    path = pathlib.Path(base) / "launchpad_lite"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def user_token() -> bytes:
+    """Return this user's secret for servers used alone, made on first use in a file of mode 0600.
+
+    Raises:
+      PermissionError: the file may be read by others.
+    """
+    path = state_dir() / "token"
+    with contextlib.suppress(FileExistsError):
+        temporary = path.with_name(f"token.{os.getpid()}.{secrets.token_hex(4)}")
+        if not path.exists():
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(make_token())
+            try:
+                os.link(temporary, path)  # atomic, and never over another process's
+            finally:
+                temporary.unlink()
+    if path.stat().st_mode & 0o077:
+        message = f"{path} may be read by others: remove it, and a new one is made."
+        raise PermissionError(message)
+    return path.read_bytes()

@@ -1,0 +1,372 @@
+"""The Courier client: calls a server's methods as if they were its own."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent import futures
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from launchpad_lite import context as node_context
+from launchpad_lite.config import ClientConfig, seconds
+from launchpad_lite.courier import codec
+from launchpad_lite.courier.failures import decode_failure
+from launchpad_lite.courier.messages import Request
+from launchpad_lite.courier.peer import AddressedPeer, Deadline, NamedPeer, Peer
+from launchpad_lite.errors import DeadlineExceeded, Unavailable
+from launchpad_lite.handle import receiving_scope
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Coroutine
+
+    from launchpad_lite.context import Scope
+    from launchpad_lite.courier.messages import Reply
+    from launchpad_lite.courier.transport import Channel, ReplyStream
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CallFuture(futures.Future[R]):
+    """A future whose `cancel` also cancels the call."""
+
+    abort: Callable[[], object] | None = None
+
+    def cancel(self) -> bool:
+        """Cancel the call, if it has not ended; return whether it is cancelled."""
+        if self.cancelled():
+            return True
+        if not super().cancel():
+            return False
+        self.set_running_or_notify_cancel()  # wakes those who wait for it
+        if self.abort is not None:
+            self.abort()
+        return True
+
+
+class RemoteMethod:
+    """One method of a server: call it, or `submit` it for a future."""
+
+    __slots__ = ("_client", "name")
+
+    def __init__(self, client: Client, name: str) -> None:
+        """Remember whose method it is."""
+        self._client = client
+        self.name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method and wait for its result."""
+        return self._client._call(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
+
+    def submit(self, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        """Call the method; return a future of its result at once."""
+        return self._client._submit(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
+
+    def __repr__(self) -> str:
+        """Show whose method it is."""
+        return f"<method {self.name!r} of {self._client!r}>"
+
+
+class FuturesClient:
+    """Calls a server's methods for futures: `client.futures.method(...)`."""
+
+    def __init__(self, client: Client) -> None:
+        """Remember the client."""
+        self._client = client
+
+    def __getattr__(self, method: str) -> Callable[..., futures.Future[Any]]:
+        """Return the method that returns a future."""
+        return self._client._method(method).submit  # noqa: SLF001 - one of the pair
+
+    def __call__(self, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        """Call the server itself for a future."""
+        return self._client._method("__call__").submit(*args, **kwargs)  # noqa: SLF001
+
+
+class Client:
+    """Calls a server's methods.
+
+    A client is cheap, may be shared between threads, and may be sent in calls. It connects with
+    the first call, and again after the server was restarted.
+    """
+
+    _accepts_any_handle = True  # an annotation `courier.Client` takes a handle of any class
+
+    def __init__(
+        self,
+        server_address: str,
+        compress: bool = False,  # noqa: FBT001, FBT002 - as in the original
+        call_timeout: float | datetime.timedelta | None = None,
+        wait_for_ready: bool = True,  # noqa: FBT001, FBT002 - as in the original
+        chunk_tensors: bool = False,  # noqa: ARG002, FBT001, FBT002 - as in the original
+    ) -> None:
+        """Make a client of a server that is used alone.
+
+        Args:
+          server_address: `localhost:port`, what `Server.address` says.
+          compress: whether to compress messages, on gRPC.
+          call_timeout: seconds for each call; None or 0 for no limit.
+          wait_for_ready: whether calls wait for a server that is not up yet.
+          chunk_tensors: accepted and not needed.
+
+        Raises:
+          UsageError: an argument is out of its range.
+        """
+        config = ClientConfig(
+            compress=compress, call_timeout=seconds(call_timeout), wait_for_ready=wait_for_ready
+        )
+        self._set_up(AddressedPeer(server_address, None, compress=compress), server_address, config)
+
+    def _set_up(self, peer: Peer, address: str, config: ClientConfig) -> None:
+        self._peer = peer
+        self._address = address
+        self._config = config
+
+    def __reduce__(self) -> tuple[Callable[..., Client], tuple[Any, ...]]:
+        """Pickle as the address; a client of a run becomes one in the receiver's run."""
+        return _revive, (self._address, self._config, self._peer.scope is not None)
+
+    def __repr__(self) -> str:
+        """Show the server's name or address."""
+        return f"<courier.Client of {self._address}>"
+
+    @property
+    def address(self) -> str:
+        """The server's address, or its name in a run."""
+        return self._address
+
+    @property
+    def futures(self) -> FuturesClient:
+        """The same methods, returning futures."""
+        return FuturesClient(self)
+
+    def _method(self, name: str) -> RemoteMethod:
+        if name.startswith("_") and name != "__call__":
+            message = f"{self!r} has no attribute {name!r}: names with an underscore are private"
+            raise AttributeError(message)
+        return RemoteMethod(self, name)
+
+    def __getattr__(self, name: str) -> RemoteMethod:
+        """Return a method of the server."""
+        method = self._method(name)
+        self.__dict__[name] = method
+        return method
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the server itself."""
+        return self._call("__call__", args, kwargs)
+
+    def _encode(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, copy: bool, direct: bool
+    ) -> codec.Payload:
+        arguments = (args, kwargs) if kwargs else (args,)
+        encoded = codec.encode(arguments, self._peer.scope, copy=copy, direct=direct)
+        what = f"the arguments of a call to {self._peer.title}"
+        return codec.check_size(encoded, self._config.max_payload_bytes, what)
+
+    def _decode(self, reply: Reply) -> Any:
+        if reply.ok:
+            return codec.decode(reply.content, self._peer.scope)
+        raise decode_failure(reply, self._peer.scope)
+
+    def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        peer, config = self._peer, self._config
+        deadline = Deadline(config.call_timeout)
+        while True:
+            channel = peer.channel(deadline, wait=config.wait_for_ready)
+            if method not in peer.methods:
+                peer.check_method(channel, method, deadline)
+            content = self._encode(args, kwargs, copy=channel.local, direct=channel.local)
+            left = deadline.left()
+            if left == 0.0:
+                message = f"{peer.title} came up too late for {method!r}"
+                raise DeadlineExceeded(message)
+            try:
+                reply = channel.call(Request(method, content, left, channel.local))
+            except Unavailable as error:
+                peer.discard(channel)
+                if error.maybe_executed or not config.wait_for_ready:
+                    raise
+            else:
+                return self._decode(reply)
+
+    def _submit(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> futures.Future[Any]:
+        future: CallFuture[Any] = CallFuture()
+        deadline = Deadline(self._config.call_timeout)
+        try:
+            channel = self._peer.connected()
+            if channel is not None:
+                content = self._encode(args, kwargs, copy=channel.local, direct=channel.local)
+                self._begin(future, method, content, deadline, channel)
+            else:
+                content = self._encode(args, kwargs, copy=True, direct=False)
+                self._begin_when_ready(future, method, content, deadline)
+        except Exception as error:  # noqa: BLE001 - a future tells its failure when it is asked
+            _fail(future, error)
+        return future
+
+    def _begin_when_ready(
+        self, future: CallFuture[Any], method: str, content: codec.Payload, deadline: Deadline
+    ) -> None:
+        def then(channel: Channel | None, failure: Exception | None) -> None:
+            if channel is None:
+                _fail(future, failure or AssertionError())
+                return
+            try:
+                self._begin(future, method, content, deadline, channel)
+            except Exception as error:  # noqa: BLE001 - see _submit
+                _fail(future, error)
+
+        self._peer.when_ready(deadline, wait=self._config.wait_for_ready, then=then)
+
+    def _begin(
+        self,
+        future: CallFuture[Any],
+        method: str,
+        content: codec.Payload,
+        deadline: Deadline,
+        channel: Channel,
+    ) -> None:
+        if method not in self._peer.methods:
+            self._peer.check_method(channel, method, deadline)
+
+        def done(reply: Reply | None, error: Exception | None) -> None:
+            if isinstance(error, Unavailable):
+                self._peer.discard(channel)
+                if not error.maybe_executed and self._config.wait_for_ready:
+                    self._begin_when_ready(future, method, content, deadline)
+                    return
+            if reply is None:
+                _fail(future, error or AssertionError())
+                return
+            try:
+                result = self._decode(reply)
+            except Exception as failure:  # noqa: BLE001 - belongs to the future
+                _fail(future, failure)
+            else:
+                _finish(future, result)
+
+        if not future.cancelled():
+            request = Request(method, content, deadline.left(), channel.local)
+            future.abort = channel.submit(request, done)
+
+
+class ValueIterator:
+    """The values of a stream, one after the other."""
+
+    def __init__(self, replies: ReplyStream, decode: Callable[[Reply], Any]) -> None:
+        """Take over a stream of replies."""
+        self._replies = replies
+        self._decode = decode
+
+    def __iter__(self) -> ValueIterator:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Any:
+        """Wait for the next value; raise StopIteration at the end or when the server is gone."""
+        return self._decode(next(self._replies))
+
+    def close(self) -> None:
+        """End the stream; a thread that waits in it gets StopIteration."""
+        self._replies.close()
+
+
+def _finish(future: CallFuture[Any], result: Any) -> None:
+    with contextlib.suppress(futures.InvalidStateError):  # it was cancelled meanwhile
+        future.set_result(result)
+
+
+def _fail(future: CallFuture[Any], error: Exception) -> None:
+    with contextlib.suppress(futures.InvalidStateError):  # it was cancelled meanwhile
+        future.set_exception(error)
+
+
+def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
+    """Make a client of a service of a run.
+
+    Args:
+      scope: where the service is looked for.
+      name: the service, such as `producer/3`.
+      config: the client's settings.
+    """
+    client = Client.__new__(Client)
+    peer = scope.shared(
+        ("peer", name, config.compress), lambda: NamedPeer(scope, name, compress=config.compress)
+    )
+    client._set_up(peer, name, config)  # noqa: SLF001 - its second constructor
+    return client
+
+
+def client_at(address: str, token: bytes | None, config: ClientConfig) -> Client:
+    """Make a client of a server at an address.
+
+    Args:
+      address: `localhost:port`, or an endpoint `scheme:place`.
+      token: the secret to show; None for this user's.
+      config: the client's settings.
+    """
+    client = Client.__new__(Client)
+    peer = AddressedPeer(address, token, compress=config.compress)
+    client._set_up(peer, address, config)  # noqa: SLF001 - its third constructor
+    return client
+
+
+def _revive(address: str, config: ClientConfig, in_run: bool) -> Client:  # noqa: FBT001
+    if in_run:
+        return client_in_run(receiving_scope() or node_context.scope_for(), address, config)
+    return client_at(address, None, config)
+
+
+def list_methods(client: Client) -> list[str]:
+    """Ask a client's server for the names of its methods.
+
+    Raises:
+      CallError: the server cannot be reached.
+    """
+    peer, config = client._peer, client._config  # noqa: SLF001 - the client has only user methods
+    deadline = Deadline(config.call_timeout)
+    channel = peer.channel(deadline, wait=config.wait_for_ready)
+    return sorted(channel.refresh(deadline.left()).methods)
+
+
+def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
+    """Begin a stream that the client's server offers.
+
+    Raises:
+      CallError: the server cannot be reached, or has no such stream.
+    """
+    peer, config = client._peer, client._config  # noqa: SLF001 - the client has only user methods
+    channel = peer.channel(Deadline(config.call_timeout), wait=config.wait_for_ready)
+    content = client._encode(args, {}, copy=channel.local, direct=channel.local)  # noqa: SLF001
+    replies = channel.stream(Request(method, content, None, channel.local))
+    return ValueIterator(replies, client._decode)  # noqa: SLF001
+
+
+@overload
+def submit(
+    method: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> futures.Future[R]: ...
+@overload
+def submit(
+    method: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> futures.Future[R]: ...
+def submit(
+    method: Callable[..., Any], *args: Any, **kwargs: Any
+) -> futures.Future[Any]:
+    """Call a method of a client and return a future of its result at once.
+
+    Args:
+      method: a client's method, `client.method`.
+      *args: its arguments.
+      **kwargs: its keyword arguments.
+
+    Raises:
+      TypeError: `method` is not a client's.
+    """
+    if not isinstance(method, RemoteMethod):
+        message = f"lp.submit needs a client's method, such as client.work, not {method!r}"
+        raise TypeError(message)
+    return method.submit(*args, **kwargs)

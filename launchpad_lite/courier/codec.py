@@ -1,0 +1,122 @@
+"""Objects to bytes and back: pickle protocol 5, the buffers of arrays beside the pickle.
+
+An array is never copied into the pickle. Who sends it may scatter the buffers; who receives it
+owns them, so arrays arrive writable.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from launchpad_lite import payload, source
+from launchpad_lite.address import naming
+from launchpad_lite.errors import PayloadTooLarge
+from launchpad_lite.handle import receiving
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launchpad_lite.context import Scope
+
+
+class Payload(NamedTuple):
+    """One encoded object.
+
+    Attributes:
+      pickled: the pickle, without the contents of large buffers.
+      buffers: those contents, in the order the pickle refers to them.
+      direct: holds the object itself when it is immutable and stays in this process.
+    """
+
+    pickled: bytes | bytearray | memoryview
+    buffers: Sequence[bytes | bytearray | memoryview] = ()
+    direct: tuple[Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes in it."""
+        return len(self.pickled) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+
+
+def encode(
+    value: object,
+    scope: Scope | None = None, *, copy: bool = False, direct: bool = False
+) -> Payload:
+    """Encode an object.
+
+    Args:
+      value: what to encode.
+      scope: where handles in it have their names.
+      copy: copy the buffers of arrays, for a payload that outlives this call; otherwise they are
+        views of the arrays' own memory.
+      direct: the receiver is in this process: let immutable atoms pass as they are.
+
+    Raises:
+      Exception: whatever pickling the object raises.
+    """
+    if direct and _is_immutable(value):
+        return Payload(b"", (), (value,))
+    buffers: list[pickle.PickleBuffer] = []
+    with naming(scope):
+        try:
+            pickled = pickle.dumps(value, payload.PROTOCOL, buffer_callback=buffers.append)
+            by_value = b"__main__" in pickled and not source.main_travels_by_reference()
+        except (pickle.PicklingError, AttributeError, TypeError):
+            by_value = True
+        if by_value:  # a lambda, a closure, or a class that only this process has
+            buffers.clear()
+            pickled = payload.dumps(value, buffers.append)
+    raw = [_raw(buffer) for buffer in buffers]
+    return Payload(pickled, [bytearray(buffer) for buffer in raw] if copy else raw)
+
+
+def _raw(buffer: pickle.PickleBuffer) -> memoryview:
+    try:
+        return buffer.raw()
+    except BufferError:  # not contiguous: pickle lets these through, sockets do not
+        return memoryview(memoryview(buffer).tobytes())
+
+
+def decode(encoded: Payload, scope: Scope | None = None) -> Any:
+    """Decode an object that takes over the payload's buffers.
+
+    Args:
+      encoded: from a peer that has been authenticated; unpickling runs code.
+      scope: where handles in it become clients.
+
+    Raises:
+      Exception: whatever unpickling the object raises.
+    """
+    if encoded.direct is not None:
+        return encoded.direct[0]
+    with receiving(scope):
+        return pickle.loads(encoded.pickled, buffers=encoded.buffers)  # noqa: S301 - see above
+
+
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+def _is_immutable(value: object) -> bool:
+    """Whether a value may pass between threads as it is: exact atoms, and tuples of these."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(_is_immutable(part) for part in value)  # type: ignore[attr-defined]
+    return False
+
+
+def check_size(encoded: Payload, limit: int, what: str) -> Payload:
+    """Return the payload unless it is too large.
+
+    Raises:
+      PayloadTooLarge: it exceeds `limit` bytes.
+    """
+    if encoded.size > limit:
+        message = (
+            f"{what}: {encoded.size:,} bytes exceed the limit of {limit:,}. Send less at a time, or "
+            "raise --lp_max_payload_bytes."
+        )
+        raise PayloadTooLarge(message)
+    return encoded

@@ -1,0 +1,77 @@
+"""How an exception crosses from the method to its caller."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from typing import TYPE_CHECKING
+
+from launchpad_lite.courier import codec
+from launchpad_lite.courier.messages import Reply
+from launchpad_lite.errors import CallError, RemoteError
+
+if TYPE_CHECKING:
+    from launchpad_lite.context import Scope
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - the cause that is shown above the exception
+    """Shows the traceback of the process where an exception was raised."""
+
+    def __init__(self, text: str) -> None:
+        """Keep the traceback's text."""
+        self.text = text
+        super().__init__(text)
+
+    def __str__(self) -> str:
+        """Return the text so that it stands out in a printed chain."""
+        return f"\n\n{self.text}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Failure:
+    """An exception in parts that can always be sent.
+
+    The exception itself is pickled by itself, so that one that cannot be rebuilt spoils no more.
+    """
+
+    type_name: str
+    message: str
+    trace: str
+    exception: bytes | None
+
+
+def encode_failure(error: BaseException, scope: Scope | None) -> Reply:
+    """Encode an exception with its traceback."""
+    kind = type(error)
+    trace = ""
+    if not isinstance(error, CallError) or isinstance(error, RemoteError):
+        trace = "".join(traceback.format_exception(error))
+    exception: bytes | None = None
+    if isinstance(error, Exception):  # SystemExit and its like must not end the caller
+        try:
+            encoded = codec.encode(error, scope)
+            exception = b"" if encoded.buffers else bytes(encoded.pickled)
+        except Exception:  # noqa: BLE001 - it then arrives as RemoteError
+            exception = None
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure
+        message = "(its __str__ raised)"
+    failure = _Failure(f"{kind.__module__}.{kind.__qualname__}", message, trace, exception or None)
+    return Reply(False, codec.encode(failure))  # noqa: FBT003
+
+
+def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
+    """Return the exception as its own type, or as `RemoteError` when it cannot be rebuilt."""
+    failure = codec.decode(reply.content)
+    error: object = None
+    if failure.exception is not None:
+        try:
+            error = codec.decode(codec.Payload(failure.exception), scope)
+        except Exception:  # noqa: BLE001 - whatever a constructor does with the wrong arguments
+            error = None
+    if not isinstance(error, Exception):
+        return RemoteError(failure.type_name, failure.message, failure.trace)
+    if failure.trace:
+        error.__cause__ = RemoteTraceback(failure.trace)
+    return error

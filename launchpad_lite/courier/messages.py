@@ -1,0 +1,104 @@
+"""What client and server say to each other, whatever carries it."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from launchpad_lite.version import __version__
+from launchpad_lite.errors import NotAuthenticated, VersionMismatch
+
+if TYPE_CHECKING:
+    from launchpad_lite.courier.codec import Payload
+
+PROTOCOL = 1
+"""The version of the messages; peers must agree."""
+
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+
+
+class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server says of itself in the handshake.
+
+    Attributes:
+      run_id: the run it belongs to; empty for a server used alone.
+      name: its service's name in the run.
+      incarnation: how often its worker was started before.
+      methods: the names it can be called by.
+      max_payload_bytes: the largest call it takes.
+      python: its Python version, `major.minor`.
+      package: its version of this package.
+      protocol: its version of the messages.
+    """
+
+    run_id: str
+    name: str
+    incarnation: int
+    methods: tuple[str, ...]
+    max_payload_bytes: int
+    python: str
+    package: str
+    protocol: int = PROTOCOL
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """One call.
+
+    Attributes:
+      method: what to call.
+      arguments: the encoded tuple `(args,)` or `(args, kwargs)`.
+      timeout: the seconds it may take; None for no limit.
+      local: it comes from the server's own process.
+    """
+
+    method: str
+    arguments: Payload
+    timeout: float | None = None
+    local: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reply:
+    """The end of a call, or one item of a stream.
+
+    Attributes:
+      ok: whether it is a result; otherwise it is a failure, see `failures`.
+      content: the encoded result or failure.
+    """
+
+    ok: bool
+    content: Payload
+
+
+def check_versions(info: ServerInfo, where: str) -> None:
+    """Refuse a server whose Python or package differs from this process's.
+
+    Raises:
+      VersionMismatch: they differ; pickles would break in ways nobody understands.
+    """
+    ours = {"Python": PYTHON, "launchpad_lite": __version__, "protocol": PROTOCOL}
+    theirs = {"Python": info.python, "launchpad_lite": info.package, "protocol": info.protocol}
+    for what, version in ours.items():
+        if theirs[what] != version:
+            message = (
+                f"the server {info.name or where} has {what} {theirs[what]}, this process has "
+                f"{version}. Use the same environment for both."
+            )
+            raise VersionMismatch(message)
+
+
+def check_identity(info: ServerInfo, run_id: str, name: str) -> None:
+    """Refuse a server that is not the one that was looked for.
+
+    Raises:
+      NotAuthenticated: it belongs to another run or is another node.
+    """
+    if (info.run_id, info.name) != (run_id, name):
+        message = (
+            f"looked for {name!r} of run {run_id!r}, found {info.name!r} of run {info.run_id!r}."
+        )
+        raise NotAuthenticated(message)

@@ -1,0 +1,192 @@
+"""The Courier server: binds functions to names and lets other processes call them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
+from launchpad_lite.courier import auth, transports
+from launchpad_lite.courier.service import MethodService
+from launchpad_lite.courier.transport import Listener, ListenOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from launchpad_lite.context import Context, Scope
+    from launchpad_lite.courier.service import ValueStream
+
+STOP_GRACE_S = 5.0
+"""Seconds that `Stop` gives to the calls that run."""
+
+
+class Server:
+    """Serves functions by name.
+
+    Used alone, it listens on a port of the loopback interface, for processes of the same user. A
+    server is started at most once.
+
+    Example:
+      ```
+      server = courier.Server()
+      server.Bind("add", lambda a, b: a + b)
+      server.Start()
+      courier.Client(server.address).add(4, 7)  # 11
+      ```
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        port: int | None = None,
+        thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE,
+    ) -> None:
+        """Make a server that is used alone.
+
+        Args:
+          name: shown in messages.
+          port: its TCP port; None for any that is free.
+          thread_pool_size: calls that run at a time; more wait for their turn.
+
+        Raises:
+          UsageError: an argument is out of its range.
+        """
+        config = ServerConfig(port=port or 0, thread_pool_size=thread_pool_size)
+        service = MethodService(name or "courier", auth.user_token(), config, None, None)
+        self._set_up(service, config, ["grpc"], None)
+
+    def _set_up(
+        self,
+        service: MethodService,
+        config: ServerConfig,
+        schemes: Sequence[str],
+        directory: str | None,
+    ) -> None:
+        self._service = service
+        self._options = ListenOptions(port=config.port or 0, directory=directory)
+        self._schemes = schemes
+        self._listeners: list[Listener] | None = None
+        self._lock = threading.Lock()
+        self._started = False
+        self._ended = threading.Event()
+
+    @classmethod
+    def in_run(
+        cls,
+        name: str,
+        scope: Scope,
+        context: Context | None,
+        config: ServerConfig,
+        schemes: Sequence[str],
+        directory: str | None,
+    ) -> Server:
+        """Make a server of a run; whoever makes it publishes its endpoints.
+
+        Args:
+          name: the service's name in the run.
+          scope: of the run.
+          context: the node whose methods it serves, if it is a node's.
+          config: its settings; with a `port` it listens on gRPC too.
+          schemes: the transports to listen on.
+          directory: a private directory for sockets.
+        """
+        server = cls.__new__(cls)
+        service = MethodService(name, scope.credentials, config, context, scope)
+        every = [*schemes, "grpc"] if config.port is not None else schemes
+        server._set_up(service, config, list(dict.fromkeys(every)), directory)
+        return server
+
+    def _bound(self) -> list[Listener]:
+        with self._lock:
+            if self._listeners is None:
+                self._listeners = [
+                    transports.get(scheme).listen(self._service, self._options)
+                    for scheme in self._schemes
+                ]
+            return self._listeners
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where it listens, `scheme:place`, the cheapest first."""
+        return tuple(listener.endpoint for listener in self._bound())
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on.
+
+        Raises:
+          ValueError: it listens on none.
+        """
+        for endpoint in self.endpoints:
+            scheme, _, place = endpoint.partition(":")
+            if scheme == "grpc":
+                return int(place.rpartition(":")[2])
+        message = "this server listens on no port; give it one with courier_kwargs={'port': 0}"
+        raise ValueError(message)
+
+    @property
+    def address(self) -> str:
+        """`localhost:port`, for `Client`."""
+        return f"localhost:{self.port}"
+
+    @property
+    def has_started(self) -> bool:
+        """Whether `Start` was called."""
+        return self._started
+
+    def Bind(self, method_name: str, py_func: Callable[..., Any]) -> None:
+        """Serve a function under a name; a function bound before is replaced."""
+        self._service.methods[method_name] = py_func
+
+    def Unbind(self, method_name: str) -> None:
+        """Serve a name no longer.
+
+        Raises:
+          KeyError: nothing is bound to it.
+        """
+        del self._service.methods[method_name]
+
+    def bind_stream(self, method_name: str, function: Callable[..., ValueStream]) -> None:
+        """Serve a stream under a name."""
+        self._service.streams[method_name] = function
+
+    def Start(self) -> None:
+        """Begin to serve.
+
+        Raises:
+          ValueError: it was started before.
+          OSError: its port is taken.
+        """
+        listeners = self._bound()
+        with self._lock:
+            if self._started:
+                message = "Server already started"
+                raise ValueError(message)
+            self._started = True
+        for listener in listeners:
+            listener.start()
+
+    def Stop(self, grace: float = STOP_GRACE_S) -> None:
+        """Serve no longer; calls that run get `grace` seconds to end.
+
+        Raises:
+          ValueError: it was not started.
+        """
+        if not self._started:
+            message = "Server not started yet"
+            raise ValueError(message)
+        if not self._ended.is_set():
+            for listener in self._bound():
+                listener.stop(grace)
+            self._ended.set()
+
+    def Join(self) -> None:
+        """Wait until the server is stopped.
+
+        Raises:
+          ValueError: it was not started.
+        """
+        if not self._started:
+            message = "Server not started"
+            raise ValueError(message)
+        self._ended.wait()

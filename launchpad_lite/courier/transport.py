@@ -1,0 +1,179 @@
+"""What carries calls. A new transport is one new file with these three classes.
+
+A *service* is what a server offers; a *listener* lets peers reach it over one transport; a
+*channel* is a client's way to one listener. Requests and replies are bytes here: nothing is
+decoded before the peer has proved with the token that it belongs to the run.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.context import Context
+    from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+
+
+class ReplyStream(abc.ABC):
+    """Replies that come one after the other; both ends have one. Ends with StopIteration."""
+
+    def __iter__(self) -> ReplyStream:
+        """Return itself."""
+        return self
+
+    @abc.abstractmethod
+    def __next__(self) -> Reply:
+        """Wait for the next reply."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End the stream from another thread; who waits in it gets StopIteration."""
+
+
+class Service(Protocol):
+    """What a server offers to its listeners."""
+
+    @property
+    def token(self) -> bytes:
+        """The secret that peers must show."""
+        ...
+
+    @property
+    def thread_pool_size(self) -> int:
+        """How many calls may run at a time; listeners need not have more threads."""
+        ...
+
+    @property
+    def max_payload_bytes(self) -> int:
+        """The largest request to accept."""
+        ...
+
+    @property
+    def context(self) -> Context | None:
+        """The node that the calls run in."""
+        ...
+
+    def info(self) -> ServerInfo:
+        """Return what the handshake tells."""
+        ...
+
+    def call(self, request: Request) -> Reply:
+        """Run one call in the calling thread; never raises."""
+        ...
+
+    def open_stream(self, request: Request) -> ReplyStream:
+        """Begin a stream; it is not counted against the thread pool.
+
+        Raises:
+          CallError: there is no such stream.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ListenOptions:
+    """Where to listen, for the transports that care.
+
+    Attributes:
+      port: the TCP port; 0 for any.
+      directory: a private directory for sockets, with a short path.
+    """
+
+    port: int = 0
+    directory: str | None = None
+
+
+class Listener(abc.ABC):
+    """Lets peers reach one service; made by `Transport.listen`, which binds its place."""
+
+    endpoint: str
+    """`scheme:place`, to be published."""
+
+    @abc.abstractmethod
+    def start(self) -> None:
+        """Begin to serve."""
+
+    @abc.abstractmethod
+    def stop(self, grace: float) -> None:
+        """Take no more calls, let those that run end within `grace` seconds, and hang up."""
+
+
+class Channel(abc.ABC):
+    """A client's way to one listener; safe to use from many threads."""
+
+    info: ServerInfo
+    """What the server said of itself."""
+    local: ClassVar[bool] = False
+    """Whether the server is in this process."""
+
+    @abc.abstractmethod
+    def call(self, request: Request) -> Reply:
+        """Make a call and wait for its reply.
+
+        Raises:
+          Unavailable: the server went away.
+          DeadlineExceeded: the request's timeout passed.
+          Stopped: the channel was closed while waiting.
+        """
+
+    @abc.abstractmethod
+    def submit(
+        self, request: Request, done: Callable[[Reply | None, Exception | None], object]
+    ) -> Callable[[], object]:
+        """Make a call and return at once.
+
+        Args:
+          request: the call.
+          done: called once, in a thread of the channel's, with the reply or what `call` raises.
+
+        Returns:
+          A function that cancels the call; `done` is then not called.
+        """
+
+    @abc.abstractmethod
+    def stream(self, request: Request) -> ReplyStream:
+        """Begin a stream.
+
+        Raises:
+          Unavailable: the server went away.
+        """
+
+    @abc.abstractmethod
+    def refresh(self, timeout: float | None) -> ServerInfo:
+        """Ask the server again what it says of itself."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Hang up; calls that wait end with `Stopped`."""
+
+
+class Transport(abc.ABC):
+    """One way to carry calls."""
+
+    scheme: ClassVar[str]
+
+    @abc.abstractmethod
+    def listen(self, service: Service, options: ListenOptions) -> Listener:
+        """Bind a place where peers will reach `service`."""
+
+    @abc.abstractmethod
+    def connect(
+        self, endpoint: str, token: bytes, timeout: float | None, *, compress: bool = False
+    ) -> Channel:
+        """Connect to a listener and shake hands.
+
+        Args:
+          endpoint: what the listener published.
+          token: the secret to show.
+          timeout: seconds; None for no limit.
+          compress: ask for compression, where the transport has it.
+
+        Raises:
+          Unavailable: nobody listens there.
+          NotAuthenticated: the listener does not accept the token.
+          DeadlineExceeded: it took too long.
+        """

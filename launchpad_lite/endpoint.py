@@ -1,0 +1,42 @@
+"""Where a service listens at the moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import uuid
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndpointRecord:
+    """Where one incarnation of a service can be reached.
+
+    Attributes:
+      run_id: the run it belongs to.
+      name: the service's name, such as `producer/3`.
+      incarnation: 0 for the first start of its worker, one more for each restart.
+      host_id: whose local endpoints these are, see `host_id()`.
+      endpoints: `scheme:place`, the cheapest first.
+    """
+
+    run_id: str
+    name: str
+    incarnation: int
+    host_id: str
+    endpoints: tuple[str, ...]
+
+
+@functools.cache
+def host_id() -> str:
+    """Return what two processes share exactly when local sockets work between them.
+
+    The boot id alone is not enough: two network namespaces of one machine share it, and a Unix
+    socket would be taken between them where a network was meant.
+    """
+    try:
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = pathlib.Path("/proc/self/ns/net").readlink()
+    except OSError:
+        return f"{uuid.getnode():x}"
+    return f"{boot}/{namespace}"

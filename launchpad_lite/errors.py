@@ -1,0 +1,222 @@
+"""Every error of this package, and the exit code each one ends a command with.
+
+```
+LaunchpadError
+├── UsageError                    exit 2   a command line, an option or a target is wrong
+├── ProgramError                  exit 3   the graph cannot be made into a plan
+│   ├── HandleError (AttributeError)       a handle was used as if it were a client
+│   └── UnpicklableError                   something in a node cannot be sent to its worker
+├── LauncherUnavailableError      exit 4   the launcher needs something that is not here
+├── RunError                               a run ended badly
+│   ├── NodeFailed                exit 1   a node raised, or its process died
+│   ├── NodesStuck                exit 5   nodes did not end when told to
+│   └── ControllerLost            exit 6   the process that held the run together is gone
+├── ContextError                           called where no node, or no single run, is known
+├── Stopped                                the run has stopped; the call was not made
+└── CallError                              a call between nodes failed
+    ├── Unavailable                        the server is not there (see `maybe_executed`)
+    ├── DeadlineExceeded (TimeoutError)
+    ├── Cancelled
+    ├── MethodNotFound (AttributeError)
+    ├── NotAuthenticated
+    ├── VersionMismatch
+    ├── PayloadTooLarge
+    └── RemoteError                        the method raised what cannot be rebuilt here
+```
+
+Exceptions that a called method raises arrive as their own type, not as one of these.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class ExitCode(enum.IntEnum):
+    """What `lp-launch` exits with."""
+
+    OK = 0
+    NODE_FAILED = 1
+    USAGE = 2
+    PROGRAM = 3
+    LAUNCHER_UNAVAILABLE = 4
+    NODES_STUCK = 5
+    CONTROLLER_LOST = 6
+    INTERRUPTED = 130
+
+
+def _rebuild(cls: type[LaunchpadError], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class LaunchpadError(Exception):
+    """The root of every error this package raises on purpose."""
+
+    exit_code: ExitCode = ExitCode.NODE_FAILED
+
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[Any, ...]]:
+        """Pickle without calling the subclass's constructor again."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class UsageError(LaunchpadError):
+    """A command line, an option or a target is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ProgramError(LaunchpadError):
+    """The program's graph cannot be made into a plan."""
+
+    exit_code = ExitCode.PROGRAM
+
+
+class HandleError(ProgramError, AttributeError):
+    """A handle was used as if it were already a client."""
+
+
+class UnpicklableError(ProgramError):
+    """Something that a node needs cannot be sent to its worker."""
+
+
+class LauncherUnavailableError(LaunchpadError):
+    """The launcher needs something that is not on this machine."""
+
+    exit_code = ExitCode.LAUNCHER_UNAVAILABLE
+
+
+class ContextError(LaunchpadError):
+    """Called where no node, or no single run, is known."""
+
+
+class RunError(LaunchpadError):
+    """A run ended badly."""
+
+
+class NodeFailed(RunError):
+    """A node raised, or its process died.
+
+    Attributes:
+      node: the node's name, `label/index`.
+      remote_traceback: the node's own traceback, as text; empty when its process was killed.
+      log_tail: the last lines of the node's log, as text; empty when it has none.
+    """
+
+    def __init__(
+        self, node: str, summary: str, *, remote_traceback: str = "", log_tail: str = ""
+    ) -> None:
+        """Build the message from what is known of the failure."""
+        self.node = node
+        self.remote_traceback = remote_traceback
+        self.log_tail = log_tail
+        text = f"node {node} failed: {summary}"
+        if remote_traceback:
+            text += f"\n\n{remote_traceback.rstrip()}"
+        if log_tail:
+            text += f"\n\nlast lines of the log of {node}:\n{log_tail.rstrip()}"
+        super().__init__(text)
+
+
+class NodesStuck(RunError):
+    """Nodes did not end when told to, and could not be ended.
+
+    Attributes:
+      nodes: the names of the nodes that are still running.
+    """
+
+    exit_code = ExitCode.NODES_STUCK
+
+    def __init__(self, nodes: Iterable[str], stacks: str) -> None:
+        """Name the nodes and show where each one hangs."""
+        self.nodes = tuple(nodes)
+        super().__init__(
+            f"{', '.join(self.nodes)} did not end in time. A thread cannot be killed: let it call "
+            f"lp.wait_for_stop() now and then, or use --launcher=process.\n{stacks}"
+        )
+
+
+class ControllerLost(RunError):
+    """The process that held the run together is gone."""
+
+    exit_code = ExitCode.CONTROLLER_LOST
+
+
+class Stopped(LaunchpadError):
+    """The run has stopped; what was asked for was not done."""
+
+
+class CallError(LaunchpadError):
+    """A call between nodes failed before or after the method ran."""
+
+
+class Unavailable(CallError):
+    """The server is not there.
+
+    Attributes:
+      maybe_executed: False when the method certainly did not start; True when nobody can tell.
+    """
+
+    def __init__(self, message: str, *, maybe_executed: bool) -> None:
+        """Keep the message and whether the method may have run."""
+        self.maybe_executed = maybe_executed
+        super().__init__(message)
+
+
+class DeadlineExceeded(CallError, TimeoutError):
+    """The call did not end within its time."""
+
+
+class Cancelled(CallError):
+    """The call was cancelled before it ended."""
+
+
+class MethodNotFound(CallError, AttributeError):
+    """The server has no such method."""
+
+
+class NotAuthenticated(CallError):
+    """The server and the client do not belong to the same run, or to the same user."""
+
+
+class VersionMismatch(CallError):
+    """The server runs another Python or another version of this package."""
+
+
+class PayloadTooLarge(CallError):
+    """The arguments or the result exceed the configured limit."""
+
+
+class RemoteError(CallError):
+    """A method raised an exception that cannot be rebuilt in this process.
+
+    Attributes:
+      type_name: the exception's class, `module.QualifiedName`.
+      remote_traceback: its traceback, as text.
+    """
+
+    def __init__(self, type_name: str, message: str, remote_traceback: str) -> None:
+        """Carry all that is known of the remote exception."""
+        self.type_name = type_name
+        self.remote_traceback = remote_traceback
+        super().__init__(f"{type_name}: {message}\n\n{remote_traceback.rstrip()}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error message: the likely spelling, and what there is.
+
+    Args:
+      word: what was given.
+      known: what would have been valid.
+    """
+    names = sorted(known)
+    matches = difflib.get_close_matches(word, names, n=1)
+    hint = f"; did you mean {matches[0]!r}?" if matches else "."
+    return f"{hint} Known: {', '.join(names) if names else 'none'}."

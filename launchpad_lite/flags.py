@@ -1,0 +1,87 @@
+"""The command-line flags of this package, and the way all absl flags reach the workers.
+
+`--lp_*` are always ours. Values travel as they were parsed, and only those that differ from
+their defaults.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from absl import flags
+
+from launchpad_lite import config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FLAGS = flags.FLAGS
+_T = TypeVar("_T")
+_DEFAULTS = config.RunConfig()
+
+LAUNCHER = flags.DEFINE_string(
+    "lp_launcher", None, "The launcher of lp.launch() calls that name none (default: thread)."
+)
+DRY_RUN = flags.DEFINE_bool("lp_dry_run", False, "Print the plan and start nothing.")
+NOTICE = flags.DEFINE_float(
+    "lp_termination_notice_secs",
+    _DEFAULTS.notice_s,
+    "Seconds that nodes get to finish when the run stops, if they asked to be told.",
+    lower_bound=0.0,
+)
+GRACE = flags.DEFINE_float(
+    "lp_grace_secs",
+    _DEFAULTS.grace_s,
+    "Seconds between telling a node to end and killing it.",
+    lower_bound=0.0,
+)
+SEED = flags.DEFINE_integer("lp_seed", _DEFAULTS.seed, "From which each node's seed is derived.")
+CHECKPOINT_DIR = flags.DEFINE_string(
+    "lp_checkpoint_dir", None, "Where nodes save and restore (default: inside the run directory)."
+)
+MAX_PAYLOAD = flags.DEFINE_integer(
+    "lp_max_payload_bytes",
+    _DEFAULTS.max_payload_bytes,
+    "The largest call or result between nodes, in bytes.",
+    lower_bound=1,
+    upper_bound=config.MAX_PAYLOAD_BYTES,
+)
+
+
+def value(holder: flags.FlagHolder[_T]) -> _T:
+    """Return a flag's value, its default when the command line was not parsed (a notebook)."""
+    return holder.value if FLAGS.is_parsed() else holder.default
+
+
+def run_config() -> config.RunConfig:
+    """Return the run's settings as the flags give them."""
+    return config.RunConfig(
+        notice_s=value(NOTICE),
+        grace_s=value(GRACE),
+        seed=value(SEED),
+        max_payload_bytes=value(MAX_PAYLOAD),
+        checkpoint_dir=value(CHECKPOINT_DIR),
+    )
+
+
+def snapshot() -> dict[str, Any]:
+    """Return the parsed values that differ from their defaults, by flag name."""
+    if not FLAGS.is_parsed():
+        return {}
+    return {
+        name: flag.value
+        for name in FLAGS
+        if (flag := FLAGS[name]).value != flag.default and not flag.using_default_value
+    }
+
+
+def apply(values: Mapping[str, Any]) -> None:
+    """Set the flags that exist in this process; the rest are set by a later call."""
+    if not FLAGS.is_parsed():
+        FLAGS.mark_as_parsed()
+    for name, parsed in values.items():
+        if name in FLAGS:
+            flag = FLAGS[name]
+            flag.value = parsed
+            flag.using_default_value = False
+            flag.present += 1

@@ -1,0 +1,131 @@
+"""Handles: what stands for a node in the arguments of other nodes.
+
+Statically a handle *is* what its receiver gets: `program.add_node(CourierNode(Producer))` has the
+type `Producer`. At run time it is one of the classes below, and turns into the real thing in the
+worker that receives it.
+"""
+
+from __future__ import annotations
+
+import abc
+import threading
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from launchpad_lite import context, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from launchpad_lite.address import Address
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_local = threading.local()
+
+
+class Dereferenceable(abc.ABC):
+    """Something in a node's arguments that becomes something else in the worker."""
+
+    @abc.abstractmethod
+    def dereference(self) -> Any:
+        """Return what it stands for, in the run of the calling thread."""
+
+
+class Handle(Dereferenceable, Generic[T]):
+    """Stands for one node's service.
+
+    Attributes:
+      address: the service's address, owned by the node.
+    """
+
+    address: Address
+
+    @abc.abstractmethod
+    def dereference(self) -> T:
+        """Return a client of the service, in the run of the calling thread."""
+
+    @property
+    def served_type(self) -> type | None:
+        """The class whose methods the service has, if it is known."""
+        return None
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Pickle as the state; what is rebuilt depends on where, see `revive`."""
+        return revive, (type(self), self.__getstate__())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes."""
+        return self.__dict__.copy()
+
+
+def revive(cls: type[Handle[T]], state: Mapping[str, Any]) -> Handle[T] | T:
+    """Unpickle a handle: a client inside a call, still a handle inside a node's arguments."""
+    handle = cls.__new__(cls)
+    handle.__dict__.update(state)
+    scope = receiving_scope()
+    if scope is None:
+        return handle
+    with context.entered(scope):
+        return handle.dereference()
+
+
+class receiving:  # noqa: N801 - used as a statement
+    """Unpickle handles inside this block as clients in `scope`; a class, for calls are frequent."""
+
+    __slots__ = ("_before", "_scope")
+
+    def __init__(self, scope: context.Scope | None) -> None:
+        """Name the scope of the receiver; None leaves handles as they are."""
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._before = getattr(_local, "scope", None)
+        _local.scope = self._scope
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        _local.scope = self._before
+
+
+def receiving_scope() -> context.Scope | None:
+    """Return the scope of the surrounding `receiving` block."""
+    return getattr(_local, "scope", None)
+
+
+class DeferredConstruction(Dereferenceable, walk.Container):
+    """An object that is made in the worker, from arguments that may hold handles."""
+
+    def __init__(self, constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Remember what to call with what."""
+        self.constructor = constructor
+        self.args = args
+        self.kwargs = kwargs
+
+    def children(self) -> Mapping[str, Any]:
+        """Return the arguments, for whoever looks for handles."""
+        return {**{f"args[{i}]": arg for i, arg in enumerate(self.args)}, **self.kwargs}
+
+    def dereference(self) -> Any:
+        """Make the object."""
+        return self.constructor(*dereference(self.args), **dereference(self.kwargs))
+
+
+if TYPE_CHECKING:
+
+    def Deferred(  # noqa: N802 - a class at run time, and the object it makes for type checkers
+        constructor: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Make an object in the worker that receives it, not here."""
+        ...
+else:
+    Deferred = DeferredConstruction
+
+
+def dereference(value: T) -> T:
+    """Return `value` with every handle and deferred object in it replaced by the real thing."""
+    return walk.replace(
+        value,
+        lambda leaf: leaf.dereference() if isinstance(leaf, Dereferenceable) else leaf,
+    )

@@ -1,0 +1,133 @@
+"""What launchers share whose controller lives in the launching process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pathlib
+import shutil
+import tempfile
+import threading
+from typing import TYPE_CHECKING
+
+from launchpad_lite import context
+from launchpad_lite.courier import transports
+from launchpad_lite.courier.auth import make_token
+from launchpad_lite.runtime import control
+from launchpad_lite.runtime.controller import Controller
+from launchpad_lite.runtime.run import Run
+from launchpad_lite.runtime.rundir import RunDirectory, file_name, new_run_id
+from launchpad_lite.runtime.scope import RunScope
+from launchpad_lite.stop_token import StopToken
+
+if TYPE_CHECKING:
+    from launchpad_lite.courier.server import Server
+    from launchpad_lite.launchers.base import LaunchOptions
+    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.backend import Backend
+
+_log = logging.getLogger(__name__)
+
+
+class LocalRun:
+    """The parts of a run on this host, before and while it runs.
+
+    Attributes:
+      run_id: the run's name.
+      token: its secret.
+      directory: its run directory, if it keeps one.
+    """
+
+    def __init__(self, plan: LaunchPlan, options: LaunchOptions) -> None:
+        """Make the run's directory, if it keeps one."""
+        self.plan = plan
+        self.run_id = new_run_id(plan.program)
+        self.token = make_token()
+        self.directory = RunDirectory.create(self.run_id) if options.keep_directory else None
+        if self.directory is not None:
+            self.directory.write_plan(str(plan))
+        self._socket_dir: str | None = None
+        self._stop = StopToken()
+        self._server: Server | None = None
+        self._lock = threading.Lock()
+        self._ended = False
+
+    @property
+    def socket_dir(self) -> str:
+        """A private directory whose path is short enough for sockets; removed with the run."""
+        if self._socket_dir is None:
+            self._socket_dir = tempfile.mkdtemp(prefix="lp-", dir="/tmp")  # noqa: S108 - mode 0700
+        return self._socket_dir
+
+    def checkpoint(self, node: str) -> pathlib.Path | None:
+        """Return where a node saves and restores."""
+        if self.plan.config.checkpoint_dir is not None:
+            return pathlib.Path(self.plan.config.checkpoint_dir).absolute() / file_name(node)
+        return self.directory.checkpoints / file_name(node) if self.directory else None
+
+    def start(self, backend: Backend) -> Run:
+        """Start the controller and the workers.
+
+        Raises:
+          LaunchpadError: the workers could not be started; nothing is left.
+        """
+        directory = self.directory
+        self.controller = Controller(
+            self.plan,
+            self.run_id,
+            backend,
+            log_tail=directory.log_tail if directory else lambda _: "",
+            on_change=directory.write_status if directory else lambda _: None,
+        )
+        self.scope = self.make_scope(self._stop, ())
+        self.controller.at_end(self._clean_up)
+        context.add_run(self.scope)
+        try:
+            self.controller.start()
+        except BaseException:
+            self._clean_up()
+            raise
+        return Run(self.controller, self.scope, directory.path if directory else None)
+
+    def make_scope(self, stop: StopToken, schemes: tuple[str, ...]) -> RunScope:
+        """Return a scope inside this process: the launching code's, or a node's."""
+        return RunScope(
+            run_id=self.run_id,
+            stop=stop,
+            config=self.plan.config,
+            credentials=self.token,
+            schemes=schemes,
+            socket_dir=self._socket_dir,
+            incarnation=0,
+            directory=self.controller.directory,
+            follow=self.controller.directory.get,
+            control=self.controller,
+            names=self.plan.name_of,
+        )
+
+    def serve_controller(self) -> str:
+        """Let other processes reach the controller; return its endpoint."""
+        with self._lock:
+            if self._server is None and not self._ended:
+                scheme = transports.between_processes()
+                self._server = control.serve(
+                    self.controller, self.scope, self.socket_dir, scheme
+                )
+                if self.directory is not None:
+                    endpoint = self._server.endpoints[0]
+                    self.directory.write_rendezvous(endpoint, self.token)
+            return self._server.endpoints[0] if self._server is not None else ""
+
+    def _clean_up(self) -> None:
+        context.remove_run(self.scope)
+        self._stop.close()
+        with self._lock:
+            self._ended = True
+            server = self._server
+        if server is not None:
+            server.Stop(grace=1.0)
+        if self.directory is not None:
+            self.directory.remove_rendezvous()
+        if self._socket_dir is not None:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self._socket_dir)

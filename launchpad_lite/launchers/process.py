@@ -1,0 +1,104 @@
+"""Nodes as processes of this host, forked by one warm agent."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, ClassVar
+
+from launchpad_lite.courier import transports
+from launchpad_lite.launchers.base import Launcher, LaunchOptions
+from launchpad_lite.launchers.local import LocalRun
+from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
+from launchpad_lite.runtime.agent_backend import AgentBackend
+from launchpad_lite.runtime.logs import LogViewer, standard_output
+from launchpad_lite.runtime.worker import WorkerBoot
+
+if TYPE_CHECKING:
+    from launchpad_lite.runtime.run import Run
+
+
+class ProcessLauncher(Launcher):
+    """Runs each node in a process of its own."""
+
+    name: ClassVar[str] = "process"
+    summary: ClassVar[str] = "each node a process of this machine"
+
+    def unavailable(self) -> str | None:
+        """See the base class."""
+        return None if hasattr(os, "fork") else "this system cannot fork processes."
+
+    def capabilities(self) -> Capabilities:
+        """See the base class."""
+        return Capabilities(launcher=self.name, in_process=False)
+
+    def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
+        """See the base class."""
+        return _ProcessRun(plan, options).launch()
+
+
+class _ProcessRun:
+    def __init__(self, plan: LaunchPlan, options: LaunchOptions) -> None:
+        self._plan = plan
+        self._options = options
+        self._local = LocalRun(plan, options)
+        self._agent: subprocess.Popen[bytes] | None = None
+
+    def launch(self) -> Run:
+        backend = AgentBackend(self._start_agent, self._boot, self._log)
+        run = self._local.start(backend)
+        return run
+
+    def _log(self, node: str) -> str:
+        directory = self._local.directory
+        return os.devnull if directory is None else str(directory.log(node))
+
+    def _start_agent(self) -> socket.socket:
+        self._endpoint = self._local.serve_controller()
+        ours, theirs = socket.socketpair()
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            "from launchpad_lite.runtime.agent import main; main()"
+        )
+        self._agent = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=theirs, start_new_session=True
+        )
+        theirs.close()
+        self._local.controller.at_end(self._agent.wait)
+        if self._options.show_output and self._local.directory is not None:
+            logs = {worker.name: self._local.directory.log(worker.name) for worker in self._plan.workers}
+            viewer = LogViewer(logs, standard_output())
+            viewer.start()
+            self._local.controller.at_end(viewer.stop)
+        return ours
+
+    @functools.cached_property
+    def _endpoint_schemes(self) -> tuple[str, ...]:
+        return ("inproc", transports.between_processes())
+
+    def _boot(self, spec: WorkerSpec) -> bytes:
+        local, plan = self._local, self._plan
+        return pickle.dumps(
+            WorkerBoot(
+                program=plan.program,
+                label=spec.label,
+                index=spec.index,
+                group_size=spec.group_size,
+                run_id=local.run_id,
+                incarnation=0,
+                seed=spec.seed,
+                has_run=spec.has_run,
+                payload=spec.payload,
+                source=plan.source,
+                config=plan.config,
+                controller=self._endpoint,
+                token=local.token,
+                schemes=self._endpoint_schemes,
+                socket_dir=local.socket_dir,
+                checkpoint=local.checkpoint(spec.name),
+            )
+        )

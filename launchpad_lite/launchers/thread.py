@@ -1,0 +1,171 @@
+"""Nodes as threads of this process: for development, debugging and tests."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, ClassVar
+
+from launchpad_lite import context
+from launchpad_lite.launchers.base import Launcher, LaunchOptions
+from launchpad_lite.launchers.local import LocalRun
+from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
+from launchpad_lite.runtime.backend import Backend
+from launchpad_lite.runtime.outcome import run_node
+from launchpad_lite.runtime.supervisor import Event, WorkerEnded, WorkerUp
+from launchpad_lite.stop_token import StopToken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from launchpad_lite.runtime.run import Run
+
+
+class ThreadLauncher(Launcher):
+    """Runs each node in a thread of this process."""
+
+    name: ClassVar[str] = "thread"
+    summary: ClassVar[str] = "each node a thread of this process"
+
+    def unavailable(self) -> str | None:
+        """See the base class."""
+        return None
+
+    def capabilities(self) -> Capabilities:
+        """See the base class."""
+        return Capabilities(launcher=self.name, in_process=True)
+
+    def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
+        """See the base class."""
+        local = LocalRun(plan, options)
+        run = local.start(ThreadBackend(local))
+        if options.keep_directory:  # other terminals may come later; the nodes need not wait
+            threading.Thread(
+                target=local.serve_controller, name="lp-serve-controller", daemon=True
+            ).start()
+        return run
+
+
+class _NodeThread:
+    """One node's thread."""
+
+    def __init__(self, local: LocalRun, spec: WorkerSpec, post: Callable[[Event], None]) -> None:
+        self.spec = spec
+        self.stop = StopToken()
+        self.context = context.Context(
+            program=local.plan.program,
+            label=spec.label,
+            index=spec.index,
+            group_size=spec.group_size,
+            run_id=local.run_id,
+            incarnation=0,
+            seed=spec.seed,
+            checkpoint=local.checkpoint(spec.name),
+            scope=local.make_scope(self.stop, ("inproc",)),
+        )
+        self._causes = local.controller.causes
+        self._post = post
+        self._lock = threading.Lock()
+        self._in_node = True
+        self.thread = threading.Thread(target=self._run, name=f"lp-node {spec.name}", daemon=True)
+
+    def _run(self) -> None:
+        name = self.spec.name
+        if not self.spec.node.addresses:
+            self._post(WorkerUp(name))
+        with context.running(self.context, whole_process=False):
+            failure, cause = run_node(self.spec.node, self.context, self._leave)
+        self.stop.close()  # calls of threads that the node left behind
+        if cause is not None:
+            self._causes[name] = cause
+        self._post(WorkerEnded(name, failure))
+
+    def _leave(self) -> None:
+        while True:
+            try:
+                with self._lock:
+                    self._in_node = False
+                    _raise_in(self.thread, None)
+            except SystemExit:
+                continue  # it was on its way already
+            return
+
+    def interrupt(self) -> None:
+        """Raise SystemExit in the node's own code; code that waits in C notices it afterwards."""
+        with self._lock:
+            if self._in_node and self.thread.is_alive():
+                _raise_in(self.thread, SystemExit)
+
+    def notify(self, seconds: float, reason: str) -> None:
+        """Run the stop handlers, or end a node that never asked about stopping."""
+        hasty = self.spec.has_run and not self.stop.attentive
+        self.stop.notice(seconds, reason)
+        if hasty:
+            self.stop.close()
+            self.interrupt()
+
+
+def _raise_in(thread: threading.Thread, error: type[BaseException] | None) -> None:
+    """Raise an exception in a thread at its next bytecode; None takes one back."""
+    ident = ctypes.c_ulong(thread.ident or 0)
+    what = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, what)
+
+
+class ThreadBackend(Backend):
+    """The threads of one run."""
+
+    def __init__(self, local: LocalRun) -> None:
+        """Prepare the threads of a run."""
+        self._local = local
+        self._nodes: dict[str, _NodeThread] = {}
+
+    def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
+        """See the base class."""
+        self._nodes = {spec.name: _NodeThread(self._local, spec, post) for spec in workers}
+        for node in self._nodes.values():
+            node.thread.start()
+
+    def context_of(self, name: str) -> context.Context:
+        """Return the context of a node."""
+        return self._nodes[name].context
+
+    def notify(self, seconds: float, reason: str) -> None:
+        """See the base class."""
+        for node in self._nodes.values():
+            # handlers are the user's code, and may take their time
+            threading.Thread(
+                target=self._notify_one, args=(node, seconds, reason), name="lp-notice", daemon=True
+            ).start()
+
+    def _notify_one(self, node: _NodeThread, seconds: float, reason: str) -> None:
+        context.adopt(node.context)
+        node.notify(seconds, reason)
+
+    def terminate(self, names: Iterable[str]) -> None:
+        """See the base class."""
+        for name in names:
+            self._nodes[name].stop.close()
+
+    def kill(self, names: Iterable[str]) -> None:
+        """See the base class."""
+        for name in names:
+            self._nodes[name].stop.close()
+            self._nodes[name].interrupt()
+
+    def stacks(self, names: Iterable[str]) -> str:
+        """See the base class."""
+        frames = sys._current_frames()  # noqa: SLF001 - the documented way to another thread's stack
+        parts: list[str] = []
+        for name in names:
+            frame = frames.get(self._nodes[name].thread.ident or 0)
+            stack = "".join(traceback.format_stack(frame)) if frame else "(ended meanwhile)\n"
+            parts.append(f"\n{name} is at:\n{stack}")
+        return "".join(parts)
+
+    def close(self) -> None:
+        """See the base class."""
+        for node in self._nodes.values():
+            node.thread.join(0.1)

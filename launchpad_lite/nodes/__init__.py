@@ -1,0 +1,1 @@
+"""The kinds of nodes. One file: one kind and its handle."""

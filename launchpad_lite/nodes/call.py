@@ -1,0 +1,116 @@
+"""What the kinds of nodes share that are made of something to call and its arguments."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pathlib
+import shutil
+import threading
+import types
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from launchpad_lite import typecheck
+from launchpad_lite.handle import dereference
+from launchpad_lite.node import Node, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from launchpad_lite.context import Context
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class CallNode(Node[T_co]):
+    """A node that calls a function or a constructor with arguments that may hold handles."""
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Remember what to call with what."""
+        super().__init__()
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+
+    @property
+    def title(self) -> str:
+        """The name of what is called."""
+        function: Any = self._function
+        while hasattr(function, "func"):  # partials
+            function = function.func
+        name: str = getattr(function, "__qualname__", type(function).__qualname__)
+        return name
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments by their names, and what is called unless it is plainly a class."""
+        named = typecheck.argument_names(self._function, self._args, self._kwargs)
+        if isinstance(self._function, type | types.BuiltinFunctionType):
+            return named
+        return {**named, "<function>": self._function}
+
+    def check(self) -> Iterator[Problem]:
+        """Yield what does not fit the signature."""
+        yield from typecheck.check_call(self._function, self._args, self._kwargs)
+
+    def _call(self) -> Any:
+        return self._function(*dereference(self._args), **dereference(self._kwargs))
+
+
+def made_class(constructor: Callable[..., Any]) -> type | None:
+    """Return the class of what a constructor makes, if that can be told."""
+    target: Any = constructor
+    while hasattr(target, "func"):  # partials
+        target = target.func
+    if isinstance(target, type):
+        return target
+    try:
+        annotation = inspect.get_annotations(target, eval_str=True).get("return")
+    except Exception:  # noqa: BLE001 - annotations are any code
+        return None
+    return annotation if isinstance(annotation, type) else None
+
+
+def checkpoint(instance: object, context: Context) -> None:
+    """Restore an instance that can be, and have it saved when the run gives notice.
+
+    `save(path)` is given a path that does not exist yet, for a file or a directory; what it writes
+    replaces the last checkpoint at once when it returns.
+    """
+    path = context.checkpoint
+    save = getattr(instance, "save", None)
+    restore = getattr(instance, "restore", None)
+    if path is None or not (callable(save) and callable(restore)):
+        return
+    if path.exists():
+        restore(str(path))
+    saving = threading.Lock()
+
+    def on_notice() -> None:
+        with saving:
+            _replace(path, save)
+
+    def end() -> None:
+        stop.unregister(on_notice)
+        with saving:  # let a save that runs end
+            pass
+
+    stop = context.scope.stop
+    stop.register(on_notice)
+    context.cleanup.callback(end)
+
+
+def _replace(path: pathlib.Path, save: Callable[[str], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    save(str(temporary))
+    if path.exists():
+        path.rename(old)
+    if temporary.exists():
+        temporary.rename(path)
+    if old.is_dir():
+        shutil.rmtree(old)
+    else:
+        old.unlink(missing_ok=True)

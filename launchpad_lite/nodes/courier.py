@@ -1,0 +1,306 @@
+"""Nodes whose methods others can call."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, overload
+
+from launchpad_lite import context as node_context
+from launchpad_lite.address import Address
+from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ClientConfig, ServerConfig, seconds
+from launchpad_lite.courier.client import client_in_run
+from launchpad_lite.courier.server import Server
+from launchpad_lite.errors import HandleError, UsageError, nearest
+from launchpad_lite.handle import Handle
+from launchpad_lite.node import NodeOptions, Problem
+from launchpad_lite.nodes.call import checkpoint
+from launchpad_lite.nodes.python import InstanceNode
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping
+
+    from launchpad_lite.context import Context
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CLIENT_NAMES = frozenset({"futures", "aio", "address"})
+"""What a client has of its own, so that a method cannot be called like it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CourierOptions(NodeOptions):
+    """What `.options(...)` sets on a Courier node.
+
+    Attributes:
+      port: a TCP port to listen on as well (0: any), for gRPC.
+      thread_pool_size: calls that run at a time; more wait for their turn.
+      compress: whether clients compress messages, on gRPC.
+      call_timeout: seconds for each call of the node's clients; None for no limit.
+      wait_for_ready: whether clients wait for the node to come up.
+      chunk_tensors: accepted as in the original, and not needed.
+    """
+
+    port: int | None = None
+    thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE
+    compress: bool = False
+    call_timeout: float | dt.timedelta | None = None
+    wait_for_ready: bool = True
+    chunk_tensors: bool = False
+
+
+_SERVER_OPTIONS = {"port", "thread_pool_size"}
+_CLIENT_OPTIONS = {"compress", "call_timeout", "wait_for_ready", "chunk_tensors"}
+
+
+class CourierHandle(Handle[T]):
+    """Stands for a Courier node; becomes a client of it in the node that receives it."""
+
+    def __init__(self, address: Address, cls: type | None, title: str, config: ClientConfig) -> None:
+        """Make a handle; nodes do it, see `CourierNode.create_handle`."""
+        self.address = address
+        self._class = cls
+        self._title = title
+        self._config = config
+
+    @property
+    def served_type(self) -> type | None:
+        """The class whose methods can be called."""
+        return self._class
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the class behind: a client does without."""
+        return {**self.__dict__, "_class": None}
+
+    def set_client_kwargs(self, **kwargs: Any) -> None:
+        """Change the settings of the clients that this handle becomes."""
+        self._config = dataclasses.replace(self._config, **_client_settings(kwargs))
+
+    def dereference(self) -> T:
+        """Return a client, in the run of the calling thread."""
+        scope = node_context.scope_for(self.address)
+        config = dataclasses.replace(
+            self._config, max_payload_bytes=scope.config.max_payload_bytes
+        )
+        client: Any = client_in_run(scope, scope.name_of(self.address), config)
+        return client
+
+    def _refuse(self, use: str) -> NoReturn:
+        message = (
+            f"{use} of a handle of {self._title}: a handle stands for the node until the program "
+            "runs. Pass it to another node, which gets a client; or launch the program and use "
+            "run.client(handle)."
+        )
+        raise HandleError(message)
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse: a handle is not a client.
+
+        Raises:
+          HandleError: always.
+        """
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse(f"attribute {name!r}")
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """Refuse: a handle is not a client.
+
+        Raises:
+          HandleError: always.
+        """
+        self._refuse("call")
+
+    def __repr__(self) -> str:
+        """Show whose handle it is."""
+        return f"<handle of {self.address.name or self._title}>"
+
+
+def _client_settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    for name in kwargs:
+        if name not in _CLIENT_OPTIONS:
+            message = f"a Courier client has no setting {name!r}{nearest(name, _CLIENT_OPTIONS)}"
+            raise UsageError(message)
+    settings = {name: value for name, value in kwargs.items() if name != "chunk_tensors"}
+    if "call_timeout" in settings:
+        settings["call_timeout"] = seconds(settings["call_timeout"])
+    return settings
+
+
+class CourierNode(InstanceNode[T]):
+    """Makes an object in the worker and serves its public methods.
+
+    With a `run` method, the node calls it and serves until it returns; without, it serves until
+    the run stops. Methods are called from up to `thread_pool_size` threads at a time.
+    """
+
+    kind: ClassVar[str] = "CourierNode"
+    options_type: ClassVar[type[NodeOptions]] = CourierOptions
+
+    @overload
+    def __init__(
+        self, constructor: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        constructor: Callable[..., T],
+        *args: Any,
+        courier_kwargs: Mapping[str, Any] | None,
+        courier_client_kwargs: Mapping[str, Any] | None = ...,
+        **kwargs: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        constructor: Callable[..., T],
+        *args: Any,
+        courier_client_kwargs: Mapping[str, Any] | None,
+        **kwargs: Any,
+    ) -> None: ...
+    def __init__(
+        self,
+        constructor: Callable[..., T],
+        *args: Any,
+        courier_kwargs: Mapping[str, Any] | None = None,
+        courier_client_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Make a node.
+
+        Args:
+          constructor: a class, or what makes an object in the worker.
+          *args: its arguments; handles in them arrive as clients.
+          courier_kwargs: `port` and `thread_pool_size` of the server; see `CourierOptions`.
+          courier_client_kwargs: `call_timeout`, `compress`, `wait_for_ready` of its clients.
+          **kwargs: its keyword arguments.
+
+        Raises:
+          UsageError: there is no such setting.
+        """
+        super().__init__(constructor, args, kwargs)
+        self._address = Address()
+        self.allocate_address(self._address)
+        for given, known in (
+            (courier_kwargs or {}, _SERVER_OPTIONS),
+            (courier_client_kwargs or {}, _CLIENT_OPTIONS),
+        ):
+            for name in given:
+                if name not in known:
+                    message = f"{self.place}: no courier setting {name!r}{nearest(name, known)}"
+                    raise UsageError(message)
+            self.options(**given)
+
+    @staticmethod
+    def deferred(constructor: Callable[P, T]) -> DeferredCourierNode[P, T]:
+        """Make a node whose arguments follow, in `configure`: the typed way to a cycle."""
+        return DeferredCourierNode(constructor)
+
+    def configure(self, *args: Any, **kwargs: Any) -> None:
+        """Set the constructor's arguments, after other nodes' handles are known."""
+        self._args = args
+        self._kwargs = kwargs
+
+    def _courier_options(self) -> CourierOptions:
+        options = self._options
+        if not isinstance(options, CourierOptions):
+            raise TypeError(options)
+        return options
+
+    def create_handle(self) -> T:
+        """Return a handle; statically it is the object that its methods are called on."""
+        options = self._courier_options()
+        config = ClientConfig(
+            compress=options.compress,
+            call_timeout=seconds(options.call_timeout),
+            wait_for_ready=options.wait_for_ready,
+        )
+        handle: Any = CourierHandle(self._address, self.instance_class, self.title, config)
+        return handle
+
+    def check(self) -> Iterator[Problem]:
+        """Yield what does not fit the constructor, and methods that clients could not call."""
+        yield from super().check()
+        cls = self.instance_class
+        for name in sorted(CLIENT_NAMES):
+            if cls is not None and callable(getattr(cls, name, None)):
+                yield Problem(
+                    f"{self.title}.{name} cannot be called by clients, which have a {name!r} of "
+                    "their own. Rename the method."
+                )
+
+    def lint(self) -> Iterator[Problem]:
+        """Yield batched methods that would wait for more calls than can come in."""
+        threads = self._courier_options().thread_pool_size
+        cls = self.instance_class
+        for name in public_methods(cls) if cls is not None else ():
+            batch = getattr(getattr(cls, name), "batch_size", None)
+            if isinstance(batch, int) and batch > threads:
+                yield Problem(
+                    f"{self.title}.{name} has a batch size of {batch}, but only {threads} calls run "
+                    f"at a time. Give .options(thread_pool_size={batch}) or more.",
+                    fatal=False,
+                )
+
+    def run(self, context: Context) -> None:
+        """Make the object, serve its methods, call its `run` method."""
+        instance: Any = self._call()
+        context.instance.set_result(instance)
+        checkpoint(instance, context)
+        server = self._make_server(instance, context)
+        server.Start()
+        context.cleanup.callback(server.Stop, context.scope.config.grace_s / 2)
+        context.scope.publish(context.scope.name_of(self._address), server.endpoints)
+        run = self.run_method(instance)
+        if run is None:
+            context.scope.stop.wait_closed()
+        else:
+            run()
+
+    def _make_server(self, instance: object, context: Context) -> Server:
+        options = self._courier_options()
+        scope = context.scope
+        config = ServerConfig(
+            port=options.port,
+            thread_pool_size=options.thread_pool_size,
+            max_payload_bytes=scope.config.max_payload_bytes,
+        )
+        server = Server.in_run(
+            scope.name_of(self._address), scope, context, config, scope.schemes, scope.socket_dir
+        )
+        for name in public_methods(instance):
+            server.Bind(name, getattr(instance, name))
+        return server
+
+
+def public_methods(target: object) -> list[str]:
+    """Return the names of what clients can call: public callables and `__call__`, but `run`."""
+    names = [name for name in dir(target) if not name.startswith("_") and name != "run"]
+    found = [name for name in names if _is_method(target, name)]
+    cls = target if isinstance(target, type) else type(target)
+    return [*found, "__call__"] if "__call__" in _attributes(cls) else found
+
+
+def _attributes(cls: type) -> set[str]:
+    return {name for base in cls.__mro__ if base is not object for name in vars(base)}
+
+
+def _is_method(target: object, name: str) -> bool:
+    cls = target if isinstance(target, type) else type(target)
+    if isinstance(getattr(cls, name, None), property | types.GetSetDescriptorType):
+        return False  # reading it would run the user's code
+    return callable(getattr(target, name, None))
+
+
+class DeferredCourierNode(CourierNode[T], Generic[P, T]):
+    """A Courier node that gets its arguments from `configure`, with their types checked."""
+
+    def __init__(self, constructor: Callable[P, T]) -> None:
+        """Make a node without arguments; see `CourierNode.deferred`."""
+        super().__init__(constructor, courier_kwargs=None)
+
+    def configure(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Set the constructor's arguments."""
+        super().configure(*args, **kwargs)

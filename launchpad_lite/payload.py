@@ -1,0 +1,129 @@
+"""Pickling of what travels to workers: by reference where possible, and with the culprit's name."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import types
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+
+from launchpad_lite import source, walk
+from launchpad_lite.address import Names, naming
+from launchpad_lite.errors import UnpicklableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROTOCOL = 5
+_MAX_DEPTH = 12
+
+
+class _Pickler(cloudpickle.Pickler):
+    """cloudpickle, but classes and functions of the program's own file go by reference."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        by_reference = source.main_travels_by_reference()
+        if by_reference and isinstance(obj, type | types.FunctionType) and _is_in_main(obj):
+            return NotImplemented
+        return super().reducer_override(obj)
+
+
+def _is_in_main(obj: Any) -> bool:
+    if obj.__module__ != "__main__":
+        return False
+    import __main__  # noqa: PLC0415 - a worker replaces it while it starts
+
+    found: Any = __main__
+    for part in obj.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is obj
+
+
+def dumps(
+    value: object, buffer_callback: Callable[[pickle.PickleBuffer], object] | None = None
+) -> bytes:
+    """Pickle anything that can be, by value only what no other process could import.
+
+    Args:
+      value: what to pickle.
+      buffer_callback: takes the buffers of arrays out of the pickle, as in `pickle.dumps`.
+
+    Raises:
+      Exception: whatever the object's own pickling raises.
+    """
+    file = io.BytesIO()
+    _Pickler(file, protocol=PROTOCOL, buffer_callback=buffer_callback).dump(value)
+    return file.getvalue()
+
+
+def dumps_named(value: object, parts: dict[str, Any], owner: str, names: Names) -> bytes:
+    """Pickle a node; when that fails, say which part of it is to blame.
+
+    Args:
+      value: the node.
+      parts: its arguments, by name, to look for the culprit in.
+      owner: the node's name and place, for the message.
+      names: the names of addresses in the plan.
+
+    Raises:
+      UnpicklableError: with the path of attributes down to the culprit.
+    """
+    with naming(names):
+        try:
+            return dumps(value)
+        except Exception as error:
+            for name, part in parts.items():
+                culprit = _culprit(part, name, set())
+                if culprit is not None:
+                    path, reason = culprit
+                    message = (
+                        f"{owner}: argument {path} cannot be sent to a worker: {reason}. Make it "
+                        "inside the node, or wrap its construction in lp.Deferred."
+                    )
+                    raise UnpicklableError(message) from error
+            message = f"{owner}: cannot be sent to a worker: {error}"
+            raise UnpicklableError(message) from error
+
+
+def _failure(value: object) -> str | None:
+    try:
+        dumps(value)
+    except Exception as error:  # noqa: BLE001 - any failure is the answer
+        return str(error) or type(error).__name__
+    return None
+
+
+def _culprit(value: Any, path: str, seen: set[int]) -> tuple[str, str] | None:
+    """Return the deepest part of `value` that cannot be pickled, and why; None if all can."""
+    reason = _failure(value)
+    if reason is None:
+        return None
+    if len(seen) < _MAX_DEPTH and id(value) not in seen:
+        for step, part in _inside(value):
+            deeper = _culprit(part, path + step, seen | {id(value)})
+            if deeper is not None:
+                return deeper
+    return path, reason
+
+
+def _inside(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a container's parts, an object's attributes, a function's closure and globals."""
+    yield from walk.children(value)
+    if isinstance(value, types.FunctionType):
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            yield f".<closure {name}>", cell.cell_contents
+        for name in value.__code__.co_names:
+            if name in value.__globals__ and not isinstance(
+                value.__globals__[name], types.ModuleType
+            ):
+                yield f".<global {name}>", value.__globals__[name]
+    elif isinstance(value, types.MethodType):
+        yield ".__self__", value.__self__
+    elif not isinstance(value, type):
+        for name, part in getattr(value, "__dict__", {}).items():
+            yield f".{name}", part
+        for name in getattr(type(value), "__slots__", ()):
+            if isinstance(name, str) and hasattr(value, name):
+                yield f".{name}", getattr(value, name)

@@ -1,0 +1,156 @@
+"""A program: groups of nodes that hold one another's handles. Nothing runs while it is declared."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from launchpad_lite import walk
+from launchpad_lite.errors import ProgramError
+from launchpad_lite.handle import Handle
+from launchpad_lite.node import Node, user_place, walk_arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launchpad_lite.address import Address
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Edge:
+    """One node holds another's handle.
+
+    Attributes:
+      holder: the node that will call, `label/index`.
+      target: the node that will be called, `label/index`.
+      argument: where in the holder's arguments the handle sits.
+    """
+
+    holder: str
+    target: str
+    argument: str
+
+
+def _require_label(label: object) -> str:
+    if not isinstance(label, str) or not label.strip():
+        message = f"{user_place()}: a label must be a non-empty string, not {label!r}."
+        raise ProgramError(message)
+    return label
+
+
+class Program:
+    """A graph of nodes, and the groups they are in."""
+
+    def __init__(self, name: str) -> None:
+        """Make an empty program.
+
+        Args:
+          name: shown in plans, run identifiers and logs.
+
+        Raises:
+          ProgramError: the name is empty.
+        """
+        self._name = _require_label(name)
+        self._groups: dict[str, list[Node[Any]]] = {}
+        self._group: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The program's name."""
+        return self._name
+
+    def add_node(self, node: Node[T], label: str | None = None) -> T:
+        """Add a node; return its handle, typed as what its receiver gets.
+
+        Args:
+          node: the node.
+          label: its group; the same label again joins the group. Not needed inside `group`.
+
+        Raises:
+          ProgramError: there is no label, or another than that of the surrounding group.
+        """
+        if not isinstance(node, Node):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+            message = f"{user_place()}: add_node needs a node, not {node!r}."
+            raise ProgramError(message)
+        if self._group is not None:
+            if label is not None and label != self._group:
+                message = f"{user_place()}: label {label!r} inside group({self._group!r})."
+                raise ProgramError(message)
+            label = self._group
+        elif label is None:
+            message = (
+                f"{user_place()}: the node has no label. Give add_node(node, label=...), or add it "
+                "inside `with program.group(label):`."
+            )
+            raise ProgramError(message)
+        self._groups.setdefault(_require_label(label), []).append(node)
+        return node.create_handle()
+
+    @contextlib.contextmanager
+    def group(self, label: str) -> Iterator[None]:
+        """Put the nodes added inside this block into one group.
+
+        Raises:
+          ProgramError: the label is empty, or the block is inside another one.
+        """
+        if self._group is not None:
+            message = f"{user_place()}: group({label!r}) is inside group({self._group!r})."
+            raise ProgramError(message)
+        self._group = _require_label(label)
+        try:
+            yield
+        finally:
+            self._group = None
+
+    @property
+    def groups(self) -> dict[str, list[Node[Any]]]:
+        """The nodes by group, in the order they were added; changes to it change the program."""
+        return self._groups
+
+    def get_all_nodes(self) -> list[Node[Any]]:
+        """Return every node, group by group."""
+        return [node for nodes in self._groups.values() for node in nodes]
+
+    def named_nodes(self) -> list[tuple[str, Node[Any]]]:
+        """Return every node with its name, `label/index`."""
+        return [
+            (f"{label}/{index}", node)
+            for label, nodes in self._groups.items()
+            for index, node in enumerate(nodes)
+        ]
+
+    @property
+    def edges(self) -> list[Edge]:
+        """Which node holds whose handle, and in which argument."""
+        nodes = self.named_nodes()
+        owners: dict[Address, str] = {
+            address: name for name, node in nodes for address in node.addresses
+        }
+        return [
+            Edge(holder=name, target=owners[handle.address], argument=path)
+            for name, node in nodes
+            for path, handle in handles_in(node)
+            if handle.address in owners
+        ]
+
+
+def handles_in(node: Node[Any]) -> Iterator[tuple[str, Handle[Any]]]:
+    """Yield the handles in a node's arguments, each with its path there."""
+    for path, leaf in walk.leaves(walk_arguments(node)):
+        if isinstance(leaf, Handle):
+            yield path.removeprefix("."), leaf
+
+
+def make_program(*nodes: Node[Any], name: str = "program") -> Program:
+    """Make a program of nodes in groups of their own, named after what they run."""
+    program = Program(name)
+    for node in nodes:
+        base = node.title.rpartition(".")[2].strip("<>") or node.kind
+        label, count = base, 2
+        while label in program.groups:
+            label, count = f"{base}_{count}", count + 1
+        program.add_node(node, label=label)
+    return program

@@ -1,0 +1,47 @@
+"""What a node asks of the machine it runs on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from launchpad_lite.errors import UsageError
+
+
+def _no_custom() -> Mapping[str, float]:
+    return {}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What each node of a group asks for; None leaves it to the launcher.
+
+    Attributes:
+      cpus: CPU cores.
+      gpus: whole GPUs.
+      memory_gb: memory, in 10^9 bytes.
+      custom: a launcher's own resources, by name.
+    """
+
+    cpus: float | None = None
+    gpus: int | None = None
+    memory_gb: float | None = None
+    custom: Mapping[str, float] = dataclasses.field(default_factory=_no_custom)
+
+    def __post_init__(self) -> None:
+        """Refuse negative amounts.
+
+        Raises:
+          UsageError: an amount is negative.
+        """
+        amounts = {"cpus": self.cpus, "gpus": self.gpus, "memory_gb": self.memory_gb}
+        for name, amount in {**amounts, **self.custom}.items():
+            if amount is not None and amount < 0:
+                message = f"Resources({name}={amount}): an amount cannot be negative."
+                raise UsageError(message)
+
+    def __str__(self) -> str:
+        """Return the amounts asked for, or a dash."""
+        amounts = {"cpus": self.cpus, "gpus": self.gpus, "memory_gb": self.memory_gb, **self.custom}
+        asked = [f"{name}={amount:g}" for name, amount in amounts.items() if amount is not None]
+        return " ".join(asked) or "-"

@@ -1,0 +1,1 @@
+"""What makes a plan run: controller, supervisor, agent and worker, whatever the launcher."""

@@ -1,0 +1,220 @@
+"""The agent: one per host and run. Starts, signals and reaps workers, and outlives none of them.
+
+It is an interpreter that has imported what workers need and made no thread, so forking from it is
+safe and quick. It does what the controller says over one socket; when that socket closes, it ends
+every worker and then itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NoReturn
+
+import msgspec
+
+from launchpad_lite.runtime import children, link, worker
+
+_FINAL_GRACE_S = 2.0
+"""Seconds between TERM and KILL when the controller is gone."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Child:
+    name: str
+    pid: int
+    line: socket.socket
+    report: bytearray = dataclasses.field(default_factory=bytearray)
+
+
+class Agent:
+    """The workers of one host."""
+
+    def __init__(self, controller: socket.socket) -> None:
+        """Take over the socket to the controller."""
+        self._controller = controller
+        self._reader = link.Reader(controller)
+        self._children: dict[int, _Child] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(controller, selectors.EVENT_READ)
+        self._wake, wake_writer = socket.socketpair()
+        self._wake.setblocking(False)
+        wake_writer.setblocking(False)
+        self._wake_writer = wake_writer
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._lost = False
+
+    def run(self) -> None:
+        """Serve the controller until it hangs up; leave nothing running."""
+        children.become_subreaper()
+        signal.set_wakeup_fd(self._wake_writer.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_term)
+        gc.collect()
+        gc.freeze()  # objects that never move to another page stay shared with the workers
+        while not self._lost:
+            self._wait(None)
+        self._end_all()
+
+    def _on_term(self, *_: object) -> None:
+        self._lost = True
+
+    def _wait(self, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            if key.fileobj is self._controller:
+                self._hear()
+            elif key.fileobj is self._wake:
+                with contextlib.suppress(BlockingIOError):
+                    while self._wake.recv(4096):
+                        pass
+            else:
+                self._take_report(key.data)
+        self._reap()
+
+    def _hear(self) -> None:
+        try:
+            for frame in self._reader.frames():
+                message = msgspec.msgpack.decode(frame, type=link.ToAgent)
+                if isinstance(message, link.StartWorker):
+                    self._start(message)
+                else:
+                    self._signal(message)
+        except (EOFError, OSError):
+            self._lost = True
+            self._selector.unregister(self._controller)
+
+    def _say(self, message: link.FromAgent) -> None:
+        try:
+            self._controller.sendall(link.encode(message))
+        except OSError:
+            self._lost = True
+
+    # --- workers ---
+
+    def _start(self, message: link.StartWorker) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            log = os.open(message.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            if message.cold:
+                pid = _spawn(message, theirs, log)
+            else:
+                pid = os.fork()
+                if pid == 0:
+                    self._become_worker(message, theirs, log)
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            self._say(link.StartFailed(message.name, f"cannot be started: {error}"))
+            return
+        os.close(log)
+        theirs.close()
+        ours.setblocking(False)
+        child = _Child(message.name, pid, ours)
+        self._children[pid] = child
+        self._selector.register(ours, selectors.EVENT_READ, child)
+        self._say(link.WorkerStarted(message.name, pid))
+
+    def _become_worker(
+        self, message: link.StartWorker, line: socket.socket, log: int
+    ) -> NoReturn:
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        for sock in (self._controller, self._wake, self._wake_writer):
+            sock.close()
+        for child in self._children.values():
+            child.line.close()
+        os.environ.update(message.env)
+        worker.main(message.boot, line, log)
+
+    def _signal(self, message: link.SignalWorker) -> None:
+        for child in self._children.values():
+            if child.name == message.name:
+                if message.number == signal.SIGKILL:
+                    children.kill_tree(child.pid)
+                else:
+                    children.signal_quietly(child.pid, message.number)
+
+    def _take_report(self, child: _Child) -> None:
+        try:
+            received = child.line.recv(2**20)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = b""
+        child.report += received
+        if not received:
+            self._selector.unregister(child.line)
+
+    def _reap(self) -> None:
+        for pid in list(self._children):
+            reaped, status = os.waitpid(pid, os.WNOHANG)
+            if reaped:
+                child = self._children.pop(pid)
+                self._drain(child)
+                children.end_orphans(self._children)
+                code = os.waitstatus_to_exitcode(status)
+                self._say(link.WorkerExited(child.name, code, bytes(child.report)))
+
+    def _drain(self, child: _Child) -> None:
+        while child.line in self._selector.get_map():
+            before = len(child.report)
+            self._take_report(child)
+            if len(child.report) == before:
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(child.line)
+        child.line.close()
+
+    def _end_all(self) -> None:
+        for child in self._children.values():
+            children.signal_quietly(child.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _FINAL_GRACE_S
+        while self._children and (left := deadline - time.monotonic()) > 0:
+            self._wait(left)
+        for pid in self._children:
+            children.kill_tree(pid)
+        for pid in self._children:
+            os.waitpid(pid, 0)
+        children.end_orphans(())
+
+
+def _spawn(message: link.StartWorker, line: socket.socket, log: int) -> int:
+    """Start a worker in an interpreter of its own."""
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"from launchpad_lite.runtime.worker import cold_main; cold_main({line.fileno()}, {log})"
+    )
+    with tempfile.TemporaryFile() as boot:  # not a pipe: the agent must not wait for its reader
+        boot.write(message.boot)
+        boot.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, **message.env},
+            stdin=boot,
+            pass_fds=(line.fileno(), log),
+            start_new_session=True,
+        )
+    process.returncode = 0  # reaped by the agent, like every other worker
+    return process.pid
+
+
+def main() -> None:
+    """Run an agent whose standard input is the socket to its controller."""
+    controller = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    Agent(controller).run()
+
+
+if __name__ == "__main__":
+    main()

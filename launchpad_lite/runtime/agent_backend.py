@@ -1,0 +1,146 @@
+"""Workers under agents: what the launchers share whose nodes are processes."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from launchpad_lite.runtime import children, link
+from launchpad_lite.runtime.backend import Backend
+from launchpad_lite.runtime.supervisor import Event, Failure, HostLost, WorkerEnded, WorkerUp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from launchpad_lite.planning import WorkerSpec
+
+
+class AgentBackend(Backend):
+    """The workers of one agent, on this host or another.
+
+    A launcher gives the socket to an agent that it has brought up, by whatever means.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], socket.socket],
+        boot: Callable[[WorkerSpec], bytes],
+        log: Callable[[str], str],
+    ) -> None:
+        """Remember how to come by what is needed.
+
+        Args:
+          connect: brings up the agent and returns the socket to it.
+          boot: returns the pickled `WorkerBoot` of a worker.
+          log: returns the path of a worker's log file.
+        """
+        self._connect = connect
+        self._boot = boot
+        self._log = log
+        self._lock = threading.Lock()
+        self._alive: set[str] = set()
+        self._pids: dict[str, int] = {}
+        self._signalled: set[str] = set()
+        self._socket: socket.socket | None = None
+        self._reader: threading.Thread | None = None
+        self._closing = False
+
+    def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
+        """See the base class."""
+        specs = list(workers)
+        self._alive = {spec.name for spec in specs}
+        self._post = post
+        self._serving = {spec.name for spec in specs if spec.node.addresses}
+        self._socket = self._connect()
+        self._reader = threading.Thread(target=self._listen, name="lp-agent-link", daemon=True)
+        self._reader.start()
+        for spec in specs:
+            self._say(
+                link.StartWorker(
+                    name=spec.name,
+                    log=self._log(spec.name),
+                    env=dict(spec.env),
+                    cold=spec.cold,
+                    boot=self._boot(spec),
+                )
+            )
+
+    def _say(self, message: link.ToAgent) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError), self._lock:  # the listener sees that it is gone
+                self._socket.sendall(link.encode(message))
+
+    def _listen(self) -> None:
+        assert self._socket is not None
+        reader = link.Reader(self._socket)
+        try:
+            while True:
+                for frame in reader.frames():
+                    self._hear(msgspec.msgpack.decode(frame, type=link.FromAgent))
+        except (EOFError, OSError):
+            pass
+        if self._alive:
+            for pid in self._pids.values():  # they end by themselves, unless they hang
+                children.kill_tree(pid)
+            self._post(HostLost(tuple(self._alive), "the agent that held it was killed"))
+            self._alive.clear()
+
+    def _hear(self, message: link.FromAgent) -> None:
+        if isinstance(message, link.WorkerStarted):
+            self._pids[message.name] = message.pid
+            if message.name not in self._serving:
+                self._post(WorkerUp(message.name))
+            return
+        self._pids.pop(message.name, None)
+        self._alive.discard(message.name)
+        if isinstance(message, link.StartFailed):
+            self._post(WorkerEnded(message.name, Failure(message.reason)))
+            return
+        forced = message.name in self._signalled and not message.report
+        self._post(WorkerEnded(message.name, _failure(message), forced=forced))
+
+    def notify(self, seconds: float, reason: str) -> None:
+        """Nothing: the controller's stream tells the workers."""
+
+    def terminate(self, names: Iterable[str]) -> None:
+        """See the base class."""
+        self._signal(names, signal.SIGTERM)
+
+    def kill(self, names: Iterable[str]) -> None:
+        """See the base class."""
+        self._signal(names, signal.SIGKILL)
+
+    def _signal(self, names: Iterable[str], number: int) -> None:
+        for name in names:
+            self._signalled.add(name)
+            self._say(link.SignalWorker(name, number))
+
+    def stacks(self, names: Iterable[str]) -> str:
+        """See the base class."""
+        return "\n".join(f"{name}: process {self._pids.get(name)}" for name in names)
+
+    def close(self) -> None:
+        """See the base class."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            if self._reader is not None and self._reader is not threading.current_thread():
+                self._reader.join()
+            self._socket.close()
+
+
+def _failure(message: link.WorkerExited) -> Failure | None:
+    if message.report:
+        failure: Failure | None = pickle.loads(message.report)
+        return failure
+    if message.status == 0:
+        return None
+    if message.status < 0:
+        return Failure(f"its process was killed by {signal.Signals(-message.status).name}")
+    return Failure(f"its process exited with status {message.status}")

@@ -1,0 +1,138 @@
+"""The controller over Courier: what workers in other processes, and other terminals, talk to."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.config import ClientConfig, ServerConfig
+from launchpad_lite.courier.client import Client, client_at, open_stream
+from launchpad_lite.courier.server import Server
+from launchpad_lite.endpoint import EndpointRecord
+from launchpad_lite.runtime.controller import Controller, Notice, RunStatus
+from launchpad_lite.runtime.directory import Directory, EndedRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from launchpad_lite.context import Scope
+
+NAME = "controller"
+"""The controller's name as a service."""
+
+_THREADS = 8
+_VIEWER_TIMEOUT_S = 10.0
+
+
+def serve(controller: Controller, scope: Scope, socket_dir: str, scheme: str) -> Server:
+    """Serve a controller to other processes of this host.
+
+    Args:
+      controller: the controller.
+      scope: of the launching process.
+      socket_dir: a private directory for the socket.
+      scheme: the transport.
+    """
+    config = ServerConfig(thread_pool_size=_THREADS)
+    server = Server.in_run(NAME, scope, None, config, (scheme,), socket_dir)
+    for method in (
+        controller.publish,
+        controller.follow,
+        controller.request_stop,
+        controller.status,
+    ):
+        server.Bind(method.__name__, method)
+    server.bind_stream("attach", controller.attach)
+    server.bind_stream("watch", controller.watch)
+    server.Start()
+    return server
+
+
+class RemoteControl:
+    """A worker's line to the controller: one stream for what it must know, and calls."""
+
+    def __init__(self, endpoint: str, token: bytes, worker: str) -> None:
+        """Name the controller's endpoint; connect in `attach`."""
+        self._client: Any = client_at(endpoint, token, ClientConfig())
+        self._worker = worker
+        self._lock = threading.Lock()
+        self._followed: set[str] = set()
+        self.directory = Directory()
+
+    def attach(self, on_notice: Callable[[float, str], object]) -> None:
+        """Begin to hear from the controller; a controller that is gone is the agent's business.
+
+        Args:
+          on_notice: is told when the run stops: the seconds left, and why.
+        """
+        stream = open_stream(self._client, "attach", self._worker)
+
+        def listen() -> None:
+            for news in stream:
+                if isinstance(news, EndpointRecord):
+                    self.directory.publish(news)
+                elif isinstance(news, EndedRecord):
+                    self.directory.end(news)
+                elif isinstance(news, Notice):
+                    # handlers may take their time, and the directory must not wait for them
+                    threading.Thread(
+                        target=on_notice,
+                        args=(news.seconds, news.reason),
+                        name="lp-notice",
+                        daemon=True,
+                    ).start()
+
+        threading.Thread(target=listen, name="lp-control", daemon=True).start()
+
+    def publish(self, record: EndpointRecord) -> None:
+        """Say where a service of the worker listens."""
+        self.directory.publish(record)
+        self._client.publish(record)
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for the end of the run."""
+        self._client.request_stop(reason)
+
+    def follow(self, name: str) -> None:
+        """Make sure that the directory hears of a service."""
+        with self._lock:
+            known = name in self._followed
+            self._followed.add(name)
+        if not known:
+            news = self._client.follow(self._worker, name)
+            if news is not None:
+                self.directory.learn(news)
+
+
+class RunViewer:
+    """A run, as another terminal sees it."""
+
+    def __init__(self, endpoint: str, token: bytes) -> None:
+        """Name the controller's endpoint."""
+        config = ClientConfig(call_timeout=_VIEWER_TIMEOUT_S, wait_for_ready=False)
+        self._client: Any = client_at(endpoint, token, config)
+
+    def status(self) -> RunStatus:
+        """Return where the run is.
+
+        Raises:
+          CallError: the controller cannot be reached.
+        """
+        status: RunStatus = self._client.status()
+        return status
+
+    def stop(self, reason: str, *, immediately: bool = False) -> None:
+        """Ask for the end of the run.
+
+        Raises:
+          CallError: the controller cannot be reached.
+        """
+        self._client.request_stop(reason, immediately=immediately)
+
+    def changes(self) -> Iterator[RunStatus]:
+        """Yield the status now, at each change, and at the end.
+
+        Raises:
+          CallError: the controller cannot be reached.
+        """
+        yield from open_stream(self._client, "watch")

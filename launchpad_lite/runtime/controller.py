@@ -1,0 +1,331 @@
+"""The controller: one per run. Holds the directory, drives the supervisor, answers status and stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from launchpad_lite.endpoint import EndpointRecord
+from launchpad_lite.errors import LaunchpadError, NodeFailed, NodesStuck, UsageError, nearest
+from launchpad_lite.runtime import supervisor as sv
+from launchpad_lite.runtime.directory import Directory, EndedRecord
+from launchpad_lite.runtime.subscription import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.backend import Backend
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Notice:
+    """Tells a worker that the run stops.
+
+    Attributes:
+      seconds: what is left to finish.
+      reason: why, for people.
+    """
+
+    seconds: float
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """Where one node is.
+
+    Attributes:
+      name: `label/index`.
+      title: what it runs.
+      state: `starting`, `running`, `done` or `failed`.
+      endpoints: where its service listens.
+    """
+
+    name: str
+    title: str
+    state: str
+    endpoints: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunStatus:
+    """Where a run is.
+
+    Attributes:
+      run_id: the run.
+      program: the program's name.
+      launcher: the launcher's name.
+      phase: `running`, `stopping`, `terminating`, `killing` or `ended`.
+      reason: why it stops; empty while it does not.
+      started: when it was launched, in seconds since 1970.
+      nodes: each node.
+      error: why it failed; empty while it has not.
+    """
+
+    run_id: str
+    program: str
+    launcher: str
+    phase: str
+    reason: str
+    started: float
+    nodes: tuple[NodeStatus, ...]
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Follow:
+    subscription: Subscription
+    names: set[str]
+
+
+class Controller:
+    """Everything that exists once per run; thread-safe."""
+
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        run_id: str,
+        backend: Backend,
+        *,
+        log_tail: Callable[[str], str] = lambda _: "",
+        on_change: Callable[[RunStatus], object] = lambda _: None,
+    ) -> None:
+        """Make the controller of a run that has not started.
+
+        Args:
+          plan: the plan.
+          run_id: the run.
+          backend: the launcher's hands.
+          log_tail: returns the last lines of a node's log.
+          on_change: is told of each change of phase, in the controller's thread.
+        """
+        self.run_id = run_id
+        self.plan = plan
+        self.directory = Directory(plan.names.values())
+        self.ended = threading.Event()
+        self.error: LaunchpadError | None = None
+        self.causes: dict[str, BaseException] = {}
+        self._backend = backend
+        self._log_tail = log_tail
+        self._on_change = on_change
+        self._started = time.time()
+        self._supervisor = sv.Supervisor({w.name: w.has_run for w in plan.workers}, plan.config)
+        self._events: queue.SimpleQueue[sv.Event | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._followers: dict[str, _Follow] = {}
+        self._watchers: set[Subscription] = set()
+        self._notice: tuple[float, str] | None = None
+        self._at_end: list[Callable[[], object]] = []
+        self._thread = threading.Thread(
+            target=self._run, name=f"lp-controller {run_id}", daemon=True
+        )
+
+    # --- the run's life ---
+
+    def start(self) -> None:
+        """Bring up the workers.
+
+        Raises:
+          LaunchpadError: the launcher could not; nothing is left running.
+        """
+        self._thread.start()
+        try:
+            self._backend.start(self.plan.workers, self.post)
+        except BaseException:
+            self._events.put(None)
+            self._thread.join()
+            self._backend.close()
+            raise
+
+    def at_end(self, function: Callable[[], object]) -> None:
+        """Call a function after the run has ended, before `ended` is set."""
+        self._at_end.append(function)
+
+    def post(self, event: sv.Event) -> None:
+        """Tell the supervisor what happened; never waits."""
+        self._events.put(event)
+
+    def request_stop(self, reason: str, *, immediately: bool = False) -> None:
+        """Ask for the end of the run; never waits, and may be called from a signal handler."""
+        self.post(sv.StopRequested(reason, immediately))
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the run; return whether it has ended."""
+        return self.ended.wait(timeout)
+
+    def _run(self) -> None:
+        self._changed()
+        while self._supervisor.phase is not sv.Phase.ENDED:
+            deadline = self._supervisor.deadline
+            wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                event = self._events.get(timeout=wait)
+            except queue.Empty:
+                commands = self._supervisor.tick(time.monotonic())
+            else:
+                if event is None:
+                    return
+                commands = self._handle(event)
+            for command in commands:
+                self._do(command)
+            if commands:
+                self._changed()
+
+    def _handle(self, event: sv.Event) -> list[sv.Command]:
+        with self._lock:
+            return self._supervisor.handle(event, time.monotonic())
+
+    def _do(self, command: sv.Command) -> None:
+        if isinstance(command, sv.Notify):
+            with self._lock:
+                self._notice = (time.monotonic() + command.seconds, command.reason)
+                followers = list(self._followers.values())
+            for follower in followers:
+                follower.subscription.put(Notice(command.seconds, command.reason))
+            self._backend.notify(command.seconds, command.reason)
+        elif isinstance(command, sv.Retire):
+            self._retire(command)
+        elif isinstance(command, sv.Terminate):
+            self._backend.terminate(command.names)
+        elif isinstance(command, sv.Kill):
+            self._backend.kill(command.names)
+        elif isinstance(command, sv.Hint):
+            _log.warning("%s: %s", self.run_id, command.text)
+        else:
+            self._finish(command.stuck)
+
+    def _retire(self, command: sv.Retire) -> None:
+        for name in self.plan.names.values():
+            if name == command.name or name.startswith(f"{command.name}/"):
+                ended = EndedRecord(name, command.reason)
+                self.directory.end(ended)
+                self._tell(name, ended)
+
+    def _finish(self, stuck: tuple[str, ...]) -> None:
+        failed = self._supervisor.failed
+        if failed is not None:
+            name, failure = failed
+            self.error = NodeFailed(
+                name,
+                failure.summary,
+                remote_traceback=failure.trace,
+                log_tail=self._log_tail(name),
+            )
+            self.error.__cause__ = self.causes.get(name)
+        elif stuck:
+            self.error = NodesStuck(stuck, self._backend.stacks(stuck))
+        with self._lock:
+            followers = [follower.subscription for follower in self._followers.values()]
+            watchers = list(self._watchers)
+        for subscription in (*followers, *watchers):
+            subscription.end()
+        self._backend.close()
+        for function in self._at_end:
+            try:
+                function()
+            except Exception:
+                _log.exception("%s: cleaning up after the run failed", self.run_id)
+        self.ended.set()
+
+    def _changed(self) -> None:
+        status = self.status()
+        self._on_change(status)
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.put(status)
+
+    # --- what workers and viewers ask ---
+
+    def publish(self, record: EndpointRecord) -> None:
+        """Take a worker's word for where its service listens."""
+        if self.directory.publish(record):
+            self._tell(record.name, record)
+            if record.name in self._supervisor.states:
+                self.post(sv.WorkerUp(record.name))
+
+    def _tell(self, name: str, news: EndpointRecord | EndedRecord) -> None:
+        with self._lock:
+            interested = [f.subscription for f in self._followers.values() if name in f.names]
+        for subscription in interested:
+            subscription.put(news)
+
+    def attach(self, worker: str) -> Subscription:
+        """Return the stream of what a worker must know: records it follows, and the notice."""
+        subscription = Subscription(lambda _: self._detach(worker))
+        with self._lock:
+            self._followers[worker] = _Follow(subscription, set())
+            notice = self._notice
+        if notice is not None:
+            left = max(0.0, notice[0] - time.monotonic())
+            subscription.put(Notice(left, notice[1]))
+        return subscription
+
+    def _detach(self, worker: str) -> None:
+        with self._lock:
+            self._followers.pop(worker, None)
+
+    def follow(self, worker: str, name: str) -> EndpointRecord | EndedRecord | None:
+        """Send a worker all news of a service from now on; return what is known of it."""
+        with self._lock:
+            follower = self._followers.get(worker)
+            if follower is not None:
+                follower.names.add(name)
+        return self.directory.get(name)
+
+    def status(self) -> RunStatus:
+        """Return where the run is."""
+        with self._lock:
+            states = dict(self._supervisor.states)
+            phase, reason = self._supervisor.phase, self._supervisor.reason
+            failed = self._supervisor.failed
+        nodes: list[NodeStatus] = []
+        for worker in self.plan.workers:
+            record = self.directory.get(worker.name) if worker.node.addresses else None
+            endpoints = record.endpoints if isinstance(record, EndpointRecord) else ()
+            nodes.append(
+                NodeStatus(worker.name, worker.title, states[worker.name].value, endpoints)
+            )
+        return RunStatus(
+            run_id=self.run_id,
+            program=self.plan.program,
+            launcher=self.plan.launcher,
+            phase=phase.value,
+            reason=reason,
+            started=self._started,
+            nodes=tuple(nodes),
+            error=f"node {failed[0]} failed: {failed[1].summary}" if failed else "",
+        )
+
+    def watch(self) -> Subscription:
+        """Return the stream of the run's status: now, at each change, and at the end."""
+        subscription = Subscription(self._watchers.discard)
+        subscription.put(self.status())
+        with self._lock:
+            self._watchers.add(subscription)
+            ended = self._supervisor.phase is sv.Phase.ENDED
+        if ended:
+            subscription.end()
+        return subscription
+
+    def node_name(self, label: str, index: int) -> str:
+        """Return the name of a node that is there.
+
+        Raises:
+          UsageError: there is none.
+        """
+        sizes = {worker.label: worker.group_size for worker in self.plan.workers}
+        if label not in sizes:
+            message = f"the program has no group {label!r}{nearest(label, sizes)}"
+            raise UsageError(message)
+        if not 0 <= index < sizes[label]:
+            message = f"group {label!r} has {sizes[label]} node(s), so no index {index}."
+            raise UsageError(message)
+        return f"{label}/{index}"

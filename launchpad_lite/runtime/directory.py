@@ -1,0 +1,128 @@
+"""Where the services of a run listen at the moment. The controller has one, and so has each worker."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import DeadlineExceeded, Unavailable, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from launchpad_lite.endpoint import EndpointRecord
+    from launchpad_lite.stop_token import StopToken
+
+_log = logging.getLogger(__name__)
+
+WAITING_HINT_S = 10.0
+"""Seconds after which whoever waits for a service says so in the log."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EndedRecord:
+    """A service that will not come back.
+
+    Attributes:
+      name: the service.
+      reason: why it ended, for whoever calls it.
+    """
+
+    name: str
+    reason: str
+
+
+class Directory:
+    """Names to endpoint records, with waiting."""
+
+    def __init__(self, names: Iterable[str] | None = None) -> None:
+        """Make an empty directory.
+
+        Args:
+          names: all that will ever be in it; None when that is not known here.
+        """
+        self._names = None if names is None else frozenset(names)
+        self._changed = threading.Condition()
+        self._records: dict[str, EndpointRecord | EndedRecord] = {}
+
+    def publish(self, record: EndpointRecord) -> bool:
+        """Take a record, unless a newer incarnation is known; return whether it was taken."""
+        with self._changed:
+            known = self._records.get(record.name)
+            if known is not None and not isinstance(known, EndedRecord):
+                if known.incarnation > record.incarnation:
+                    return False
+            self._records[record.name] = record
+            self._changed.notify_all()
+            return True
+
+    def end(self, ended: EndedRecord) -> None:
+        """Note that a service will not come back."""
+        with self._changed:
+            self._records[ended.name] = ended
+            self._changed.notify_all()
+
+    def learn(self, news: EndpointRecord | EndedRecord) -> None:
+        """Take news that may be old: only of services that nothing is known of."""
+        with self._changed:
+            self._records.setdefault(news.name, news)
+            self._changed.notify_all()
+
+    def get(self, name: str) -> EndpointRecord | EndedRecord | None:
+        """Return what is known of a service.
+
+        Raises:
+          Unavailable: there never was and never will be one of this name.
+        """
+        if self._names is not None and name not in self._names:
+            message = f"the program has no node {name!r}{nearest(name, self._names)}"
+            raise Unavailable(message, maybe_executed=False)
+        return self._records.get(name)
+
+    def resolve(self, name: str, timeout: float | None, stop: StopToken) -> EndpointRecord:
+        """Return where a service listens, waiting until it does; see `Scope.resolve`."""
+        start = time.monotonic()
+        hinted = False
+        stop.on_close(self._wake)
+        try:
+            with self._changed:
+                while True:
+                    stop.check()
+                    record = self.get(name)
+                    if isinstance(record, EndedRecord):
+                        message = f"{name} is not there any more: {record.reason}"
+                        raise Unavailable(message, maybe_executed=False)
+                    if record is not None:
+                        return record
+                    waited = time.monotonic() - start
+                    if timeout is not None and waited >= timeout:
+                        message = f"{name} did not come up within {timeout:g} s"
+                        raise DeadlineExceeded(message)
+                    if waited >= WAITING_HINT_S and not hinted:
+                        hinted = True
+                        _log.warning("still waiting for %s, which has not come up yet", name)
+                    limits = [] if hinted else [WAITING_HINT_S - waited]
+                    limits += [] if timeout is None else [timeout - waited]
+                    self._changed.wait(min(limits) if limits else None)
+        finally:
+            stop.forget(self._wake)
+
+    def await_change(self, record: EndpointRecord, timeout: float, stop: StopToken) -> None:
+        """Wait until a record is replaced, or for `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        stop.on_close(self._wake)
+        try:
+            with self._changed:
+                while self._records.get(record.name) == record and not stop.closed:
+                    left = deadline - time.monotonic()
+                    if left <= 0 or not self._changed.wait(left):
+                        return
+        finally:
+            stop.forget(self._wake)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

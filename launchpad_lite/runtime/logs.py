@@ -1,0 +1,97 @@
+"""Shows workers' log files on a terminal as they grow: each line whole, behind its node's name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import zlib
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping
+
+INTERVAL_S = 0.05
+_COLOURS = (32, 33, 34, 35, 36, 92, 93, 94, 95, 96)
+
+
+class LogViewer:
+    """Follows log files and writes their lines to one stream, in a thread."""
+
+    def __init__(self, logs: Mapping[str, pathlib.Path], stream: IO[str]) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+          logs: the log file of each node, by name; they need not exist yet.
+          stream: where the lines go; coloured when it is a terminal or FORCE_COLOR is set.
+        """
+        self._logs = dict(logs)
+        self._stream = stream
+        self._positions = dict.fromkeys(logs, 0)
+        self._partial = dict.fromkeys(logs, b"")
+        self._ending = threading.Event()
+        colour = _wants_colour(stream)
+        self._prefixes = {name: _prefix(name, colour=colour) for name in logs}
+        self._thread = threading.Thread(target=self._run, name="lp-logs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to show lines."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Show what is left, and end."""
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(INTERVAL_S):
+            self.show()
+        self.show()
+        for name, rest in self._partial.items():
+            if rest:
+                self._write(name, [rest])
+
+    def show(self) -> None:
+        """Show the whole lines that have come since the last time."""
+        for name, path in self._logs.items():
+            with contextlib.suppress(OSError):
+                if os.stat(path).st_size > self._positions[name]:  # noqa: PTH116 - every 50 ms
+                    self._show_one(name, path)
+
+    def _show_one(self, name: str, path: pathlib.Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._positions[name])
+            data = file.read()
+        self._positions[name] += len(data)
+        *lines, rest = (self._partial[name] + data).split(b"\n")
+        self._partial[name] = rest
+        self._write(name, lines)
+
+    def _write(self, name: str, lines: list[bytes]) -> None:
+        prefix = self._prefixes[name]
+        text = "".join(f"{prefix}{line.decode(errors='replace')}\n" for line in lines)
+        with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
+            self._stream.write(text)
+            self._stream.flush()
+
+
+def _wants_colour(stream: IO[str]) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def _prefix(name: str, *, colour: bool) -> str:
+    if not colour:
+        return f"[{name}] "
+    group = name.rpartition("/")[0]
+    code = _COLOURS[zlib.crc32(group.encode()) % len(_COLOURS)]
+    return f"\x1b[1;{code}m[{name}] \x1b[0;0m"
+
+
+def standard_output() -> IO[str]:
+    """Return where the launching process prints, or the real one when that was replaced."""
+    return sys.stdout or sys.__stdout__ or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115

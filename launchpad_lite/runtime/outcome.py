@@ -1,0 +1,64 @@
+"""How a node's end is judged, in a thread or in a process."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.errors import CallError, Stopped
+from launchpad_lite.runtime.supervisor import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.context import Context
+    from launchpad_lite.node import Node
+
+
+def run_node(
+    node: Node[Any], context: Context, leave: Callable[[], object]
+) -> tuple[Failure | None, BaseException | None]:
+    """Run a node to its end and close what it opened.
+
+    Args:
+      node: the node.
+      context: its context.
+      leave: called when the node's own code has ended and must not be interrupted any more.
+
+    Returns:
+      Why it failed, and the exception itself; None and None when it ended well.
+    """
+    failure: Failure | None = None
+    cause: BaseException | None = None
+    try:
+        try:
+            node.run(context)
+        finally:
+            leave()
+    except BaseException as error:  # noqa: BLE001 - every end of a node is judged here
+        failure = _judge(error, stopping=context.scope.stop.stopping)
+        cause = error if failure else None
+    if not context.instance.done():
+        context.instance.set_exception(cause or Stopped("the node ended before it made an object"))
+    try:
+        context.cleanup.close()
+    except Exception as error:  # noqa: BLE001 - it is the node's failure unless there is another
+        if failure is None:
+            failure, cause = _judge(error, stopping=False), error
+    return failure, cause
+
+
+def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
+    """Return why it is a failure; None for the ways in which a node may end."""
+    if isinstance(error, SystemExit):
+        if stopping or error.code in (None, 0):
+            return None
+        return Failure(f"SystemExit: {error.code}", _trace(error))
+    if stopping and isinstance(error, Stopped | CallError):
+        return None  # it was cut off in a call to a node that has ended already
+    summary = "".join(traceback.format_exception_only(error)).strip()
+    return Failure(summary, _trace(error))
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,187 @@
+"""A run: what `lp.launch` returns."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from launchpad_lite import context
+from launchpad_lite.config import ClientConfig
+from launchpad_lite.courier.client import client_in_run
+from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError
+from launchpad_lite.handle import Handle
+from launchpad_lite.runtime.signals import signals
+
+if TYPE_CHECKING:
+    import pathlib
+    from types import TracebackType
+    from typing import Self
+
+    from launchpad_lite.runtime.controller import Controller, RunStatus
+    from launchpad_lite.runtime.scope import RunScope
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """A program that runs.
+
+    As a context manager it stops the run at the end of the block, and raises what failed.
+    """
+
+    def __init__(
+        self, controller: Controller, scope: RunScope, directory: pathlib.Path | None
+    ) -> None:
+        """Take over a run that was started; launchers do it."""
+        self._controller = controller
+        self._scope = scope
+        self._directory = directory
+        self._reported = False
+        signals.add(controller)
+        _unwaited.add(self)
+
+    @property
+    def id(self) -> str:
+        """The run's name, for `lp-launch status` and the like."""
+        return self._controller.run_id
+
+    @property
+    def directory(self) -> pathlib.Path | None:
+        """The run directory; None for a run that keeps none."""
+        return self._directory
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the run.
+
+        Args:
+          timeout: seconds; None for no limit.
+
+        Returns:
+          Whether the run has ended.
+
+        Raises:
+          NodeFailed: a node raised or died; with its traceback and the tail of its log.
+          NodesStuck: nodes could not be ended.
+          KeyboardInterrupt: the run was stopped by Ctrl-C.
+          SystemExit: the run was stopped by SIGTERM.
+        """
+        main = threading.current_thread() is threading.main_thread()
+        signals.waiting += main
+        try:
+            ended = self._controller.join(timeout)
+        finally:
+            signals.waiting -= main
+        if ended:
+            _unwaited.discard(self)
+            self._report()
+        return ended
+
+    def _report(self) -> None:
+        number = signals.remove(self._controller)
+        if self._reported:
+            return
+        self._reported = True
+        if self._controller.error is not None:
+            raise self._controller.error
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if number:
+            raise SystemExit(128 + number)
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Ask for the end of the run, and wait for it as `wait` does."""
+        self._controller.request_stop("Run.stop() was called")
+        return self.wait(timeout)
+
+    def status(self) -> RunStatus:
+        """Return where the run and each of its nodes are."""
+        return self._controller.status()
+
+    @overload
+    def client(self, target: str, index: int = 0, **client_kwargs: Any) -> Any: ...
+    @overload
+    def client(self, target: T, index: int = 0, **client_kwargs: Any) -> T: ...
+    def client(self, target: Any, index: int = 0, **client_kwargs: Any) -> Any:
+        """Return a client of a node.
+
+        Args:
+          target: the node's handle, or the label of its group.
+          index: its place in the group, with a label.
+          **client_kwargs: settings of a client by label, as in `courier.Client`.
+
+        Raises:
+          UsageError: there is no such node, or it offers no service.
+          ContextError: the handle is of another program.
+        """
+        if isinstance(target, str):
+            name = self._controller.node_name(target, index)
+            if name not in self._controller.plan.names.values():
+                message = f"{name} offers no service: only Courier nodes do."
+                raise UsageError(message)
+            limit = self._scope.config.max_payload_bytes
+            config = ClientConfig(max_payload_bytes=limit, **client_kwargs)
+            return client_in_run(self._scope, name, config)
+        if not isinstance(target, Handle):
+            message = f"run.client needs a handle or a group's label, not {target!r}."
+            raise UsageError(message)
+        self._scope.name_of(target.address)
+        with context.entered(self._scope):
+            return target.dereference()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the run; raise what failed, unless the block itself raised."""
+        try:
+            self.stop()
+        except LaunchpadError:
+            if kind is None:
+                raise
+            _log.exception("the run failed too")
+
+
+_unwaited: set[Run] = set()
+_exit_code = ExitCode.OK
+
+
+def _wait_at_exit() -> None:
+    """Wait for runs that nobody waited for, before the interpreter takes threads away."""
+    global _exit_code  # noqa: PLW0603 - the interpreter takes no exit code from here
+    interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
+    for run in list(_unwaited):
+        try:
+            if interactive:
+                run.stop()
+            else:
+                run.wait()
+        except LaunchpadError as error:
+            sys.stderr.write(f"{error}\n")
+            _exit_code = error.exit_code
+        except KeyboardInterrupt:
+            _exit_code = ExitCode.INTERRUPTED
+
+
+def _exit_with_code() -> None:
+    if _exit_code is not ExitCode.OK:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_code)
+
+
+# Before the threads of thread pools are joined; atexit's functions run after that.
+getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)
+atexit.register(_exit_with_code)

@@ -1,0 +1,189 @@
+"""The run directory: what is left of a run, and how another terminal finds it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import urllib.parse
+from typing import TYPE_CHECKING
+
+import msgspec
+import psutil
+
+from launchpad_lite.courier.auth import state_dir
+from launchpad_lite.errors import UsageError
+from launchpad_lite.runtime.controller import RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEPT_RUNS = 50
+"""How many run directories are kept; older ones go when a new run starts."""
+
+TAIL_BYTES = 2**14
+TAIL_LINES = 20
+
+
+class Rendezvous(msgspec.Struct, frozen=True):
+    """How to reach a run's controller; in a file of mode 0600 while the run lives.
+
+    Attributes:
+      endpoint: where the controller listens.
+      token: the run's secret, in hexadecimal.
+      pid: the process that holds the run together.
+      process_started: when that process was started, in seconds since 1970.
+    """
+
+    endpoint: str
+    token: str
+    pid: int
+    process_started: float
+
+    def is_alive(self) -> bool:
+        """Whether that process is still there."""
+        with contextlib.suppress(psutil.Error):
+            return abs(psutil.Process(self.pid).create_time() - self.process_started) < 1
+        return False
+
+
+def new_run_id(program: str) -> str:
+    """Return a name for a run: its program, the time, and something that makes it unique."""
+    word = re.sub(r"[^A-Za-z0-9_.]+", "-", program).strip("-.") or "run"
+    now = dt.datetime.now(tz=dt.UTC).astimezone()
+    return f"{word[:40]}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def runs_root() -> pathlib.Path:
+    """Return the directory that holds this user's run directories."""
+    root = state_dir() / "runs"
+    root.mkdir(mode=0o700, exist_ok=True)
+    return root
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """One run's directory.
+
+    Attributes:
+      path: the directory, of mode 0700.
+    """
+
+    path: pathlib.Path
+
+    @classmethod
+    def create(cls, run_id: str) -> RunDirectory:
+        """Make the directory of a new run, and remove those of old ones."""
+        root = runs_root()
+        ended = [run for run in _runs(root) if run.rendezvous() is None]
+        for old in ended[KEPT_RUNS - 1 :]:
+            shutil.rmtree(old.path, ignore_errors=True)
+        path = root / run_id
+        path.mkdir(mode=0o700)
+        (path / "logs").mkdir()
+        return cls(path)
+
+    @property
+    def run_id(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Where nodes save, unless the run was given another place."""
+        return self.path / "checkpoints"
+
+    def log(self, node: str) -> pathlib.Path:
+        """Return a node's log file."""
+        return self.path / "logs" / f"{file_name(node)}.log"
+
+    def log_tail(self, node: str) -> str:
+        """Return the last lines of a node's log; empty when it has none."""
+        try:
+            with self.log(node).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-TAIL_LINES:])
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Replace a file at once, readable by this user alone."""
+        temporary = self.path / f".{name}.new"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        temporary.rename(self.path / name)
+
+    def write_plan(self, table: str) -> None:
+        """Keep the plan, for people."""
+        self._write("plan.txt", table.encode())
+
+    def write_status(self, status: RunStatus) -> None:
+        """Keep the status."""
+        self._write("status.json", msgspec.json.encode(status))
+
+    def status(self) -> RunStatus | None:
+        """Return the status that was kept last."""
+        try:
+            return msgspec.json.decode((self.path / "status.json").read_bytes(), type=RunStatus)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write_rendezvous(self, endpoint: str, token: bytes) -> None:
+        """Let other terminals find the run's controller, in this process."""
+        started = psutil.Process().create_time()
+        rendezvous = Rendezvous(endpoint, token.hex(), os.getpid(), started)
+        self._write("rendezvous.json", msgspec.json.encode(rendezvous))
+
+    def remove_rendezvous(self) -> None:
+        """Forget how to reach the controller: the run has ended."""
+        (self.path / "rendezvous.json").unlink(missing_ok=True)
+
+    def rendezvous(self) -> Rendezvous | None:
+        """Return how to reach the controller; None when the run has ended."""
+        try:
+            data = (self.path / "rendezvous.json").read_bytes()
+            return msgspec.json.decode(data, type=Rendezvous)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+
+def file_name(node: str) -> str:
+    """Return a node's name as a file name: `actor/3` is `actor-3`."""
+    label, _, index = node.rpartition("/")
+    return f"{urllib.parse.quote(label, safe=' ')}-{index}"
+
+
+def _runs(root: pathlib.Path) -> Iterator[RunDirectory]:
+    """Yield the runs, the newest first."""
+    paths = [path for path in root.iterdir() if path.is_dir()]
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+        yield RunDirectory(path)
+
+
+def list_runs() -> list[RunDirectory]:
+    """Return this user's runs, the newest first."""
+    return list(_runs(runs_root()))
+
+
+def find_run(word: str) -> RunDirectory:
+    """Return the one run whose name is, or begins with, a word.
+
+    Raises:
+      UsageError: there is none, or more than one.
+    """
+    runs = list_runs()
+    exact = [run for run in runs if run.run_id == word]
+    found = exact or [run for run in runs if run.run_id.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(run.run_id for run in (found or runs)[:8]) or "none"
+    problem = f"{len(found)} runs begin with {word!r}" if found else f"there is no run {word!r}"
+    message = f"{problem}. Runs: {shown}. `lp-launch ps --all` lists them."
+    raise UsageError(message)

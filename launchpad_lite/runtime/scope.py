@@ -1,0 +1,88 @@
+"""How one node, or the launching process, reaches the services of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Protocol
+
+from launchpad_lite.context import shared_objects
+from launchpad_lite.endpoint import EndpointRecord, host_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.config import RunConfig
+    from launchpad_lite.context import HasName
+    from launchpad_lite.runtime.directory import Directory
+    from launchpad_lite.stop_token import StopToken
+
+
+class Control(Protocol):
+    """The controller, as a worker sees it: directly in one process, through Courier otherwise."""
+
+    def publish(self, record: EndpointRecord) -> None:
+        """Say where a service of the worker listens."""
+        ...
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for the end of the run."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunScope:
+    """Implements `context.Scope`; see there.
+
+    Attributes:
+      incarnation: of the worker, for what it publishes.
+      directory: the directory to look names up in.
+      follow: makes sure that the directory hears of a name.
+      control: the controller.
+      names: says what an address is called.
+    """
+
+    run_id: str
+    stop: StopToken
+    config: RunConfig
+    credentials: bytes = dataclasses.field(repr=False)
+    schemes: tuple[str, ...]
+    socket_dir: str | None
+    incarnation: int
+    directory: Directory
+    follow: Callable[[str], object]
+    control: Control
+    names: Callable[[HasName], str]
+    shared: Callable[[Any, Callable[[], Any]], Any] = dataclasses.field(
+        default_factory=shared_objects
+    )
+
+    def name_of(self, address: HasName) -> str:
+        """Return what an address is called in the run."""
+        return self.names(address)
+
+    def resolve(self, name: str, timeout: float | None) -> EndpointRecord:
+        """Return where a service listens, waiting until it does."""
+        self.stop.check()
+        self.follow(name)
+        return self.directory.resolve(name, timeout, self.stop)
+
+    def await_change(self, record: EndpointRecord, timeout: float) -> None:
+        """Wait until a record that does not work is replaced, or for `timeout` seconds."""
+        self.directory.await_change(record, timeout, self.stop)
+
+    def publish(self, name: str, endpoints: tuple[str, ...]) -> EndpointRecord:
+        """Say where a service of this node listens."""
+        record = EndpointRecord(
+            run_id=self.run_id,
+            name=name,
+            incarnation=self.incarnation,
+            host_id=host_id(),
+            endpoints=endpoints,
+        )
+        self.control.publish(record)
+        return record
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for the end of the run."""
+        self.stop.attentive = True
+        self.control.request_stop(reason)

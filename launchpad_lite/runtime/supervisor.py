@@ -1,0 +1,281 @@
+"""Decides what happens to a run's workers: events in, commands out, no I/O and no clock.
+
+```
+RUNNING ──a node fails, lp.stop(), Ctrl-C──▶ NOTICE ──all that run have ended, or time──▶ TERMINATING
+   └──every node has ended──▶ ENDED ◀──all ended──  KILLING  ◀──────────── time ──────────────┘
+```
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launchpad_lite.config import RunConfig
+
+KILL_WAIT_S = 2.0
+"""Seconds after which a worker that was killed and has not ended is given up."""
+
+
+class Phase(enum.Enum):
+    """Where the run is on its way to its end."""
+
+    RUNNING = "running"
+    NOTICE = "stopping"
+    TERMINATING = "terminating"
+    KILLING = "killing"
+    ENDED = "ended"
+
+
+class WorkerState(enum.Enum):
+    """Where one worker is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a worker failed.
+
+    Attributes:
+      summary: one line.
+      trace: the traceback as text; empty when there is none.
+    """
+
+    summary: str
+    trace: str = ""
+
+
+# --- events ---
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerUp:
+    """A worker's node has been made and serves, or runs."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorkerEnded:
+    """A worker is gone.
+
+    Attributes:
+      name: which.
+      failure: None when it ended well.
+      forced: it was ended by a signal, or by an exception, that this side sent.
+    """
+
+    name: str
+    failure: Failure | None = None
+    forced: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody wants the run to stop.
+
+    Attributes:
+      reason: who, for people.
+      immediately: without notice and grace.
+    """
+
+    reason: str
+    immediately: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostLost:
+    """An agent is gone, and with it its workers."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+Event = WorkerUp | WorkerEnded | StopRequested | HostLost
+
+# --- commands ---
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell every worker that the run stops."""
+
+    seconds: float
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retire:
+    """Tell everyone that a worker's services will not come back."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Terminate:
+    """Tell workers to end now."""
+
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kill:
+    """End workers by force."""
+
+    names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hint:
+    """Say something in the log."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finish:
+    """The run has ended.
+
+    Attributes:
+      stuck: workers that could not be ended.
+    """
+
+    stuck: tuple[str, ...]
+
+
+Command = Notify | Retire | Terminate | Kill | Hint | Finish
+
+
+class Supervisor:
+    """The state of one run.
+
+    Attributes:
+      phase: where the run is.
+      states: where each worker is.
+      reason: why the run stops; empty while it does not.
+      failed: the worker that failed first, and why.
+      deadline: when `tick` must be called, in the seconds of `now`; None for never.
+    """
+
+    def __init__(self, has_run: Mapping[str, bool], config: RunConfig) -> None:
+        """Begin with all workers starting.
+
+        Args:
+          has_run: for each worker, whether it does something of its own and so ends by itself.
+          config: how long notice and grace are.
+        """
+        self.phase = Phase.RUNNING
+        self.states = dict.fromkeys(has_run, WorkerState.STARTING)
+        self.reason = ""
+        self.failed: tuple[str, Failure] | None = None
+        self.deadline: float | None = None
+        self._has_run = dict(has_run)
+        self._config = config
+        self._hinted = False
+
+    def _alive(self) -> tuple[str, ...]:
+        gone = (WorkerState.DONE, WorkerState.FAILED)
+        return tuple(name for name, state in self.states.items() if state not in gone)
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take an event; return what to do."""
+        if self.phase is Phase.ENDED:
+            return []
+        if isinstance(event, WorkerUp):
+            if self.states[event.name] is WorkerState.STARTING:
+                self.states[event.name] = WorkerState.RUNNING
+            return []
+        if isinstance(event, StopRequested):
+            return self._stop(event.reason, now, immediately=event.immediately)
+        if isinstance(event, HostLost):
+            lost = [name for name in event.names if name in self._alive()]
+            commands: list[Command] = []
+            for name in lost:
+                commands += self._ended(WorkerEnded(name, Failure(event.reason)), now)
+            return commands
+        return self._ended(event, now)
+
+    def tick(self, now: float) -> list[Command]:
+        """Act on a deadline that has passed."""
+        if self.deadline is None or now < self.deadline:
+            return []
+        if self.phase is Phase.NOTICE:
+            return self._terminate(now)
+        if self.phase is Phase.TERMINATING:
+            return self._kill(now)
+        return self._finish(self._alive())
+
+    def _ended(self, event: WorkerEnded, now: float) -> list[Command]:
+        if event.name not in self._alive():
+            return []
+        stopping = self.phase is not Phase.RUNNING
+        failure = None if event.forced and stopping else event.failure
+        self.states[event.name] = WorkerState.FAILED if failure else WorkerState.DONE
+        reason = f"it failed ({failure.summary})" if failure else "it has ended"
+        commands: list[Command] = [Retire(event.name, reason)]
+        if failure and self.failed is None:
+            self.failed = (event.name, failure)
+        alive = self._alive()
+        if not alive:
+            return commands + self._finish(())
+        if failure and not stopping:
+            return commands + self._stop(f"node {event.name} failed", now)
+        if self.phase is Phase.NOTICE and not self._running(alive):
+            return commands + self._terminate(now)
+        if self.phase is Phase.RUNNING and not self._running(alive) and not self._hinted:
+            self._hinted = True
+            commands.append(
+                Hint(
+                    f"all nodes that run have ended; {_some(alive)} only serve(s), and will until "
+                    "lp.stop() or Ctrl-C"
+                )
+            )
+        return commands
+
+    def _running(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if self._has_run[name]]
+
+    def _stop(self, reason: str, now: float, *, immediately: bool = False) -> list[Command]:
+        first = self.phase is Phase.RUNNING
+        if first:
+            self.reason = reason
+        if immediately:
+            notify: list[Command] = [Notify(0.0, reason)] if first else []
+            return notify + (self._kill(now) if self.phase is not Phase.KILLING else [])
+        if not first:
+            return []
+        self.phase = Phase.NOTICE
+        self.deadline = now + self._config.notice_s
+        commands: list[Command] = [Notify(self._config.notice_s, reason)]
+        if not self._running(self._alive()):
+            commands += self._terminate(now)
+        return commands
+
+    def _terminate(self, now: float) -> list[Command]:
+        self.phase = Phase.TERMINATING
+        self.deadline = now + self._config.grace_s
+        return [Terminate(self._alive())]
+
+    def _kill(self, now: float) -> list[Command]:
+        self.phase = Phase.KILLING
+        self.deadline = now + KILL_WAIT_S
+        return [Kill(self._alive())]
+
+    def _finish(self, stuck: tuple[str, ...]) -> list[Command]:
+        self.phase = Phase.ENDED
+        self.deadline = None
+        return [Finish(stuck)]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"  # noqa: PLR2004

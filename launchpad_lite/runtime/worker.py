@@ -1,0 +1,223 @@
+"""A worker: one process that runs one node. Forked by the agent, or started cold by it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import os
+import pathlib
+import pickle
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from launchpad_lite import context, source
+from launchpad_lite.stop_token import StopToken
+from launchpad_lite.courier import unix  # noqa: F401 - loaded before the agent forks
+from launchpad_lite.nodes import courier, python  # noqa: F401 - loaded before the agent forks
+from launchpad_lite.runtime import children
+from launchpad_lite.runtime.control import RemoteControl
+from launchpad_lite.runtime.outcome import run_node
+from launchpad_lite.runtime.scope import RunScope
+from launchpad_lite.runtime.supervisor import Failure
+
+if TYPE_CHECKING:
+    from launchpad_lite.config import RunConfig
+    from launchpad_lite.node import Node
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkerBoot:
+    """What a worker is told at its start.
+
+    Attributes:
+      program: the program's name.
+      label: the node's group.
+      index: its place there.
+      group_size: how many nodes the group has.
+      run_id: the run.
+      incarnation: how often the worker was started before.
+      seed: 32 bits.
+      has_run: whether the node does something of its own.
+      payload: the pickled node.
+      source: where the user's code lives.
+      config: the run's settings.
+      controller: its endpoint.
+      token: the run's secret.
+      schemes: the transports that its server listens on.
+      socket_dir: the private directory for sockets.
+      checkpoint: where the node saves and restores.
+    """
+
+    program: str
+    label: str
+    index: int
+    group_size: int
+    run_id: str
+    incarnation: int
+    seed: int
+    has_run: bool
+    payload: bytes = dataclasses.field(repr=False)
+    source: source.ProgramSource
+    config: RunConfig
+    controller: str
+    token: bytes = dataclasses.field(repr=False)
+    schemes: tuple[str, ...]
+    socket_dir: str
+    checkpoint: pathlib.Path | None
+
+
+class _Interrupts:
+    """Turns SIGTERM into the end of the user's code, and of nothing else."""
+
+    def __init__(self, token: StopToken) -> None:
+        self._token = token
+        self._in_user_code = True
+        self.requested = False
+
+    def on_term(self, *_: object) -> None:
+        # not here: closing takes locks that the interrupted code may hold
+        threading.Thread(target=self._token.close, name="lp-terminate", daemon=True).start()
+        self.requested = True
+        if self._in_user_code:
+            raise SystemExit
+
+    def leave(self) -> None:
+        self._in_user_code = False
+
+
+def main(boot: bytes, line: socket.socket, log: int) -> NoReturn:
+    """Run a worker in a process that was just forked, and end the process.
+
+    Args:
+      boot: the pickled `WorkerBoot`.
+      line: to the agent: takes the report, and closes when the agent dies.
+      log: the descriptor of the log file.
+    """
+    os.setsid()
+    status = 1
+    try:
+        _redirect(log)
+        status = _run(boot, line)
+        _end_like_an_interpreter()
+    except BaseException:  # noqa: BLE001 - nothing may get past into the agent's frames
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def cold_main(line: int, log: int) -> NoReturn:
+    """Run a worker in an interpreter of its own; standard input holds the `WorkerBoot`."""
+    status = 1
+    try:
+        boot = sys.stdin.buffer.read()
+        _redirect(log)
+        status = _run(boot, socket.socket(fileno=line))
+    except BaseException:  # noqa: BLE001 - as when forked
+        traceback.print_exc()
+    _end_like_an_interpreter()
+    os._exit(status)
+
+
+def _redirect(log: int) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, target)
+    os.close(null)
+    os.close(log)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # pyright: ignore
+
+
+def _end_like_an_interpreter() -> None:
+    """Join the user's threads and run exit functions, as the end of a script would."""
+    threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - what multiprocessing does
+    atexit._run_exitfuncs()  # noqa: SLF001 - a forked process never reaches the interpreter's end
+
+
+def _watch_agent(line: socket.socket) -> None:
+    """End the process, and all it started, when the agent is gone."""
+    with contextlib.suppress(OSError):
+        while line.recv(1):
+            pass
+    children.kill_descendants()
+    os._exit(1)
+
+
+def _run(boot_bytes: bytes, line: socket.socket) -> int:
+    children.become_subreaper()
+    boot: WorkerBoot = pickle.loads(boot_bytes)
+    threading.Thread(target=_watch_agent, args=(line,), name="lp-lifeline", daemon=True).start()
+    token = StopToken()
+    interrupts = _Interrupts(token)
+    signal.signal(signal.SIGTERM, interrupts.on_term)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's to hear
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    failure: Failure | None
+    try:
+        failure = _run_node(boot, token, interrupts)
+    except BaseException as error:  # noqa: BLE001 - becomes the report
+        interrupts.leave()
+        summary = "".join(traceback.format_exception_only(error)).strip()
+        ended = isinstance(error, SystemExit) and interrupts.requested
+        failure = None if ended else Failure(summary, traceback.format_exc())
+    if failure is not None:
+        sys.stderr.write(failure.trace)
+    line.sendall(pickle.dumps(failure))
+    return 0 if failure is None else 1
+
+
+def _run_node(
+    boot: WorkerBoot, token: StopToken, interrupts: _Interrupts
+) -> Failure | None:
+    control = RemoteControl(boot.controller, boot.token, f"{boot.label}/{boot.index}")
+
+    def on_notice(seconds: float, reason: str) -> None:
+        if boot.has_run and not token.attentive:
+            os.kill(os.getpid(), signal.SIGTERM)  # it would only waste the time
+        token.notice(seconds, reason)
+
+    control.attach(on_notice)
+    source.install(boot.source)
+    node: Node[Any] = pickle.loads(boot.payload)
+    scope = RunScope(
+        run_id=boot.run_id,
+        stop=token,
+        config=boot.config,
+        credentials=boot.token,
+        schemes=boot.schemes,
+        socket_dir=boot.socket_dir,
+        incarnation=boot.incarnation,
+        directory=control.directory,
+        follow=control.follow,
+        control=control,
+        names=_own_name,
+    )
+    node_context = context.Context(
+        program=boot.program,
+        label=boot.label,
+        index=boot.index,
+        group_size=boot.group_size,
+        run_id=boot.run_id,
+        incarnation=boot.incarnation,
+        seed=boot.seed,
+        checkpoint=boot.checkpoint,
+        scope=scope,
+    )
+    with context.running(node_context, whole_process=True):
+        failure, _ = run_node(node, node_context, interrupts.leave)
+    return failure
+
+
+def _own_name(address: context.HasName) -> str:
+    if address.name is None:
+        message = f"{address!r} was made in this node; it has no place in the run."
+        raise context.ContextError(message)
+    return address.name

@@ -1,0 +1,152 @@
+"""Where the user's code lives, and how a worker gets at it.
+
+A worker imports the user's program file once, under a stable name and without its `__main__`
+block, as multiprocessing does. Classes of the file then travel by reference between any number of
+workers. Only what has no file (a notebook, `python -c`) travels by value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import os
+import pathlib
+import sys
+import sysconfig
+import types
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite import flags
+from launchpad_lite.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAIN = "__lp_main__"
+"""The name under which the program's file is imported, by `lp-launch` and by every worker."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProgramSource:
+    """What a worker needs in order to import the user's code.
+
+    Attributes:
+      main_file: the program's file; None when all of the program is in importable modules.
+      main_name: the module name it is imported under.
+      sys_path: the import path.
+      cwd: the working directory.
+      argv: the command line.
+      flags: absl flags that differ from their defaults, as parsed values.
+    """
+
+    main_file: str | None
+    main_name: str
+    sys_path: tuple[str, ...]
+    cwd: str
+    argv: tuple[str, ...]
+    flags: Mapping[str, Any]
+
+
+class _State:
+    importing: str | None = None
+    by_reference = False
+
+
+def _is_program(module: types.ModuleType) -> str | None:
+    """Return the module's file if it is the user's own program rather than a tool's script."""
+    path = getattr(module, "__file__", None)
+    if path is None or not pathlib.Path(path).is_file():
+        return None
+    resolved = pathlib.Path(path).resolve()
+    tools = [sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib", "scripts")]
+    inside = any(resolved.is_relative_to(pathlib.Path(tool).resolve()) for tool in tools if tool)
+    return None if inside else str(resolved)
+
+
+def _main() -> tuple[str | None, str]:
+    loaded = sys.modules.get(MAIN)
+    if loaded is not None and _is_program(loaded):
+        return _is_program(loaded), MAIN
+    main = sys.modules["__main__"]
+    package = getattr(main, "__package__", None)
+    return _is_program(main), f"{package}.{MAIN}" if package else MAIN
+
+
+def capture() -> ProgramSource:
+    """Describe this process's program, and let its `__main__` be found under the stable name."""
+    file, name = _main()
+    _State.by_reference = file is not None
+    if file is not None:
+        sys.modules.setdefault(name, sys.modules["__main__"])
+    return ProgramSource(
+        main_file=file,
+        main_name=name,
+        sys_path=tuple(os.path.abspath(entry) for entry in sys.path),  # noqa: PTH100 - no symlinks
+        cwd=str(pathlib.Path.cwd()),
+        argv=tuple(sys.argv),
+        flags=flags.snapshot(),
+    )
+
+
+def main_travels_by_reference() -> bool:
+    """Whether objects of `__main__` can be imported by the other processes of a run."""
+    return _State.by_reference
+
+
+def load_file(path: str, name: str) -> types.ModuleType:
+    """Import a file under a name, once.
+
+    Raises:
+      UsageError: it cannot be read as Python source.
+      Exception: whatever the file's own code raises.
+    """
+    parent = name.rpartition(".")[0]
+    if parent:
+        importlib.import_module(parent)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        message = f"{path}: not a Python file."
+        raise UsageError(message)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def install(source: ProgramSource) -> None:
+    """Make this process, a worker, able to import the user's code.
+
+    Flags are set twice: before the user's code runs, where they are known already, and after it,
+    where it defines them.
+    """
+    os.chdir(source.cwd)
+    sys.path[:] = source.sys_path
+    sys.argv[:] = source.argv
+    flags.apply(source.flags)
+    _State.by_reference = source.main_file is not None
+    if source.main_file is not None:
+        _State.importing = source.main_file
+        try:
+            sys.modules["__main__"] = load_file(source.main_file, source.main_name)
+        finally:
+            _State.importing = None
+        flags.apply(source.flags)
+
+
+def refuse_launch_while_importing() -> None:
+    """Refuse `lp.launch` at the top level of a program's file, which workers import.
+
+    Raises:
+      UsageError: a worker is importing the program.
+    """
+    if _State.importing is not None:
+        message = (
+            f"{_State.importing} calls lp.launch() when it is imported, and every worker imports "
+            "it. Put the call under `if __name__ == '__main__':`."
+        )
+        raise UsageError(message)

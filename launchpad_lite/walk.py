@@ -1,0 +1,121 @@
+"""Walks through nested arguments: dicts, lists, tuples, named tuples, sets, dataclasses, partials.
+
+Arguments hold handles anywhere. Array libraries' trees do not enter dataclasses, and pickling does
+not tell where something was found, so this small walker does both.
+"""
+
+from __future__ import annotations
+
+import abc
+import copy
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_T = TypeVar("_T")
+
+
+class Container(abc.ABC):
+    """A class of ours whose parts are walked through."""
+
+    @abc.abstractmethod
+    def children(self) -> Mapping[str, Any]:
+        """Return the parts by the name they are shown under."""
+
+
+def children(value: object) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of a container, each with the text that follows its owner's path.
+
+    Yields:
+      `("[0]", part)`, `("['key']", part)`, `(".field", part)`; nothing for other values.
+    """
+    if isinstance(value, Container):
+        for name, part in value.children().items():
+            yield f".{name}", part
+    elif isinstance(value, dict):
+        for key, part in cast("dict[Any, Any]", value).items():
+            yield f"[{key!r}]", part
+    elif isinstance(value, list | tuple):
+        fields: tuple[str, ...] | None = getattr(cast("Any", value), "_fields", None)
+        for index, part in enumerate(cast("tuple[Any, ...]", value)):
+            yield (f".{fields[index]}" if fields else f"[{index}]"), part
+    elif isinstance(value, set | frozenset):
+        for part in cast("set[Any]", value):
+            yield "{...}", part
+    elif isinstance(value, functools.partial):
+        part_of = cast("functools.partial[Any]", value)
+        for index, part in enumerate(part_of.args):
+            yield f".args[{index}]", part
+        for key, part in part_of.keywords.items():
+            yield f".{key}", part
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            if hasattr(value, field.name):
+                yield f".{field.name}", getattr(value, field.name)
+
+
+def leaves(value: object, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value inside `value` (containers included), with its path; each object once."""
+    seen: set[int] = set()
+    stack: list[tuple[str, Any]] = [(path, value)]
+    while stack:
+        where, current = stack.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield where, current
+        stack.extend(reversed([(where + step, part) for step, part in children(current)]))
+
+
+def replace(value: _T, change: Callable[[Any], Any]) -> _T:
+    """Return `value` with `change` applied to its leaves; what does not change is not copied."""
+    return cast("_T", _replace(value, change, {}))
+
+
+def _replace(value: Any, change: Callable[[Any], Any], done: dict[int, Any]) -> Any:
+    if id(value) in done:
+        return done[id(value)]
+    changed = change(value)
+    if changed is not value:
+        done[id(value)] = changed
+        return changed
+    if isinstance(value, Container):
+        return value
+    parts = [part for _, part in children(value)]
+    if not parts:
+        return value
+    done[id(value)] = value  # a container that holds itself stays as it is
+    new = [_replace(part, change, done) for part in parts]
+    if all(part is before for part, before in zip(new, parts, strict=True)):
+        return value
+    done[id(value)] = result = _with_parts(value, new)
+    return result
+
+
+def _with_parts(value: Any, parts: list[Any]) -> Any:
+    if isinstance(value, dict):
+        new_dict = copy.copy(cast("dict[Any, Any]", value))
+        new_dict.update(zip(new_dict, parts, strict=True))
+        return new_dict
+    if isinstance(value, list):
+        new_list = copy.copy(cast("list[Any]", value))
+        new_list[:] = parts
+        return new_list
+    if isinstance(value, tuple):
+        make = getattr(cast("Any", value), "_make", None) or type(cast("tuple[Any, ...]", value))
+        return make(parts)
+    if isinstance(value, set | frozenset):
+        return type(cast("set[Any]", value))(parts)
+    if isinstance(value, functools.partial):
+        part_of = cast("functools.partial[Any]", value)
+        count = len(part_of.args)
+        keywords = dict(zip(part_of.keywords, parts[count:], strict=True))
+        return functools.partial(part_of.func, *parts[:count], **keywords)
+    new_value = copy.copy(value)
+    fields = [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
+    for name, part in zip(fields, parts, strict=True):
+        object.__setattr__(new_value, name, part)
+    return new_value

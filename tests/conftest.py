@@ -1,0 +1,41 @@
+"""Each test gets its own state directory, and leaves nothing of ours behind."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import STATE_VARIABLE, Belongings
+
+GRACE_SECONDS = 5.0
+
+
+@pytest.fixture(autouse=True)
+def state_home() -> Iterator[Path]:
+    """The test's own XDG state directory.
+
+    Its path is short, unlike that of `tmp_path`: a Unix socket's must stay under 108 bytes.
+    """
+    path = Path(tempfile.mkdtemp(prefix="lp", dir="/tmp"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE_VARIABLE, str(path))
+        yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(state_home: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves one of our threads, or a process, running."""
+    belongings = Belongings(state_home)
+    yield
+    if found := belongings.leftovers(GRACE_SECONDS):
+        pytest.fail(
+            f"{request.node.nodeid} left behind, {GRACE_SECONDS:g} s after its end:\n\n"
+            + "\n\n".join(found)
+            + "\n\nStop what a test starts: leave the run's `with` block, or call `run.stop()`.",
+            pytrace=False,
+        )

@@ -1,0 +1,136 @@
+"""Every example runs as its docstring says, under every launcher that is present."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+LAUNCHERS = ("thread", "process")
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a command ended with."""
+
+    exit_code: int
+    output: str
+
+    def numbers(self, pattern: str) -> list[float]:
+        """The numbers that the pattern's group finds in the output, in order."""
+        return [float(text.replace(",", "")) for text in re.findall(pattern, self.output)]
+
+    def number(self, pattern: str) -> float:
+        (found,) = self.numbers(pattern)
+        return found
+
+
+def _run(*arguments: str) -> Result:
+    # Not -W error as in this suite: the examples run as a user runs them.
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    return Result(exit_code=process.returncode, output=process.stdout)
+
+
+def _launch(example: str, launcher: str, **flags: object) -> Result:
+    given = [f"--{name}={value}" for name, value in flags.items()]
+    command = ["-m", "launchpad_lite.cli.main", f"examples/{example}.py", f"--launcher={launcher}"]
+    return _run(*command, *given)
+
+
+def _launch_well(example: str, launcher: str, **flags: object) -> Result:
+    result = _launch(example, launcher, **flags)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(params=LAUNCHERS)
+def launcher(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def test_hello_world(launcher: str) -> None:
+    result = _launch_well("hello_world", launcher, num_greeters=4, greeting="Servus")
+    said = re.findall(r"Servus from greeter, number (\d) of 4$", result.output, re.MULTILINE)
+    assert sorted(said) == ["1", "2", "3", "4"], result.output
+
+
+def test_consumer_producers(launcher: str) -> None:
+    result = _launch_well("consumer_producers", launcher, num_producers=5)
+    assert "produced [0, 1, 4, 9, 16]" in result.output
+
+
+def test_program_wait(launcher: str) -> None:
+    result = _launch_well("program_wait", launcher, num_hearts=3, interval=0.02, seconds=0.5)
+    assert result.output.count("0.5 seconds are over") == 1, result.output
+    stopped = dict(re.findall(r"heart/(\d) stops after (\d+) beats", result.output))
+    assert stopped.keys() == {"0", "1", "2"}, result.output
+    assert all(int(beats) > 0 for beats in stopped.values()), result.output
+
+
+def test_program_wait_launched_by_its_own_code() -> None:
+    result = _run("examples/program_wait.py")
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.output.splitlines() if "stops after" in line]
+    assert len(lines) == 2, result.output
+    assert result.output.splitlines()[-1] == "the program has ended"
+
+
+def test_cyclic_references(launcher: str) -> None:
+    result = _launch_well("cyclic_references", launcher, num_steps=30, target=-1.25)
+    assert "estimate after 30 steps: -1.250" in result.output
+
+
+def test_mapreduce(launcher: str) -> None:
+    result = _launch_well("mapreduce", launcher, num_mappers=3, num_reducers=2, max_files=200)
+    assert "verified: a plain loop over the same 200 files counts the same" in result.output
+    total = result.number(r"200 files have ([\d,]+) words")
+    tops = result.numbers(r"(?m)([\d,]+)  \w+$")
+    assert len(tops) == 10, result.output
+    assert tops == sorted(tops, reverse=True), result.output
+    assert 0 < tops[0] < total, result.output
+
+
+def test_mapreduce_on_one_of_each(launcher: str) -> None:
+    result = _launch_well("mapreduce", launcher, num_mappers=1, num_reducers=1, max_files=1)
+    assert "verified: a plain loop over the same 1 files counts the same" in result.output
+
+
+def test_parameter_server(launcher: str) -> None:
+    result = _launch_well("parameter_server", launcher, num_workers=2, num_updates=3000)
+    accuracies = result.numbers(r"held-out accuracy ([\d.]+) after \d+ updates")
+    assert accuracies, result.output
+    assert accuracies[-1] >= 0.95, result.output
+    assert result.numbers(r"after (\d+) updates")[-1] == 3000
+    assert result.numbers(r"pushed (\d+) gradients") == [1500, 1500]
+
+
+def test_parameter_server_fails_when_it_has_learnt_too_little() -> None:
+    result = _launch("parameter_server", "process", num_workers=1, num_updates=1)
+    assert result.exit_code == 1, result.output
+    assert "node evaluator/0 failed" in result.output
+    assert "is below 0.95" in result.output
+
+
+def test_each_example_is_documented_and_tested() -> None:
+    tested = Path(__file__).read_text()
+    for path in sorted(EXAMPLES.glob("*.py")):
+        name = path.stem
+        assert f"lp-launch examples/{name}.py --launcher=process" in path.read_text(), name
+        assert f'_launch_well("{name}"' in tested, name
