@@ -1,5 +1,6 @@
 """Distributed programs as graphs of nodes, on threads, processes and clusters."""
 
+from launchpad_lite import courier, testing
 from launchpad_lite.address import Address
 from launchpad_lite.config import RunConfig
 from launchpad_lite.context import Context, bind, get_context
@@ -30,6 +31,7 @@ from launchpad_lite.errors import (
     VersionMismatch,
 )
 from launchpad_lite.handle import Deferred, Handle
+from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.launching import (
     launch,
     plan,
@@ -40,7 +42,6 @@ from launchpad_lite.launching import (
     unregister_stop_handler,
     wait_for_stop,
 )
-from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.node import Node
 from launchpad_lite.nodes.courier import CourierHandle, CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode

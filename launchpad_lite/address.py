@@ -11,7 +11,7 @@ from launchpad_lite import context
 from launchpad_lite.errors import ProgramError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 class Names(Protocol):
@@ -100,7 +100,7 @@ _local = threading.local()
 
 
 @contextlib.contextmanager
-def naming(names: Names | None) -> Iterator[None]:
+def naming(names: Names | None) -> Generator[None]:
     """Pickle addresses inside this block under their names in a run."""
     before = getattr(_local, "names", None)
     _local.names = names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 
 from launchpad_lite.errors import UsageError
 
@@ -105,7 +105,7 @@ class ClientConfig:
         _require(timeout is None or timeout > 0, f"call_timeout={timeout}: give seconds above 0.")
 
 
-def seconds(timeout: float | datetime.timedelta | None) -> float | None:
+def seconds(timeout: float | dt.timedelta | None) -> float | None:
     """Return a timeout in seconds; the original's 0 and `timedelta(0)` mean no limit."""
-    value = timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else timeout
+    value = timeout.total_seconds() if isinstance(timeout, dt.timedelta) else timeout
     return float(value) if value else None

@@ -19,7 +19,7 @@ from launchpad_lite.errors import ContextError
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Generator, Hashable
 
     from launchpad_lite.config import RunConfig
     from launchpad_lite.endpoint import EndpointRecord
@@ -131,7 +131,9 @@ class Context:
     seed: int
     checkpoint: pathlib.Path | None = dataclasses.field(repr=False)
     scope: Scope = dataclasses.field(repr=False)
-    instance: futures.Future[Any] = dataclasses.field(default_factory=futures.Future, repr=False)
+    instance: futures.Future[Any] = dataclasses.field(
+        default_factory=futures.Future[Any], repr=False
+    )
     cleanup: contextlib.ExitStack = dataclasses.field(
         default_factory=contextlib.ExitStack, repr=False
     )
@@ -167,13 +169,13 @@ class _Threads:
                         nodes[thread] = context
                     original(thread)
 
-                threading.Thread.start = start
+                setattr(threading.Thread, "start", start)  # noqa: B010 - checkers see a method
 
     def unfollow(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                threading.Thread.start = self._start
+                setattr(threading.Thread, "start", self._start)  # noqa: B010 - as above
 
 
 _threads = _Threads()
@@ -188,8 +190,13 @@ def _own() -> Context | None:
     return _current.get() or _threads.nodes.get(threading.current_thread()) or _process_node
 
 
+def threads_of(run_id: str) -> list[threading.Thread]:
+    """Return the living threads that belong to a run's nodes, as far as they were started there."""
+    return [t for t, node in list(_threads.nodes.items()) if node.run_id == run_id and t.is_alive()]
+
+
 @contextlib.contextmanager
-def running(context: Context, *, whole_process: bool) -> Iterator[None]:
+def running(context: Context, *, whole_process: bool) -> Generator[None]:
     """Make the calling thread run `context`'s node inside this block.
 
     Args:
@@ -201,6 +208,7 @@ def running(context: Context, *, whole_process: bool) -> Iterator[None]:
     if whole_process:
         _process_node = context
     else:
+        _threads.nodes[threading.current_thread()] = context
         _threads.follow()
     try:
         yield
@@ -253,7 +261,7 @@ def bind(function: Callable[P, R]) -> Callable[P, R]:
 
 
 @contextlib.contextmanager
-def entered(scope: Scope) -> Iterator[None]:
+def entered(scope: Scope) -> Generator[None]:
     """Resolve handles inside this block in `scope`."""
     token = _entered.set(scope)
     try:
@@ -311,17 +319,3 @@ def scope_for(address: HasName | None = None) -> Scope:
             "run = lp.launch(program), then run.client(handle)."
         )
     raise ContextError(message)
-
-
-def shared_objects() -> Callable[[Any, Callable[[], Any]], Any]:
-    """Return a `Scope.shared` for one scope."""
-    lock = threading.Lock()
-    objects: dict[Any, Any] = {}
-
-    def shared(key: Any, make: Callable[[], Any]) -> Any:
-        with lock:
-            if key not in objects:
-                objects[key] = make()
-            return objects[key]
-
-    return shared

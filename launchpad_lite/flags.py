@@ -6,7 +6,7 @@ their defaults.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from absl import flags
 
@@ -68,10 +68,11 @@ def snapshot() -> dict[str, Any]:
     """Return the parsed values that differ from their defaults, by flag name."""
     if not FLAGS.is_parsed():
         return {}
+    every: dict[str, Any] = {name: FLAGS[name] for name in FLAGS}
     return {
         name: flag.value
-        for name in FLAGS
-        if (flag := FLAGS[name]).value != flag.default and not flag.using_default_value
+        for name, flag in every.items()
+        if flag.value != flag.default and not flag.using_default_value
     }
 
 
@@ -81,7 +82,7 @@ def apply(values: Mapping[str, Any]) -> None:
         FLAGS.mark_as_parsed()
     for name, parsed in values.items():
         if name in FLAGS:
-            flag = FLAGS[name]
+            flag = cast("Any", FLAGS[name])
             flag.value = parsed
             flag.using_default_value = False
             flag.present += 1

@@ -62,7 +62,7 @@ class Handle(Dereferenceable, Generic[T]):
 def revive(cls: type[Handle[T]], state: Mapping[str, Any]) -> Handle[T] | T:
     """Unpickle a handle: a client inside a call, still a handle inside a node's arguments."""
     handle = cls.__new__(cls)
-    handle.__dict__.update(state)
+    vars(handle).update(state)
     scope = receiving_scope()
     if scope is None:
         return handle

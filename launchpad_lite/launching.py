@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context, flags, source
-from launchpad_lite.config import RunConfig
 from launchpad_lite.errors import ContextError, ExitCode, UsageError
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
+    from launchpad_lite.config import RunConfig
     from launchpad_lite.resources import Resources
     from launchpad_lite.runtime.run import Run
 

@@ -9,15 +9,14 @@ import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from launchpad_lite import walk
-from launchpad_lite.address import Address
 from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
     from typing import Self
 
+    from launchpad_lite.address import Address
     from launchpad_lite.context import Context
 
 T = TypeVar("T")

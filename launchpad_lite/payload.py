@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 
@@ -14,26 +13,27 @@ from launchpad_lite.address import Names, naming
 from launchpad_lite.errors import UnpicklableError
 
 if TYPE_CHECKING:
+    import pickle
     from collections.abc import Callable, Iterator
 
 PROTOCOL = 5
 _MAX_DEPTH = 12
 
 
-class _Pickler(cloudpickle.Pickler):
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # it has no types
     """cloudpickle, but classes and functions of the program's own file go by reference."""
 
     def reducer_override(self, obj: Any) -> Any:
         by_reference = source.main_travels_by_reference()
         if by_reference and isinstance(obj, type | types.FunctionType) and _is_in_main(obj):
             return NotImplemented
-        return super().reducer_override(obj)
+        return super().reducer_override(obj)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
 
 
 def _is_in_main(obj: Any) -> bool:
     if obj.__module__ != "__main__":
         return False
-    import __main__  # noqa: PLC0415 - a worker replaces it while it starts
+    import __main__
 
     found: Any = __main__
     for part in obj.__qualname__.split("."):
@@ -54,7 +54,8 @@ def dumps(
       Exception: whatever the object's own pickling raises.
     """
     file = io.BytesIO()
-    _Pickler(file, protocol=PROTOCOL, buffer_callback=buffer_callback).dump(value)
+    pickler: Any = _Pickler(file, protocol=PROTOCOL, buffer_callback=buffer_callback)
+    pickler.dump(value)
     return file.getvalue()
 
 
@@ -90,7 +91,7 @@ def dumps_named(value: object, parts: dict[str, Any], owner: str, names: Names) 
 def _failure(value: object) -> str | None:
     try:
         dumps(value)
-    except Exception as error:  # noqa: BLE001 - any failure is the answer
+    except Exception as error:
         return str(error) or type(error).__name__
     return None
 
@@ -124,6 +125,6 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
     elif not isinstance(value, type):
         for name, part in getattr(value, "__dict__", {}).items():
             yield f".{name}", part
-        for name in getattr(type(value), "__slots__", ()):
+        for name in getattr(cast("Any", type(value)), "__slots__", ()):
             if isinstance(name, str) and hasattr(value, name):
                 yield f".{name}", getattr(value, name)

@@ -8,17 +8,19 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import payload
-from launchpad_lite.address import Address
 from launchpad_lite.config import RunConfig
 from launchpad_lite.errors import ContextError, ProgramError, UsageError, nearest
 from launchpad_lite.lint import lint_program
-from launchpad_lite.node import Node
 from launchpad_lite.program import Edge, Program, handles_in
 from launchpad_lite.resources import Resources
 from launchpad_lite.source import ProgramSource, capture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from launchpad_lite.address import Address
+    from launchpad_lite.context import HasName
+    from launchpad_lite.node import Node
 
 COLD_VARIABLES = re.compile(r"PYTHON|LD_|MALLOC_|.*_NUM_THREADS$|.*CORETYPE$")
 """Environment variables that are read when a process starts (or a library is loaded)."""
@@ -101,9 +103,9 @@ class LaunchPlan:
     warnings: tuple[str, ...]
     source: ProgramSource
     config: RunConfig
-    names: Mapping[Address, str] = dataclasses.field(repr=False)
+    names: Mapping[HasName, str] = dataclasses.field(repr=False)
 
-    def name_of(self, address: Address) -> str:
+    def name_of(self, address: HasName) -> str:
         """Return an address's name.
 
         Raises:
@@ -158,7 +160,9 @@ def compile_program(
             message = f"resources for an unknown group {label!r}{nearest(label, program.groups)}"
             raise UsageError(message)
     names = _name_addresses(program)
-    _raise_errors(program, names)
+    errors = [*_node_errors(program, names), *_group_errors(program)]
+    if errors:
+        raise ProgramError("\n".join(errors))
     source = capture()
     edges = tuple(program.edges)
     plan = LaunchPlan(
@@ -172,7 +176,14 @@ def compile_program(
         names=names,
     )
     workers = tuple(
-        _spec(plan, program, name, node, capabilities, resources)
+        _spec(
+            plan,
+            name,
+            node,
+            len(program.groups[name.rpartition("/")[0]]),
+            in_process=capabilities.in_process,
+            resources=resources,
+        )
         for name, node in program.named_nodes()
     )
     warnings = tuple(lint_program(program, edges, {w.name: len(w.payload) for w in workers}))
@@ -181,16 +192,17 @@ def compile_program(
 
 def _spec(
     plan: LaunchPlan,
-    program: Program,
     name: str,
     node: Node[Any],
-    capabilities: Capabilities,
+    group_size: int,
+    *,
+    in_process: bool,
     resources: Mapping[str, Resources],
 ) -> WorkerSpec:
     label, _, index = name.rpartition("/")
     pickled = b""
     start = "in process"
-    if not capabilities.in_process:
+    if not in_process:
         owner = f"node {name} ({node.title}, {node.place})"
         pickled = payload.dumps_named(node, node.arguments(), owner, plan)
         cold = sorted(key for key in node.env if COLD_VARIABLES.match(key))
@@ -200,7 +212,7 @@ def _spec(
         name=name,
         label=label,
         index=int(index),
-        group_size=len(program.groups[label]),
+        group_size=group_size,
         kind=node.kind,
         title=node.title,
         has_run=node.has_run,
@@ -214,7 +226,7 @@ def _spec(
     )
 
 
-def _name_addresses(program: Program) -> dict[Address, str]:
+def _name_addresses(program: Program) -> dict[HasName, str]:
     """Name each node's first address like the node, others after what they are for."""
     return {
         address: name if position == 0 else f"{name}/{address.hint or position}"
@@ -223,38 +235,39 @@ def _name_addresses(program: Program) -> dict[Address, str]:
     }
 
 
-def _raise_errors(program: Program, names: Mapping[Address, str]) -> None:
-    errors: list[str] = []
-    nodes = program.named_nodes()
-    if not nodes:
-        errors.append(f"program {program.name!r} has no nodes; add some with program.add_node.")
+def _node_errors(program: Program, names: Mapping[HasName, str]) -> Iterator[str]:
+    """Yield what is wrong with each node."""
     first: dict[int, str] = {}
     owners: dict[Address, str] = {}
-    for name, node in nodes:
+    for name, node in program.named_nodes():
         owner = f"node {name} ({node.title}, {node.place})"
         if id(node) in first:
-            errors.append(f"{owner}: the same node was added before, as {first[id(node)]}.")
+            yield f"{owner}: the same node was added before, as {first[id(node)]}."
             continue
         first[id(node)] = name
         for address in node.addresses:
             if address in owners:
-                errors.append(f"{owner}: {address!r} is owned by {owners[address]} already.")
+                yield f"{owner}: {address!r} is owned by {owners[address]} already."
             owners.setdefault(address, name)
         for path, handle in handles_in(node):
             if handle.address not in names:
-                errors.append(
+                yield (
                     f"{owner}: argument {path} holds {handle!r}, a handle of a node that is not in "
                     "the program. Add that node with program.add_node and use what it returns."
                 )
-        errors.extend(f"{owner}: {problem.text}" for problem in node.check() if problem.fatal)
+        yield from (f"{owner}: {problem.text}" for problem in node.check() if problem.fatal)
+
+
+def _group_errors(program: Program) -> Iterator[str]:
+    """Yield what is wrong with the groups."""
+    if not program.get_all_nodes():
+        yield f"program {program.name!r} has no nodes; add some with program.add_node."
     for label, group in program.groups.items():
         kinds = sorted({node.kind for node in group})
         if len(kinds) > 1:
-            errors.append(
-                f"group {label!r} mixes kinds of nodes ({', '.join(kinds)}); first {kinds[0]} at "
-                f"{group[0].place}. Give each kind a label of its own."
+            yield (
+                f"group {label!r} mixes kinds of nodes ({', '.join(kinds)}); the first is a "
+                f"{group[0].kind}, at {group[0].place}. Give each kind a label of its own."
             )
         elif not group:
-            errors.append(f"group {label!r} is empty.")
-    if errors:
-        raise ProgramError("\n".join(errors))
+            yield f"group {label!r} is empty."

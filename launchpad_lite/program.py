@@ -12,7 +12,7 @@ from launchpad_lite.handle import Handle
 from launchpad_lite.node import Node, user_place, walk_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from launchpad_lite.address import Address
 
@@ -90,7 +90,7 @@ class Program:
         return node.create_handle()
 
     @contextlib.contextmanager
-    def group(self, label: str) -> Iterator[None]:
+    def group(self, label: str) -> Generator[None]:
         """Put the nodes added inside this block into one group.
 
         Raises:

@@ -14,13 +14,13 @@ import os
 import pathlib
 import sys
 import sysconfig
-import types
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import flags
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
+    import types
     from collections.abc import Mapping
 
 MAIN = "__lp_main__"

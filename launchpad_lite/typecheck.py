@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _SCALARS = (bool, int, float, complex, str, bytes)
-_WIDENS = {int: {bool}, float: {bool, int}, complex: {bool, int, float}}
+_WIDENS: dict[type, set[type]] = {
+    int: {bool},
+    float: {bool, int},
+    complex: {bool, int, float},
+}
 
 
 def check_call(
@@ -71,19 +75,17 @@ def argument_names(
         parameters = []
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [p.name for p in parameters if p.kind in positional]
-    named = {
-        (names[i] if i < len(names) else f"args[{i}]"): value for i, value in enumerate(args)
-    }
+    named = {(names[i] if i < len(names) else f"args[{i}]"): value for i, value in enumerate(args)}
     return {**named, **kwargs}
 
 
 def _hints(constructor: Any) -> dict[str, Any]:
     while hasattr(constructor, "func") and hasattr(constructor, "keywords"):  # partials
         constructor = constructor.func
-    target = constructor.__init__ if isinstance(constructor, type) else constructor
+    target = getattr(constructor, "__init__") if isinstance(constructor, type) else constructor  # noqa: B009 - of the class, not of an instance
     try:
         return typing.get_type_hints(target)
-    except Exception:  # noqa: BLE001 - hints are any code; what cannot be resolved is let through
+    except Exception:
         return {}
 
 
@@ -100,7 +102,7 @@ def _check_value(value: Any, hint: Any, where: str) -> Iterator[Problem]:
         if isinstance(made, type) and not _accepts(hint, made):
             yield Problem(f"{where} wants {_show(hint)} and was given {made.__qualname__}.")
     elif type(value) in _SCALARS:
-        if hint in _SCALARS and type(value) not in {hint, *_WIDENS.get(hint, set())}:
+        if hint in _SCALARS and type(value) not in {hint, *_WIDENS.get(hint, ())}:
             yield Problem(f"{where} wants {_show(hint)} and was given {value!r}.")
     else:
         yield from _check_parts(value, hint, where)
@@ -118,7 +120,8 @@ def _check_parts(value: Any, hint: Any, where: str) -> Iterator[Problem]:
         each = [parameters[0]] * len(typing.cast("list[Any]", value))
     else:
         return
-    for (step, part), part_hint in zip(walk.children(value), each, strict=False):
+    parts = walk.children(typing.cast("object", value))
+    for (step, part), part_hint in zip(parts, each, strict=False):
         yield from _check_value(part, part_hint, where + step)
 
 
@@ -130,15 +133,19 @@ def _accepts(hint: Any, given: type) -> bool:
     if origin is typing.Annotated:
         return _accepts(typing.get_args(hint)[0], given)
     wanted = origin or hint
-    if not isinstance(wanted, type) or wanted is object:
+    if not isinstance(wanted, type) or wanted is object or _is_open(wanted):
         return True
-    if getattr(wanted, "_is_protocol", False) or inspect.isabstract(wanted):
-        return True
-    if getattr(wanted, "_accepts_any_handle", False) or issubclass(wanted, Handle):
-        return True
-    if wanted in _SCALARS or wanted is type(None):
-        return False
     return issubclass(given, wanted) or issubclass(wanted, given)
+
+
+def _is_open(wanted: type) -> bool:
+    """Whether a class says nothing of what a client of it is: protocols, ABCs, client types."""
+    return (
+        getattr(wanted, "_is_protocol", False)
+        or inspect.isabstract(wanted)
+        or getattr(wanted, "_accepts_any_handle", False)
+        or issubclass(wanted, Handle)
+    )
 
 
 def _show(hint: Any) -> str:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_Dict = dict[Any, Any]
+_List = list[Any]
+_Tuple = tuple[Any, ...]
+_Set = set[Any]
+_Partial = functools.partial[Any]
+
 
 class Container(abc.ABC):
     """A class of ours whose parts are walked through."""
@@ -33,28 +39,28 @@ def children(value: object) -> Iterator[tuple[str, Any]]:
       `("[0]", part)`, `("['key']", part)`, `(".field", part)`; nothing for other values.
     """
     if isinstance(value, Container):
-        for name, part in value.children().items():
-            yield f".{name}", part
+        yield from ((f".{name}", part) for name, part in value.children().items())
     elif isinstance(value, dict):
-        for key, part in cast("dict[Any, Any]", value).items():
-            yield f"[{key!r}]", part
+        yield from ((f"[{key!r}]", part) for key, part in cast("_Dict", value).items())
     elif isinstance(value, list | tuple):
         fields: tuple[str, ...] | None = getattr(cast("Any", value), "_fields", None)
-        for index, part in enumerate(cast("tuple[Any, ...]", value)):
+        for index, part in enumerate(cast("_Tuple", value)):
             yield (f".{fields[index]}" if fields else f"[{index}]"), part
     elif isinstance(value, set | frozenset):
-        for part in cast("set[Any]", value):
-            yield "{...}", part
+        yield from (("{...}", part) for part in cast("_Set", value))
     elif isinstance(value, functools.partial):
-        part_of = cast("functools.partial[Any]", value)
-        for index, part in enumerate(part_of.args):
-            yield f".args[{index}]", part
-        for key, part in part_of.keywords.items():
-            yield f".{key}", part
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            if hasattr(value, field.name):
-                yield f".{field.name}", getattr(value, field.name)
+        part_of = cast("_Partial", value)
+        yield from ((f".args[{index}]", part) for index, part in enumerate(part_of.args))
+        yield from ((f".{key}", part) for key, part in part_of.keywords.items())
+    else:
+        yield from ((f".{name}", getattr(value, name)) for name in _fields(value))
+
+
+def _fields(value: object) -> list[str]:
+    """Return the fields that a dataclass's instance has; none for other values."""
+    if isinstance(value, type) or not dataclasses.is_dataclass(value):
+        return []
+    return [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
 
 
 def leaves(value: object, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -75,7 +81,7 @@ def replace(value: _T, change: Callable[[Any], Any]) -> _T:
     return cast("_T", _replace(value, change, {}))
 
 
-def _replace(value: Any, change: Callable[[Any], Any], done: dict[int, Any]) -> Any:
+def _replace(value: object, change: Callable[[Any], Any], done: dict[int, Any]) -> Any:
     if id(value) in done:
         return done[id(value)]
     changed = change(value)
@@ -95,27 +101,26 @@ def _replace(value: Any, change: Callable[[Any], Any], done: dict[int, Any]) -> 
     return result
 
 
-def _with_parts(value: Any, parts: list[Any]) -> Any:
+def _with_parts(value: object, parts: list[Any]) -> Any:
     if isinstance(value, dict):
-        new_dict = copy.copy(cast("dict[Any, Any]", value))
+        new_dict = copy.copy(cast("_Dict", value))
         new_dict.update(zip(new_dict, parts, strict=True))
         return new_dict
     if isinstance(value, list):
-        new_list = copy.copy(cast("list[Any]", value))
+        new_list = copy.copy(cast("_List", value))
         new_list[:] = parts
         return new_list
     if isinstance(value, tuple):
-        make = getattr(cast("Any", value), "_make", None) or type(cast("tuple[Any, ...]", value))
+        make = getattr(cast("Any", value), "_make", None) or type(cast("_Tuple", value))
         return make(parts)
     if isinstance(value, set | frozenset):
-        return type(cast("set[Any]", value))(parts)
+        return type(cast("_Set", value))(parts)
     if isinstance(value, functools.partial):
-        part_of = cast("functools.partial[Any]", value)
+        part_of = cast("_Partial", value)
         count = len(part_of.args)
         keywords = dict(zip(part_of.keywords, parts[count:], strict=True))
         return functools.partial(part_of.func, *parts[:count], **keywords)
     new_value = copy.copy(value)
-    fields = [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
-    for name, part in zip(fields, parts, strict=True):
+    for name, part in zip(_fields(value), parts, strict=True):
         object.__setattr__(new_value, name, part)
     return new_value

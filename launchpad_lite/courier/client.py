@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from concurrent import futures
+from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from launchpad_lite import context as node_context
@@ -16,7 +16,7 @@ from launchpad_lite.errors import DeadlineExceeded, Unavailable
 from launchpad_lite.handle import receiving_scope
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from collections.abc import Callable, Coroutine
 
     from launchpad_lite.context import Scope
@@ -27,7 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class CallFuture(futures.Future[R]):
+class CallFuture(Future[R]):
     """A future whose `cancel` also cancels the call."""
 
     abort: Callable[[], object] | None = None
@@ -58,7 +58,7 @@ class RemoteMethod:
         """Call the method and wait for its result."""
         return self._client._call(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
 
-    def submit(self, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call the method; return a future of its result at once."""
         return self._client._submit(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
 
@@ -74,11 +74,11 @@ class FuturesClient:
         """Remember the client."""
         self._client = client
 
-    def __getattr__(self, method: str) -> Callable[..., futures.Future[Any]]:
+    def __getattr__(self, method: str) -> Callable[..., Future[Any]]:
         """Return the method that returns a future."""
         return self._client._method(method).submit  # noqa: SLF001 - one of the pair
 
-    def __call__(self, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+    def __call__(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call the server itself for a future."""
         return self._client._method("__call__").submit(*args, **kwargs)  # noqa: SLF001
 
@@ -96,9 +96,9 @@ class Client:
         self,
         server_address: str,
         compress: bool = False,  # noqa: FBT001, FBT002 - as in the original
-        call_timeout: float | datetime.timedelta | None = None,
+        call_timeout: float | dt.timedelta | None = None,
         wait_for_ready: bool = True,  # noqa: FBT001, FBT002 - as in the original
-        chunk_tensors: bool = False,  # noqa: ARG002, FBT001, FBT002 - as in the original
+        chunk_tensors: bool = False,  # noqa: FBT001, FBT002 - as in the original
     ) -> None:
         """Make a client of a server that is used alone.
 
@@ -190,9 +190,7 @@ class Client:
             else:
                 return self._decode(reply)
 
-    def _submit(
-        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> futures.Future[Any]:
+    def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         future: CallFuture[Any] = CallFuture()
         deadline = Deadline(self._config.call_timeout)
         try:
@@ -203,7 +201,7 @@ class Client:
             else:
                 content = self._encode(args, kwargs, copy=True, direct=False)
                 self._begin_when_ready(future, method, content, deadline)
-        except Exception as error:  # noqa: BLE001 - a future tells its failure when it is asked
+        except Exception as error:
             _fail(future, error)
         return future
 
@@ -216,7 +214,7 @@ class Client:
                 return
             try:
                 self._begin(future, method, content, deadline, channel)
-            except Exception as error:  # noqa: BLE001 - see _submit
+            except Exception as error:
                 _fail(future, error)
 
         self._peer.when_ready(deadline, wait=self._config.wait_for_ready, then=then)
@@ -243,7 +241,7 @@ class Client:
                 return
             try:
                 result = self._decode(reply)
-            except Exception as failure:  # noqa: BLE001 - belongs to the future
+            except Exception as failure:
                 _fail(future, failure)
             else:
                 _finish(future, result)
@@ -275,12 +273,12 @@ class ValueIterator:
 
 
 def _finish(future: CallFuture[Any], result: Any) -> None:
-    with contextlib.suppress(futures.InvalidStateError):  # it was cancelled meanwhile
+    with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
         future.set_result(result)
 
 
 def _fail(future: CallFuture[Any], error: Exception) -> None:
-    with contextlib.suppress(futures.InvalidStateError):  # it was cancelled meanwhile
+    with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
         future.set_exception(error)
 
 
@@ -348,14 +346,10 @@ def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
 @overload
 def submit(
     method: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
-) -> futures.Future[R]: ...
+) -> Future[R]: ...
 @overload
-def submit(
-    method: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-) -> futures.Future[R]: ...
-def submit(
-    method: Callable[..., Any], *args: Any, **kwargs: Any
-) -> futures.Future[Any]:
+def submit(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+def submit(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
     """Call a method of a client and return a future of its result at once.
 
     Args:

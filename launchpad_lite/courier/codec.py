@@ -40,8 +40,7 @@ class Payload(NamedTuple):
 
 
 def encode(
-    value: object,
-    scope: Scope | None = None, *, copy: bool = False, direct: bool = False
+    value: object, scope: Scope | None = None, *, copy: bool = False, direct: bool = False
 ) -> Payload:
     """Encode an object.
 
@@ -59,6 +58,7 @@ def encode(
         return Payload(b"", (), (value,))
     buffers: list[pickle.PickleBuffer] = []
     with naming(scope):
+        pickled = b""
         try:
             pickled = pickle.dumps(value, payload.PROTOCOL, buffer_callback=buffers.append)
             by_value = b"__main__" in pickled and not source.main_travels_by_reference()
@@ -91,7 +91,7 @@ def decode(encoded: Payload, scope: Scope | None = None) -> Any:
     if encoded.direct is not None:
         return encoded.direct[0]
     with receiving(scope):
-        return pickle.loads(encoded.pickled, buffers=encoded.buffers)  # noqa: S301 - see above
+        return pickle.loads(encoded.pickled, buffers=encoded.buffers)
 
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -115,8 +115,8 @@ def check_size(encoded: Payload, limit: int, what: str) -> Payload:
     """
     if encoded.size > limit:
         message = (
-            f"{what}: {encoded.size:,} bytes exceed the limit of {limit:,}. Send less at a time, or "
-            "raise --lp_max_payload_bytes."
+            f"{what}: {encoded.size:,} bytes exceed the limit of {limit:,}. Send less at a time, "
+            "or raise --lp_max_payload_bytes."
         )
         raise PayloadTooLarge(message)
     return encoded

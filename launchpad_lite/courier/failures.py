@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Scope
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - the cause that is shown above the exception
+class RemoteTraceback(Exception):
     """Shows the traceback of the process where an exception was raised."""
 
     def __init__(self, text: str) -> None:
@@ -51,14 +51,14 @@ def encode_failure(error: BaseException, scope: Scope | None) -> Reply:
         try:
             encoded = codec.encode(error, scope)
             exception = b"" if encoded.buffers else bytes(encoded.pickled)
-        except Exception:  # noqa: BLE001 - it then arrives as RemoteError
+        except Exception:
             exception = None
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure
+    except Exception:
         message = "(its __str__ raised)"
     failure = _Failure(f"{kind.__module__}.{kind.__qualname__}", message, trace, exception or None)
-    return Reply(False, codec.encode(failure))  # noqa: FBT003
+    return Reply(False, codec.encode(failure))
 
 
 def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
@@ -68,7 +68,7 @@ def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
     if failure.exception is not None:
         try:
             error = codec.decode(codec.Payload(failure.exception), scope)
-        except Exception:  # noqa: BLE001 - whatever a constructor does with the wrong arguments
+        except Exception:
             error = None
     if not isinstance(error, Exception):
         return RemoteError(failure.type_name, failure.message, failure.trace)

@@ -89,9 +89,7 @@ def pack(
 
 def pack_request(request: Request, call_id: int, kind: Kind = Kind.CALL) -> list[Bytes]:
     """Return a request as a frame."""
-    return pack(
-        kind, call_id, request.arguments, method=request.method, timeout=request.timeout
-    )
+    return pack(kind, call_id, request.arguments, method=request.method, timeout=request.timeout)
 
 
 def pack_reply(reply: Reply, call_id: int) -> list[Bytes]:

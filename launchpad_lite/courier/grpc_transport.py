@@ -1,4 +1,4 @@
-"""Calls over gRPC, with its generic handlers: for whoever has a proxy, a firewall or no Unix sockets.
+"""Calls over gRPC, with its generic handlers: for whoever has a proxy, or no Unix sockets.
 
 Every message is one frame. The token travels as metadata and is checked before a message is read.
 """
@@ -181,9 +181,10 @@ class GrpcChannel(Channel):
         compression = grpc.Compression.Gzip if compress else None
         self._channel = grpc.insecure_channel(target, _OPTIONS, compression)
         self._closed = False
-        self._hello = self._channel.unary_unary(_HELLO)
-        self._call = self._channel.unary_unary(_CALL)
-        self._stream = self._channel.unary_stream(_STREAM)
+        channel: Any = self._channel  # no serializers: bytes in, bytes out
+        self._hello: Any = channel.unary_unary(_HELLO)
+        self._call: Any = channel.unary_unary(_CALL)
+        self._stream: Any = channel.unary_stream(_STREAM)
         try:
             self.refresh(timeout)
         except BaseException:

@@ -180,7 +180,7 @@ class InprocChannel(Channel):
         """See the base class."""
         return self._listener.open_stream(request)
 
-    def refresh(self, timeout: float | None) -> ServerInfo:  # noqa: ARG002 - there is no waiting
+    def refresh(self, timeout: float | None) -> ServerInfo:
         """See the base class."""
         self.info = self._listener.service.info()
         return self.info
@@ -199,7 +199,7 @@ class InprocTransport(Transport):
 
     scheme: ClassVar[str] = "inproc"
 
-    def listen(self, service: Service, options: ListenOptions) -> Listener:  # noqa: ARG002
+    def listen(self, service: Service, options: ListenOptions) -> Listener:
         """See the base class."""
         return InprocListener(service)
 
@@ -207,9 +207,9 @@ class InprocTransport(Transport):
         self,
         endpoint: str,
         token: bytes,
-        timeout: float | None,  # noqa: ARG002 - there is no waiting
+        timeout: float | None,
         *,
-        compress: bool = False,  # noqa: ARG002 - nothing to gain
+        compress: bool = False,
     ) -> Channel:
         """See the base class."""
         listener = _listeners.get(endpoint)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from launchpad_lite.version import __version__
 from launchpad_lite.errors import NotAuthenticated, VersionMismatch
+from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
     from launchpad_lite.courier.codec import Payload

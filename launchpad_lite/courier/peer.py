@@ -7,8 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.courier import auth, messages, transports
+from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, nearest
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ class Peer(abc.ABC):
         finally:
             self._connecting.release()
 
-    def when_ready(
-        self, deadline: Deadline, *, wait: bool, then: Callable[..., object]
-    ) -> None:
+    def when_ready(self, deadline: Deadline, *, wait: bool, then: Callable[..., object]) -> None:
         """Call `then(channel, None)` or `then(None, error)` once the server was found, or not."""
         with self._lock:
             self._waiting.append(then)
@@ -105,7 +103,7 @@ class Peer(abc.ABC):
             channel, failure = None, None
             try:
                 channel = self.channel(deadline, wait=wait)
-            except Exception as error:  # noqa: BLE001 - goes to those who wait
+            except Exception as error:
                 failure = error
             with self._lock:
                 waiting, self._waiting = self._waiting, []

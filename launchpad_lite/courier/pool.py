@@ -57,7 +57,7 @@ class DaemonExecutor(futures.Executor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - belongs to whoever holds the future
+            except BaseException as error:
                 future.set_exception(error)
             else:
                 future.set_result(result)

@@ -77,23 +77,19 @@ class Server:
         scope: Scope,
         context: Context | None,
         config: ServerConfig,
-        schemes: Sequence[str],
-        directory: str | None,
     ) -> Server:
-        """Make a server of a run; whoever makes it publishes its endpoints.
+        """Make a server of a run, on the scope's transports; whoever makes it publishes it.
 
         Args:
           name: the service's name in the run.
           scope: of the run.
           context: the node whose methods it serves, if it is a node's.
           config: its settings; with a `port` it listens on gRPC too.
-          schemes: the transports to listen on.
-          directory: a private directory for sockets.
         """
         server = cls.__new__(cls)
         service = MethodService(name, scope.credentials, config, context, scope)
-        every = [*schemes, "grpc"] if config.port is not None else schemes
-        server._set_up(service, config, list(dict.fromkeys(every)), directory)
+        schemes = [*scope.schemes, "grpc"] if config.port is not None else scope.schemes
+        server._set_up(service, config, list(dict.fromkeys(schemes)), scope.socket_dir)  # noqa: SLF001 - its second constructor
         return server
 
     def _bound(self) -> list[Listener]:

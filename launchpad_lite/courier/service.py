@@ -1,4 +1,4 @@
-"""What a server offers: named methods, run in the node's context, never more than so many at once."""
+"""What a server offers: named methods, run in a node's context, so many at a time."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class MethodService:
             with self._slots:
                 result = method(*args, **kwargs)
             return self._reply(result, request)
-        except BaseException as error:  # noqa: BLE001 - it fails the call, not the node
+        except BaseException as error:
             return encode_failure(error, self._scope)
 
     def _reply(self, result: object, request: Request) -> Reply:
@@ -101,7 +101,7 @@ class MethodService:
             message = f"the result of {self._name}.{request.method} cannot be sent: {error}"
             raise TypeError(message) from error
         what = f"the result of {self._name}.{request.method}"
-        return messages.Reply(True, codec.check_size(content, self.max_payload_bytes, what))  # noqa: FBT003
+        return messages.Reply(True, codec.check_size(content, self.max_payload_bytes, what))
 
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
         return MethodNotFound(f"{self._name} has no method {method!r}{nearest(method, known)}")

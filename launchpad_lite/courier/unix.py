@@ -8,6 +8,7 @@ thread, and no more methods run at a time than there are threads.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import select
@@ -226,10 +227,8 @@ class UnixListener(Listener):
             self._drop(fd, connection)
 
     def _answer_and_drop(self, fd: int, connection: Connection, error: CallError) -> None:
-        try:
+        with contextlib.suppress(OSError):  # the drop tells the client as well
             connection.send(frame.pack_reply(encode_failure(error, None), 0))
-        except OSError:
-            pass  # the drop tells the client as well
         self._drop(fd, connection)
 
     def _start_stream(self, fd: int, connection: Connection, request: Request) -> None:
@@ -305,7 +304,7 @@ class UnixTransport(Transport):
         token: bytes,
         timeout: float | None,
         *,
-        compress: bool = False,  # noqa: ARG002 - nothing to gain inside a host
+        compress: bool = False,
     ) -> Channel:
         """See the base class."""
         return connect(endpoint.partition(":")[2], token, timeout)

@@ -68,7 +68,7 @@ class UnixChannel(Channel):
             raise DeadlineExceeded(message) from error
         except (OSError, EOFError, frame.ProtocolError) as error:
             sock.close()
-            message = f"cannot connect to {self._path}: {error or 'it hung up'}"
+            message = f"cannot connect to {self._path}: {str(error) or 'it hung up'}"
             raise Unavailable(message, maybe_executed=False) from error
         if welcome.kind != frame.Kind.WELCOME:
             sock.close()

@@ -56,7 +56,7 @@ class LocalRun:
     def socket_dir(self) -> str:
         """A private directory whose path is short enough for sockets; removed with the run."""
         if self._socket_dir is None:
-            self._socket_dir = tempfile.mkdtemp(prefix="lp-", dir="/tmp")  # noqa: S108 - mode 0700
+            self._socket_dir = tempfile.mkdtemp(prefix="lp-", dir="/tmp")
         return self._socket_dir
 
     def checkpoint(self, node: str) -> pathlib.Path | None:
@@ -97,7 +97,7 @@ class LocalRun:
             config=self.plan.config,
             credentials=self.token,
             schemes=schemes,
-            socket_dir=self._socket_dir,
+            socket_dir=self.socket_dir if "unix" in schemes else None,
             incarnation=0,
             directory=self.controller.directory,
             follow=self.controller.directory.get,
@@ -109,10 +109,8 @@ class LocalRun:
         """Let other processes reach the controller; return its endpoint."""
         with self._lock:
             if self._server is None and not self._ended:
-                scheme = transports.between_processes()
-                self._server = control.serve(
-                    self.controller, self.scope, self.socket_dir, scheme
-                )
+                scope = self.make_scope(self._stop, (transports.between_processes(),))
+                self._server = control.serve(self.controller, scope)
                 if self.directory is not None:
                     endpoint = self._server.endpoints[0]
                     self.directory.write_rendezvous(endpoint, self.token)

@@ -50,8 +50,7 @@ class _ProcessRun:
 
     def launch(self) -> Run:
         backend = AgentBackend(self._start_agent, self._boot, self._log)
-        run = self._local.start(backend)
-        return run
+        return self._local.start(backend)
 
     def _log(self, node: str) -> str:
         directory = self._local.directory
@@ -65,12 +64,14 @@ class _ProcessRun:
             "from launchpad_lite.runtime.agent import main; main()"
         )
         self._agent = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=theirs, start_new_session=True
+            [sys.executable, "-c", code], stdin=theirs.fileno(), start_new_session=True
         )
         theirs.close()
         self._local.controller.at_end(self._agent.wait)
         if self._options.show_output and self._local.directory is not None:
-            logs = {worker.name: self._local.directory.log(worker.name) for worker in self._plan.workers}
+            logs = {
+                worker.name: self._local.directory.log(worker.name) for worker in self._plan.workers
+            }
             viewer = LogViewer(logs, standard_output())
             viewer.start()
             self._local.controller.at_end(viewer.stop)

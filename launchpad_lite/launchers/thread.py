@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import time
 import traceback
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from launchpad_lite import context
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
@@ -19,6 +20,7 @@ from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent import futures
 
     from launchpad_lite.runtime.run import Run
 
@@ -128,9 +130,21 @@ class ThreadBackend(Backend):
         for node in self._nodes.values():
             node.thread.start()
 
-    def context_of(self, name: str) -> context.Context:
-        """Return the context of a node."""
-        return self._nodes[name].context
+    def instance(self, name: str) -> futures.Future[Any]:
+        """See the base class."""
+        return self._nodes[name].context.instance
+
+    def leftovers(self, timeout: float) -> list[str]:
+        """See the base class."""
+        deadline = time.monotonic() + timeout
+        ours = [
+            thread
+            for thread in context.threads_of(self._local.run_id)
+            if thread.name.startswith("lp-") and thread is not threading.current_thread()
+        ]
+        for thread in ours:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return [f"thread {thread.name!r}" for thread in ours if thread.is_alive()]
 
     def notify(self, seconds: float, reason: str) -> None:
         """See the base class."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import pathlib
 import shutil
 import threading
 import types
@@ -15,6 +14,7 @@ from launchpad_lite.handle import dereference
 from launchpad_lite.node import Node, Problem
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Callable, Iterator
 
     from launchpad_lite.context import Context
@@ -67,7 +67,7 @@ def made_class(constructor: Callable[..., Any]) -> type | None:
         return target
     try:
         annotation = inspect.get_annotations(target, eval_str=True).get("return")
-    except Exception:  # noqa: BLE001 - annotations are any code
+    except Exception:
         return None
     return annotation if isinstance(annotation, type) else None
 

@@ -58,7 +58,9 @@ _CLIENT_OPTIONS = {"compress", "call_timeout", "wait_for_ready", "chunk_tensors"
 class CourierHandle(Handle[T]):
     """Stands for a Courier node; becomes a client of it in the node that receives it."""
 
-    def __init__(self, address: Address, cls: type | None, title: str, config: ClientConfig) -> None:
+    def __init__(
+        self, address: Address, cls: type | None, title: str, config: ClientConfig
+    ) -> None:
         """Make a handle; nodes do it, see `CourierNode.create_handle`."""
         self.address = address
         self._class = cls
@@ -81,9 +83,7 @@ class CourierHandle(Handle[T]):
     def dereference(self) -> T:
         """Return a client, in the run of the calling thread."""
         scope = node_context.scope_for(self.address)
-        config = dataclasses.replace(
-            self._config, max_payload_bytes=scope.config.max_payload_bytes
-        )
+        config = dataclasses.replace(self._config, max_payload_bytes=scope.config.max_payload_bytes)
         client: Any = client_in_run(scope, scope.name_of(self.address), config)
         return client
 
@@ -140,9 +140,7 @@ class CourierNode(InstanceNode[T]):
     options_type: ClassVar[type[NodeOptions]] = CourierOptions
 
     @overload
-    def __init__(
-        self, constructor: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> None: ...
+    def __init__(self, constructor: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None: ...
     @overload
     def __init__(
         self,
@@ -239,8 +237,8 @@ class CourierNode(InstanceNode[T]):
             batch = getattr(getattr(cls, name), "batch_size", None)
             if isinstance(batch, int) and batch > threads:
                 yield Problem(
-                    f"{self.title}.{name} has a batch size of {batch}, but only {threads} calls run "
-                    f"at a time. Give .options(thread_pool_size={batch}) or more.",
+                    f"{self.title}.{name} has a batch size of {batch}, but only {threads} calls "
+                    f"run at a time. Give .options(thread_pool_size={batch}) or more.",
                     fatal=False,
                 )
 
@@ -267,9 +265,7 @@ class CourierNode(InstanceNode[T]):
             thread_pool_size=options.thread_pool_size,
             max_payload_bytes=scope.config.max_payload_bytes,
         )
-        server = Server.in_run(
-            scope.name_of(self._address), scope, context, config, scope.schemes, scope.socket_dir
-        )
+        server = Server.in_run(scope.name_of(self._address), scope, context, config)
         for name in public_methods(instance):
             server.Bind(name, getattr(instance, name))
         return server

@@ -39,7 +39,7 @@ class PyNode(CallNode[None]):
     def create_handle(self) -> None:
         """Return None: nothing can be asked of this kind of node."""
 
-    def run(self, context: Context) -> None:  # noqa: ARG002 - the function needs none
+    def run(self, context: Context) -> None:
         """Call the function."""
         self._call()
 

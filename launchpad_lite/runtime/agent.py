@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import importlib
 import os
 import selectors
 import signal
@@ -23,6 +24,14 @@ from typing import NoReturn
 import msgspec
 
 from launchpad_lite.runtime import children, link, worker
+
+_PRELOADED = (
+    "launchpad_lite.courier.inproc",
+    "launchpad_lite.courier.unix",
+    "launchpad_lite.nodes.courier",
+    "launchpad_lite.nodes.python",
+)
+"""What workers would otherwise import one by one, each for itself."""
 
 _FINAL_GRACE_S = 2.0
 """Seconds between TERM and KILL when the controller is gone."""
@@ -57,7 +66,7 @@ class Agent:
         """Serve the controller until it hangs up; leave nothing running."""
         children.become_subreaper()
         signal.set_wakeup_fd(self._wake_writer.fileno())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _ignore)  # the wake-up descriptor tells
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_term)
         gc.collect()
@@ -124,9 +133,7 @@ class Agent:
         self._selector.register(ours, selectors.EVENT_READ, child)
         self._say(link.WorkerStarted(message.name, pid))
 
-    def _become_worker(
-        self, message: link.StartWorker, line: socket.socket, log: int
-    ) -> NoReturn:
+    def _become_worker(self, message: link.StartWorker, line: socket.socket, log: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         self._selector.close()
         for sock in (self._controller, self._wake, self._wake_writer):
@@ -187,6 +194,10 @@ class Agent:
         children.end_orphans(())
 
 
+def _ignore(*_: object) -> None:
+    """Do nothing, unlike SIG_IGN, under which children would vanish unreaped."""
+
+
 def _spawn(message: link.StartWorker, line: socket.socket, log: int) -> int:
     """Start a worker in an interpreter of its own."""
     code = (
@@ -213,6 +224,8 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
+    for module in _PRELOADED:
+        importlib.import_module(module)
     Agent(controller).run()
 
 

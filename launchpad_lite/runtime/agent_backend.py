@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import msgspec
+import psutil
 
 from launchpad_lite.runtime import children, link
 from launchpad_lite.runtime.backend import Backend
@@ -46,10 +47,10 @@ class AgentBackend(Backend):
         self._lock = threading.Lock()
         self._alive: set[str] = set()
         self._pids: dict[str, int] = {}
+        self._processes: list[psutil.Process] = []
         self._signalled: set[str] = set()
         self._socket: socket.socket | None = None
         self._reader: threading.Thread | None = None
-        self._closing = False
 
     def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
         """See the base class."""
@@ -58,7 +59,9 @@ class AgentBackend(Backend):
         self._post = post
         self._serving = {spec.name for spec in specs if spec.node.addresses}
         self._socket = self._connect()
-        self._reader = threading.Thread(target=self._listen, name="lp-agent-link", daemon=True)
+        self._reader = threading.Thread(
+            target=self._listen, args=(self._socket,), name="lp-agent-link", daemon=True
+        )
         self._reader.start()
         for spec in specs:
             self._say(
@@ -76,9 +79,8 @@ class AgentBackend(Backend):
             with contextlib.suppress(OSError), self._lock:  # the listener sees that it is gone
                 self._socket.sendall(link.encode(message))
 
-    def _listen(self) -> None:
-        assert self._socket is not None
-        reader = link.Reader(self._socket)
+    def _listen(self, sock: socket.socket) -> None:
+        reader = link.Reader(sock)
         try:
             while True:
                 for frame in reader.frames():
@@ -94,6 +96,8 @@ class AgentBackend(Backend):
     def _hear(self, message: link.FromAgent) -> None:
         if isinstance(message, link.WorkerStarted):
             self._pids[message.name] = message.pid
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._processes.append(psutil.Process(message.pid))
             if message.name not in self._serving:
                 self._post(WorkerUp(message.name))
             return
@@ -125,6 +129,11 @@ class AgentBackend(Backend):
         """See the base class."""
         return "\n".join(f"{name}: process {self._pids.get(name)}" for name in names)
 
+    def leftovers(self, timeout: float) -> list[str]:
+        """See the base class."""
+        _, alive = psutil.wait_procs(self._processes, timeout)
+        return [f"process {process.pid}" for process in alive if _is_running(process)]
+
     def close(self) -> None:
         """See the base class."""
         if self._socket is not None:
@@ -133,6 +142,12 @@ class AgentBackend(Backend):
             if self._reader is not None and self._reader is not threading.current_thread():
                 self._reader.join()
             self._socket.close()
+
+
+def _is_running(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _failure(message: link.WorkerExited) -> Failure | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent import futures
 
     from launchpad_lite.planning import WorkerSpec
     from launchpad_lite.runtime.supervisor import Event
@@ -41,6 +44,19 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def stacks(self, names: Iterable[str]) -> str:
         """Return where workers hang, for people; empty when that cannot be told."""
+
+    @abc.abstractmethod
+    def leftovers(self, timeout: float) -> list[str]:
+        """Return what is left of the workers, for people, after waiting for it to go."""
+
+    def instance(self, name: str) -> futures.Future[Any]:
+        """Return the object that a node has made or will make, where nodes are in this process.
+
+        Raises:
+          UsageError: they are not.
+        """
+        message = f"{name} is in another process: only its methods can be called, with a client."
+        raise UsageError(message)
 
     @abc.abstractmethod
     def close(self) -> None:

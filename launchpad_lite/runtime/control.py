@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.config import ClientConfig, ServerConfig
-from launchpad_lite.courier.client import Client, client_at, open_stream
+from launchpad_lite.courier.client import client_at, open_stream
 from launchpad_lite.courier.server import Server
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.runtime.controller import Controller, Notice, RunStatus
@@ -24,17 +24,15 @@ _THREADS = 8
 _VIEWER_TIMEOUT_S = 10.0
 
 
-def serve(controller: Controller, scope: Scope, socket_dir: str, scheme: str) -> Server:
+def serve(controller: Controller, scope: Scope) -> Server:
     """Serve a controller to other processes of this host.
 
     Args:
       controller: the controller.
-      scope: of the launching process.
-      socket_dir: a private directory for the socket.
-      scheme: the transport.
+      scope: of the launching process, with the transports to serve on.
     """
     config = ServerConfig(thread_pool_size=_THREADS)
-    server = Server.in_run(NAME, scope, None, config, (scheme,), socket_dir)
+    server = Server.in_run(NAME, scope, None, config)
     for method in (
         controller.publish,
         controller.follow,

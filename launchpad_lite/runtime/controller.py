@@ -1,4 +1,4 @@
-"""The controller: one per run. Holds the directory, drives the supervisor, answers status and stop."""
+"""The controller, one per run: holds the directory, drives the supervisor, answers questions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import LaunchpadError, NodeFailed, NodesStuck, UsageError, nearest
@@ -17,6 +17,7 @@ from launchpad_lite.runtime.subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent import futures
 
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.backend import Backend
@@ -162,6 +163,7 @@ class Controller:
 
     def _run(self) -> None:
         self._changed()
+        shown = self._supervisor.phase
         while self._supervisor.phase is not sv.Phase.ENDED:
             deadline = self._supervisor.deadline
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -173,10 +175,11 @@ class Controller:
                 if event is None:
                     return
                 commands = self._handle(event)
+            if self._supervisor.phase is not shown:
+                shown = self._supervisor.phase
+                self._changed()
             for command in commands:
                 self._do(command)
-            if commands:
-                self._changed()
 
     def _handle(self, event: sv.Event) -> list[sv.Command]:
         with self._lock:
@@ -216,7 +219,7 @@ class Controller:
                 name,
                 failure.summary,
                 remote_traceback=failure.trace,
-                log_tail=self._log_tail(name),
+                log_tail=self._log_tail(name).removesuffix(failure.trace.rstrip()),
             )
             self.error.__cause__ = self.causes.get(name)
         elif stuck:
@@ -241,6 +244,16 @@ class Controller:
             watchers = list(self._watchers)
         for watcher in watchers:
             watcher.put(status)
+
+    # --- what tests ask ---
+
+    def leftovers(self, timeout: float) -> list[str]:
+        """Return what is left of the workers; see `Backend.leftovers`."""
+        return self._backend.leftovers(timeout)
+
+    def instance(self, label: str, index: int) -> futures.Future[Any]:
+        """Return the object that a node makes; see `Backend.instance`."""
+        return self._backend.instance(self.node_name(label, index))
 
     # --- what workers and viewers ask ---
 

@@ -1,4 +1,4 @@
-"""Where the services of a run listen at the moment. The controller has one, and so has each worker."""
+"""Where the services of a run listen: the controller has a directory, and so has each worker."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import DeadlineExceeded, Unavailable, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from launchpad_lite.endpoint import EndpointRecord
     from launchpad_lite.stop_token import StopToken
 
 _log = logging.getLogger(__name__)
@@ -52,9 +52,9 @@ class Directory:
         """Take a record, unless a newer incarnation is known; return whether it was taken."""
         with self._changed:
             known = self._records.get(record.name)
-            if known is not None and not isinstance(known, EndedRecord):
-                if known.incarnation > record.incarnation:
-                    return False
+            newer = isinstance(known, EndpointRecord) and known.incarnation > record.incarnation
+            if newer:
+                return False
             self._records[record.name] = record
             self._changed.notify_all()
             return True

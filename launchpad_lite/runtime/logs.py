@@ -94,4 +94,4 @@ def _prefix(name: str, *, colour: bool) -> str:
 
 def standard_output() -> IO[str]:
     """Return where the launching process prints, or the real one when that was replaced."""
-    return sys.stdout or sys.__stdout__ or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    return sys.stdout or sys.__stdout__ or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123

@@ -35,14 +35,14 @@ def run_node(
             node.run(context)
         finally:
             leave()
-    except BaseException as error:  # noqa: BLE001 - every end of a node is judged here
+    except BaseException as error:
         failure = _judge(error, stopping=context.scope.stop.stopping)
         cause = error if failure else None
     if not context.instance.done():
         context.instance.set_exception(cause or Stopped("the node ended before it made an object"))
     try:
         context.cleanup.close()
-    except Exception as error:  # noqa: BLE001 - it is the node's failure unless there is another
+    except Exception as error:
         if failure is None:
             failure, cause = _judge(error, stopping=False), error
     return failure, cause

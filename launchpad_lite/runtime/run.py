@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from launchpad_lite import context
 from launchpad_lite.config import ClientConfig
@@ -19,6 +19,7 @@ from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
     import pathlib
+    from concurrent import futures
     from types import TracebackType
     from typing import Self
 
@@ -133,7 +134,23 @@ class Run:
             raise UsageError(message)
         self._scope.name_of(target.address)
         with context.entered(self._scope):
-            return target.dereference()
+            return cast("Handle[Any]", target).dereference()
+
+    def instance(self, label: str, index: int = 0) -> futures.Future[Any]:
+        """Return a future of the object that a node makes, where nodes are in this process.
+
+        Raises:
+          UsageError: there is no such node, or it is in another process.
+        """
+        return self._controller.instance(label, index)
+
+    def leftovers(self, timeout: float = 0.0) -> list[str]:
+        """Return what the run has left behind after its end; empty unless something is wrong.
+
+        Args:
+          timeout: seconds to wait for it to go.
+        """
+        return self._controller.leftovers(timeout)
 
     def __enter__(self) -> Self:
         """Return itself."""

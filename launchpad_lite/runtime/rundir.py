@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
-import pathlib
 import re
 import secrets
 import shutil
@@ -21,6 +20,7 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.runtime.controller import RunStatus
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Iterator
 
 KEPT_RUNS = 50
@@ -110,7 +110,7 @@ class RunDirectory:
                 lines = file.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
-        return "\n".join(lines[-TAIL_LINES:])
+        return "\n".join(lines)
 
     def _write(self, name: str, data: bytes) -> None:
         """Replace a file at once, readable by this user alone."""

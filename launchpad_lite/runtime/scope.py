@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Protocol
+import threading
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from launchpad_lite.context import shared_objects
 from launchpad_lite.endpoint import EndpointRecord, host_id
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from launchpad_lite.context import HasName
     from launchpad_lite.runtime.directory import Directory
     from launchpad_lite.stop_token import StopToken
+
+
+S = TypeVar("S")
 
 
 class Control(Protocol):
@@ -52,9 +56,15 @@ class RunScope:
     follow: Callable[[str], object]
     control: Control
     names: Callable[[HasName], str]
-    shared: Callable[[Any, Callable[[], Any]], Any] = dataclasses.field(
-        default_factory=shared_objects
-    )
+    _shared: dict[Hashable, Any] = dataclasses.field(default_factory=dict[Hashable, Any])
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def shared(self, key: Hashable, make: Callable[[], S]) -> S:
+        """Return the one object of this scope under `key`, made when it is first asked for."""
+        with self._lock:
+            if key not in self._shared:
+                self._shared[key] = make()
+            return cast("S", self._shared[key])
 
     def name_of(self, address: HasName) -> str:
         """Return what an address is called in the run."""

@@ -1,8 +1,8 @@
 """Decides what happens to a run's workers: events in, commands out, no I/O and no clock.
 
 ```
-RUNNING ──a node fails, lp.stop(), Ctrl-C──▶ NOTICE ──all that run have ended, or time──▶ TERMINATING
-   └──every node has ended──▶ ENDED ◀──all ended──  KILLING  ◀──────────── time ──────────────┘
+RUNNING ──lp.stop(), Ctrl-C, a node fails──▶ NOTICE ──nothing runs, or time──▶ TERMINATING
+   └──every node has ended──▶ ENDED ◀──all ended── KILLING ◀────────── time ───────┘
 ```
 """
 

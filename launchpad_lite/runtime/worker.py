@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import io
 import os
-import pathlib
 import pickle
 import signal
 import socket
@@ -16,16 +16,17 @@ import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from launchpad_lite import context, source
-from launchpad_lite.stop_token import StopToken
-from launchpad_lite.courier import unix  # noqa: F401 - loaded before the agent forks
-from launchpad_lite.nodes import courier, python  # noqa: F401 - loaded before the agent forks
+from launchpad_lite.errors import ContextError
 from launchpad_lite.runtime import children
 from launchpad_lite.runtime.control import RemoteControl
 from launchpad_lite.runtime.outcome import run_node
 from launchpad_lite.runtime.scope import RunScope
 from launchpad_lite.runtime.supervisor import Failure
+from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
+    import pathlib
+
     from launchpad_lite.config import RunConfig
     from launchpad_lite.node import Node
 
@@ -104,7 +105,7 @@ def main(boot: bytes, line: socket.socket, log: int) -> NoReturn:
         _redirect(log)
         status = _run(boot, line)
         _end_like_an_interpreter()
-    except BaseException:  # noqa: BLE001 - nothing may get past into the agent's frames
+    except BaseException:
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
@@ -120,7 +121,7 @@ def cold_main(line: int, log: int) -> NoReturn:
         boot = sys.stdin.buffer.read()
         _redirect(log)
         status = _run(boot, socket.socket(fileno=line))
-    except BaseException:  # noqa: BLE001 - as when forked
+    except BaseException:
         traceback.print_exc()
     _end_like_an_interpreter()
     os._exit(status)
@@ -133,7 +134,8 @@ def _redirect(log: int) -> None:
     os.close(null)
     os.close(log)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # pyright: ignore
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
 
 
 def _end_like_an_interpreter() -> None:
@@ -163,7 +165,7 @@ def _run(boot_bytes: bytes, line: socket.socket) -> int:
     failure: Failure | None
     try:
         failure = _run_node(boot, token, interrupts)
-    except BaseException as error:  # noqa: BLE001 - becomes the report
+    except BaseException as error:
         interrupts.leave()
         summary = "".join(traceback.format_exception_only(error)).strip()
         ended = isinstance(error, SystemExit) and interrupts.requested
@@ -174,9 +176,7 @@ def _run(boot_bytes: bytes, line: socket.socket) -> int:
     return 0 if failure is None else 1
 
 
-def _run_node(
-    boot: WorkerBoot, token: StopToken, interrupts: _Interrupts
-) -> Failure | None:
+def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Failure | None:
     control = RemoteControl(boot.controller, boot.token, f"{boot.label}/{boot.index}")
 
     def on_notice(seconds: float, reason: str) -> None:
@@ -219,5 +219,5 @@ def _run_node(
 def _own_name(address: context.HasName) -> str:
     if address.name is None:
         message = f"{address!r} was made in this node; it has no place in the run."
-        raise context.ContextError(message)
+        raise ContextError(message)
     return address.name
