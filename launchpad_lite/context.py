@@ -150,7 +150,8 @@ class _Threads:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._start = threading.Thread.start
+        self._start: Callable[[threading.Thread], None] = threading.Thread.start
+        self._ours: object = None
         self.nodes: weakref.WeakKeyDictionary[threading.Thread, Context] = (
             weakref.WeakKeyDictionary()
         )
@@ -169,12 +170,13 @@ class _Threads:
                         nodes[thread] = context
                     original(thread)
 
+                self._ours = start
                 setattr(threading.Thread, "start", start)  # noqa: B010 - checkers see a method
 
     def unfollow(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0:
+            if self._users == 0 and threading.Thread.start is self._ours:
                 setattr(threading.Thread, "start", self._start)  # noqa: B010 - as above
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import os
 import pathlib
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_PACKAGE = str(pathlib.Path(__file__).parent)
+_PACKAGE = f"{pathlib.Path(__file__).parent}{os.sep}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

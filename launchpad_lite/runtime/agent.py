@@ -134,6 +134,7 @@ class Agent:
         self._say(link.WorkerStarted(message.name, pid))
 
     def _become_worker(self, message: link.StartWorker, line: socket.socket, log: int) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the worker has its own handler
         signal.set_wakeup_fd(-1)
         self._selector.close()
         for sock in (self._controller, self._wake, self._wake_writer):

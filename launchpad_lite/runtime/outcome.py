@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Context
     from launchpad_lite.node import Node
+
+_PACKAGE = f"{pathlib.Path(__file__).parents[1]}{os.sep}"
 
 
 def run_node(
@@ -61,4 +65,8 @@ def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
 
 
 def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+    """Return the traceback from where the user's code begins."""
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        tb = tb.tb_next
+    return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__))
