@@ -6,8 +6,9 @@ Each node needs the other's handle in its constructor, so one of them must be de
 arguments are known: `lp.CourierNode.deferred` makes such a node, and `configure` completes it, with
 the same type checks as usual.
 
-In a cycle a constructor must not call the other node: both would wait for the other to come up. And
-while the learner waits for the actor in `run`, its own methods are called from other threads.
+In a cycle no constructor may call the other node, or each would wait for the other to come up; the
+launcher warns of it. While the learner's `run` waits for the actor, its methods are called from
+other threads.
 """
 
 from __future__ import annotations

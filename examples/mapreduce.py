@@ -11,6 +11,7 @@ Source: Dean and Ghemawat, "MapReduce: Simplified Data Processing on Large Clust
 """
 
 import itertools
+import os
 import re
 import sysconfig
 import threading
@@ -32,11 +33,11 @@ WORD = re.compile(r"[^\W\d]\w*")
 def find_sources(max_files: int) -> list[Path]:
     """Return the standard library's source files, at most `max_files` of them (0: all)."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    paths = [
-        path
-        for path in sorted(root.rglob("*.py"))
-        if path.is_file() and not NOT_THE_LIBRARY.intersection(path.relative_to(root).parts)
-    ]
+    paths: list[Path] = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(set(subfolders) - NOT_THE_LIBRARY)  # where `walk` goes next
+        files = (Path(folder, name) for name in sorted(names) if name.endswith(".py"))
+        paths += [path for path in files if path.is_file()]  # not links to what is not installed
     if not paths:
         raise FileNotFoundError(f"no .py file of the standard library is in {root}")
     return paths[: max_files or None]

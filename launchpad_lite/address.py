@@ -68,6 +68,14 @@ class Address:
         message = f"{name} listens on no port, only at {', '.join(record.endpoints)}"
         raise Unavailable(message, maybe_executed=False)
 
+    def __copy__(self) -> Address:
+        """Return itself: the copy of a handle is a handle of the same service."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Address:
+        """Return itself, as `__copy__` does: `dataclasses.asdict` copies handles."""
+        return self
+
     def __reduce__(self) -> tuple[Callable[[str, str], Address], tuple[str, str]]:
         """Pickle as the name that the address has in the run at hand."""
         if self.name is not None:

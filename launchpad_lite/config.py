@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from launchpad_lite.errors import UsageError
+from launchpad_lite.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_THREAD_POOL_SIZE = 16
 """Calls that a server runs at a time, as in the original Courier."""
@@ -17,6 +21,11 @@ MAX_PAYLOAD_BYTES = 2**31 - 2**16
 def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as an assertion
     if not condition:
         raise UsageError(message)
+
+
+def _require_payload_limit(limit: int) -> None:
+    within = 0 < limit <= MAX_PAYLOAD_BYTES
+    _require(within, f"max_payload_bytes={limit}: give 1 to {MAX_PAYLOAD_BYTES}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +56,7 @@ class RunConfig:
         """
         _require(self.notice_s >= 0, f"notice_s={self.notice_s}: give 0 or more seconds.")
         _require(self.grace_s >= 0, f"grace_s={self.grace_s}: give 0 or more seconds.")
-        _require(
-            0 < self.max_payload_bytes <= MAX_PAYLOAD_BYTES,
-            f"max_payload_bytes={self.max_payload_bytes}: give 1 to {MAX_PAYLOAD_BYTES}.",
-        )
+        _require_payload_limit(self.max_payload_bytes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +83,7 @@ class ServerConfig:
         _require(size >= 1, f"thread_pool_size={size}: a server needs at least one thread.")
         port = self.port
         _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")
+        _require_payload_limit(self.max_payload_bytes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +110,44 @@ class ClientConfig:
         """
         timeout = self.call_timeout
         _require(timeout is None or timeout > 0, f"call_timeout={timeout}: give seconds above 0.")
+        _require_payload_limit(self.max_payload_bytes)
+
+
+class ClientSettings(TypedDict, total=False):
+    """What users can set on the clients of a Courier node; see `ClientConfig`.
+
+    Attributes:
+      compress: as there.
+      call_timeout: as there, or a `timedelta`; 0 means no limit.
+      wait_for_ready: as there.
+      chunk_tensors: accepted as in the original, and not needed.
+    """
+
+    compress: bool
+    call_timeout: float | dt.timedelta | None
+    wait_for_ready: bool
+    chunk_tensors: bool
+
+
+def with_settings(config: ClientConfig, settings: Mapping[str, Any]) -> ClientConfig:
+    """Return a client's configuration with what a user wants to be different.
+
+    Args:
+      config: the configuration.
+      settings: see `ClientSettings`.
+
+    Raises:
+      UsageError: there is no such setting, or its value is out of range.
+    """
+    known = ClientSettings.__annotations__
+    for name in settings:
+        if name not in known:
+            message = f"a Courier client has no setting {name!r}{nearest(name, known)}"
+            raise UsageError(message)
+    changes = {name: value for name, value in settings.items() if name != "chunk_tensors"}
+    if "call_timeout" in changes:
+        changes["call_timeout"] = seconds(changes["call_timeout"])
+    return dataclasses.replace(config, **changes)
 
 
 def seconds(timeout: float | dt.timedelta | None) -> float | None:

@@ -6,11 +6,14 @@ their defaults.
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from absl import flags
 
 from launchpad_lite import config
+from launchpad_lite.errors import UnpicklableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +79,29 @@ def snapshot() -> dict[str, Any]:
     }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pickled:
+    """A flag's value on its way to where the flag is defined, and with it the value's class."""
+
+    data: bytes
+
+
+def pickled(values: Mapping[str, Any]) -> dict[str, Pickled]:
+    """Pickle each value by itself, so that each can be unpickled when its class is known.
+
+    Raises:
+      UnpicklableError: a value cannot be pickled.
+    """
+    result: dict[str, Pickled] = {}
+    for name, parsed in values.items():
+        try:
+            result[name] = Pickled(pickle.dumps(parsed))
+        except Exception as error:
+            message = f"flag --{name}: {parsed!r} cannot be sent to a worker: {error}"
+            raise UnpicklableError(message) from error
+    return result
+
+
 def apply(values: Mapping[str, Any]) -> None:
     """Set the flags that exist in this process; the rest are set by a later call."""
     if not FLAGS.is_parsed():
@@ -83,6 +109,6 @@ def apply(values: Mapping[str, Any]) -> None:
     for name, parsed in values.items():
         if name in FLAGS:
             flag = cast("Any", FLAGS[name])
-            flag.value = parsed
+            flag.value = pickle.loads(parsed.data) if isinstance(parsed, Pickled) else parsed
             flag.using_default_value = False
             flag.present += 1

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from launchpad_lite.resources import Resources
     from launchpad_lite.runtime.run import Run
 
+on_launch: list[Callable[[Run], object]] = []
+"""Are told of each run that `launch` starts in this process."""
+
 
 def launch(
     program: Program,
@@ -47,7 +50,7 @@ def launch(
       UsageError: there is no such launcher or group.
       LauncherUnavailableError: the launcher needs something that is not here.
     """
-    source.refuse_launch_while_importing()
+    source.check_launch_allowed()
     name = _launcher_name(launcher)
     compiled = plan(program, name, config=config, resources=resources)
     if flags.value(flags.DRY_RUN):
@@ -55,7 +58,10 @@ def launch(
         raise SystemExit(ExitCode.OK)
     for warning in compiled.warnings:
         sys.stderr.write(f"warning: {warning}\n")
-    return registry.get(name).launch(compiled, options or LaunchOptions())
+    run = registry.get(name).launch(compiled, options or LaunchOptions())
+    for tell in on_launch:
+        tell(run)
+    return run
 
 
 def plan(

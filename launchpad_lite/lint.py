@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 LARGE_PAYLOAD_BYTES = 100 * 10**6
 """Arguments above this are better loaded by the node itself."""
 
-_MAX_CYCLES = 50
-
 
 def lint_program(
     program: Program, edges: Sequence[Edge], payload_bytes: Mapping[str, int]
@@ -47,18 +45,27 @@ def lint_program(
 
 
 def _cycles(edges: Sequence[Edge]) -> list[list[str]]:
-    """Return cycles, holder before target, one for each combination of groups."""
+    """Return cycles, holder before target: enough that none is left when these are broken.
+
+    Of the cycles that pass from one group to another, only one is returned.
+    """
     graph: dict[str, set[str]] = {}
     for edge in edges:
         graph.setdefault(edge.holder, set()).add(edge.target)
-    cycles: dict[frozenset[str], list[str]] = {}
-    for _ in range(_MAX_CYCLES):
+    cycles: list[list[str]] = []
+    while True:
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
             cycle: list[str] = error.args[1][::-1]
-            graph[cycle[0]].discard(cycle[1])
-            cycles.setdefault(frozenset(name.rpartition("/")[0] for name in cycle), cycle)
+            cycles.append(cycle)
+            holders, targets = _group(cycle[0]), _group(cycle[1])
+            for holder, held in graph.items():
+                if _group(holder) == holders:
+                    graph[holder] = {target for target in held if _group(target) != targets}
         else:
-            break
-    return list(cycles.values())
+            return cycles
+
+
+def _group(name: str) -> str:
+    return name.rpartition("/")[0]

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, cast
 
 from launchpad_lite import walk
 from launchpad_lite.errors import UsageError, nearest
@@ -15,7 +15,7 @@ from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Self
+    from typing import Self, Unpack
 
     from launchpad_lite.address import Address
     from launchpad_lite.context import Context
@@ -49,6 +49,23 @@ class NodeOptions:
     """
 
     env: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value is out of its range.
+        """
+        for name, value in self.env.items():
+            if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+                message = f"env: {name} must be a string, not {value!r}."
+                raise UsageError(message)
+
+
+class NodeSettings(TypedDict, total=False):
+    """The fields of `NodeOptions`, for type checkers."""
+
+    env: Mapping[str, str]
 
 
 def user_place() -> str:
@@ -93,18 +110,25 @@ class Node(abc.ABC, Generic[T_co]):
         found = walk.leaves(walk_arguments(self))
         return [cast("Handle[Any]", leaf) for _, leaf in found if isinstance(leaf, Handle)]
 
-    def options(self, **options: Any) -> Self:
+    def options(self, **options: Unpack[NodeSettings]) -> Self:
         """Set options of the node, and return it.
 
         Raises:
-          UsageError: there is no such option.
+          UsageError: there is no such option, or its value is out of range.
         """
+        return self._set_options(options)
+
+    def _set_options(self, options: Mapping[str, Any]) -> Self:
         known = {field.name for field in dataclasses.fields(self.options_type)}
         for name in options:
             if name not in known:
                 message = f"{self.place}: {self.kind} has no option {name!r}{nearest(name, known)}"
                 raise UsageError(message)
-        self._options = dataclasses.replace(self._options, **options)
+        try:
+            self._options = dataclasses.replace(self._options, **options)
+        except UsageError as error:
+            message = f"{self.place}: {self.kind}: {error}"
+            raise UsageError(message) from None
         return self
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import types
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 PROTOCOL = 5
 _MAX_DEPTH = 12
+_NOT_PICKLED = {"__dict__", "__weakref__", "_abc_impl"}
+"""What a class has and its pickle has not."""
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # it has no types
@@ -110,21 +114,59 @@ def _culprit(value: Any, path: str, seen: set[int]) -> tuple[str, str] | None:
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield a container's parts, an object's attributes, a function's closure and globals."""
+    """Yield what is pickled with a value, each part with the step that leads to it."""
     yield from walk.children(value)
     if isinstance(value, types.FunctionType):
-        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            yield f".<closure {name}>", cell.cell_contents
-        for name in value.__code__.co_names:
-            if name in value.__globals__ and not isinstance(
-                value.__globals__[name], types.ModuleType
-            ):
-                yield f".<global {name}>", value.__globals__[name]
+        yield from _inside_function(value)
     elif isinstance(value, types.MethodType):
         yield ".__self__", value.__self__
-    elif not isinstance(value, type):
-        for name, part in getattr(value, "__dict__", {}).items():
-            yield f".{name}", part
-        for name in getattr(cast("Any", type(value)), "__slots__", ()):
-            if isinstance(name, str) and hasattr(value, name):
-                yield f".{name}", getattr(value, name)
+    elif isinstance(value, functools.partial):
+        yield ".func", cast("functools.partial[Any]", value).func
+    elif isinstance(value, type):
+        for name, part in vars(value).items():
+            if name not in _NOT_PICKLED and not isinstance(part, types.MemberDescriptorType):
+                yield f".{name}", part
+    else:
+        yield from _inside_object(value)
+
+
+def _inside_function(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # it has no value yet
+            yield f".<closure {name}>", cell.cell_contents
+    for name in _global_names(function.__code__):
+        if name in function.__globals__:
+            yield f".<global {name}>", function.__globals__[name]
+    for index, part in enumerate(function.__defaults__ or ()):
+        yield f".<default {index}>", part
+    for name, part in (function.__kwdefaults__ or {}).items():
+        yield f".<default {name}>", part
+    yield from ((f".{name}", part) for name, part in vars(function).items())
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _global_names(constant)
+
+
+def _inside_object(value: object) -> Iterator[tuple[str, Any]]:
+    """Yield an object's attributes as it wants them pickled, and its class."""
+    try:
+        reduced: Any = value.__reduce_ex__(PROTOCOL)
+    except Exception:
+        return  # it is itself to blame
+    if isinstance(reduced, str):
+        return  # the name of a global
+    arguments: tuple[Any, ...] = reduced[1]
+    state: Any = reduced[2] if len(reduced) > 2 else None  # noqa: PLR2004 - it is optional
+    yield from ((".__class__", part) for part in arguments if part is type(value))
+    # by default `(attributes, slots)`, or attributes alone
+    for part in cast("Any", state if isinstance(state, tuple) else (state,)):
+        if isinstance(part, dict):
+            attributes = cast("dict[str, Any]", part)
+            yield from ((f".{name}", attribute) for name, attribute in attributes.items())
+        else:
+            yield ".<state>", part
+    yield from ((".<arguments>", part) for part in arguments if part is not type(value))

@@ -41,6 +41,15 @@ def _require_label(label: object) -> str:
     return label
 
 
+def _require_node(node: object) -> None:
+    if not isinstance(node, Node):
+        message = (
+            f"{user_place()}: a program is made of nodes, and {node!r} is none. Make one of it: "
+            "lp.CourierNode(constructor, *args), or lp.PyNode(function, *args)."
+        )
+        raise ProgramError(message)
+
+
 class Program:
     """A graph of nodes, and the groups they are in."""
 
@@ -72,9 +81,7 @@ class Program:
         Raises:
           ProgramError: there is no label, or another than that of the surrounding group.
         """
-        if not isinstance(node, Node):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
-            message = f"{user_place()}: add_node needs a node, not {node!r}."
-            raise ProgramError(message)
+        _require_node(node)
         if self._group is not None:
             if label is not None and label != self._group:
                 message = f"{user_place()}: label {label!r} inside group({self._group!r})."
@@ -145,9 +152,18 @@ def handles_in(node: Node[Any]) -> Iterator[tuple[str, Handle[Any]]]:
 
 
 def make_program(*nodes: Node[Any], name: str = "program") -> Program:
-    """Make a program of nodes in groups of their own, named after what they run."""
+    """Make a program of nodes in groups of their own, named after what they run.
+
+    Args:
+      *nodes: the nodes.
+      name: the program's name.
+
+    Raises:
+      ProgramError: one of them is no node.
+    """
     program = Program(name)
     for node in nodes:
+        _require_node(node)
         base = node.title.rpartition(".")[2].strip("<>") or node.kind
         label, count = base, 2
         while label in program.groups:

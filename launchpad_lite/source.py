@@ -7,8 +7,10 @@ workers. Only what has no file (a notebook, `python -c`) travels by value.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import pathlib
@@ -21,7 +23,7 @@ from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
 MAIN = "__lp_main__"
 """The name under which the program's file is imported, by `lp-launch` and by every worker."""
@@ -47,9 +49,13 @@ class ProgramSource:
     argv: tuple[str, ...]
     flags: Mapping[str, Any]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, for pickling: a flag's class may be the program's own."""
+        return vars(self) | {"flags": flags.pickled(self.flags)}
+
 
 class _State:
-    importing: str | None = None
+    refusal: str | None = None
     by_reference = False
 
 
@@ -59,15 +65,16 @@ def _is_program(module: types.ModuleType) -> str | None:
     if path is None or not pathlib.Path(path).is_file():
         return None
     resolved = pathlib.Path(path).resolve()
-    tools = [sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib", "scripts")]
+    keys = ("stdlib", "purelib", "platlib", "scripts")
+    tools = [*map(sysconfig.get_path, keys), pathlib.Path(__file__).parent]
     inside = any(resolved.is_relative_to(pathlib.Path(tool).resolve()) for tool in tools if tool)
     return None if inside else str(resolved)
 
 
 def _main() -> tuple[str | None, str]:
     loaded = sys.modules.get(MAIN)
-    if loaded is not None and _is_program(loaded):
-        return _is_program(loaded), MAIN
+    if loaded is not None and loaded.__file__:  # what lp-launch was told is the program
+        return str(pathlib.Path(loaded.__file__).resolve()), MAIN
     main = sys.modules["__main__"]
     package = getattr(main, "__package__", None)
     return _is_program(main), f"{package}.{MAIN}" if package else MAIN
@@ -98,20 +105,18 @@ def load_file(path: str, name: str) -> types.ModuleType:
     """Import a file under a name, once.
 
     Raises:
-      UsageError: it cannot be read as Python source.
-      Exception: whatever the file's own code raises.
+      Exception: what reading the file, compiling it, or its own code raises.
     """
     parent = name.rpartition(".")[0]
     if parent:
         importlib.import_module(parent)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        message = f"{path}: not a Python file."
-        raise UsageError(message)
+    loader = importlib.machinery.SourceFileLoader(name, path)  # whatever the file's suffix
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=path)
+    spec.has_location = True
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
@@ -130,23 +135,35 @@ def install(source: ProgramSource) -> None:
     flags.apply(source.flags)
     _State.by_reference = source.main_file is not None
     if source.main_file is not None:
-        _State.importing = source.main_file
-        try:
+        reason = (
+            f"{source.main_file} calls lp.launch() when it is imported, and every worker imports "
+            "it. Put the call under `if __name__ == '__main__':`."
+        )
+        with refusing_launch(reason):
             sys.modules["__main__"] = load_file(source.main_file, source.main_name)
-        finally:
-            _State.importing = None
         flags.apply(source.flags)
 
 
-def refuse_launch_while_importing() -> None:
-    """Refuse `lp.launch` at the top level of a program's file, which workers import.
+@contextlib.contextmanager
+def refusing_launch(reason: str) -> Generator[None]:
+    """Refuse `lp.launch` inside this block: where a program is imported or declared.
+
+    Args:
+      reason: the error's message.
+    """
+    before = _State.refusal
+    _State.refusal = reason
+    try:
+        yield
+    finally:
+        _State.refusal = before
+
+
+def check_launch_allowed() -> None:
+    """Refuse `lp.launch` where a program is imported or declared.
 
     Raises:
-      UsageError: a worker is importing the program.
+      UsageError: it is.
     """
-    if _State.importing is not None:
-        message = (
-            f"{_State.importing} calls lp.launch() when it is imported, and every worker imports "
-            "it. Put the call under `if __name__ == '__main__':`."
-        )
-        raise UsageError(message)
+    if _State.refusal is not None:
+        raise UsageError(_State.refusal)

@@ -32,6 +32,7 @@ class StopToken:
         self._handlers: list[Callable[[], object]] = []
         self._closers: list[Callable[[], object]] = []
         self._deadline: float | None = None
+        self._handled = threading.Event()
         self._closed_event = threading.Event()
         self.reason = ""
         self.attentive = False
@@ -86,11 +87,19 @@ class StopToken:
             self._deadline = time.monotonic() + seconds
             handlers, self._handlers = self._handlers, []
             self._event.set()
-        for handler in handlers:
-            try:
-                handler()
-            except Exception:
-                _log.exception("a stop handler raised")
+        try:
+            for handler in handlers:
+                try:
+                    handler()
+                except Exception:
+                    _log.exception("a stop handler raised")
+        finally:
+            self._handled.set()
+
+    def finish(self) -> None:
+        """Wait for the end of the stop handlers if the notice has come."""
+        if self._event.is_set():
+            self._handled.wait()
 
     def close(self) -> None:
         """End the node's time: wake every call that waits."""

@@ -7,10 +7,13 @@ configuration. What cannot be told is let through.
 from __future__ import annotations
 
 import collections.abc
+import contextlib
+import functools
 import inspect
+import itertools
 import types
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from launchpad_lite import walk
 from launchpad_lite.errors import nearest
@@ -18,14 +21,23 @@ from launchpad_lite.handle import DeferredConstruction, Handle
 from launchpad_lite.node import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _SCALARS = (bool, int, float, complex, str, bytes)
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 _WIDENS: dict[type, set[type]] = {
     int: {bool},
     float: {bool, int},
     complex: {bool, int, float},
 }
+
+
+class _Misfit(NamedTuple):
+    """A value that certainly is not what is wanted."""
+
+    where: str
+    wanted: Any
+    given: str
 
 
 def check_call(
@@ -39,18 +51,22 @@ def check_call(
       kwargs: its keyword arguments.
     """
     try:
-        signature = inspect.signature(constructor)
+        signature = _signature(constructor)
     except (TypeError, ValueError):
         return
-    title = getattr(constructor, "__qualname__", repr(constructor))
+    called = unwrapped(constructor)
+    title = getattr(called, "__qualname__", repr(called))
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        unknown = [name for name in kwargs if name not in signature.parameters]
+        takes_any = inspect.Parameter.VAR_KEYWORD in {
+            parameter.kind for parameter in signature.parameters.values()
+        }
+        unknown = [name for name in kwargs if name not in signature.parameters and not takes_any]
         hint = nearest(unknown[0], signature.parameters) if unknown else "."
         yield Problem(f"{title}{signature} does not take these arguments: {error}{hint}")
         return
-    hints = _hints(constructor)
+    hints = _hints(called)
     for name, value in bound.arguments.items():
         kind = signature.parameters[name].kind
         if name not in hints:
@@ -62,7 +78,8 @@ def check_call(
         else:
             given = {name: value}
         for path, part in given.items():
-            yield from _check_value(part, hints[name], f"argument {path} of {title}")
+            for where, wanted, what in _misfits(part, hints[name], f"argument {path} of {title}"):
+                yield Problem(f"{where} wants {_show(wanted)} and was given {what}.")
 
 
 def argument_names(
@@ -70,7 +87,7 @@ def argument_names(
 ) -> dict[str, Any]:
     """Return the arguments by their parameters' names, by position where there is no signature."""
     try:
-        parameters = list(inspect.signature(constructor).parameters.values())
+        parameters = list(_signature(constructor).parameters.values())
     except (TypeError, ValueError):
         parameters = []
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -79,72 +96,124 @@ def argument_names(
     return {**named, **kwargs}
 
 
-def _hints(constructor: Any) -> dict[str, Any]:
-    while hasattr(constructor, "func") and hasattr(constructor, "keywords"):  # partials
-        constructor = constructor.func
-    target = getattr(constructor, "__init__") if isinstance(constructor, type) else constructor  # noqa: B009 - of the class, not of an instance
-    try:
+def unwrapped(constructor: Any) -> Any:
+    """Return what is called in the end: without partials and the parameters of generic classes."""
+    while True:
+        if isinstance(constructor, functools.partial):
+            constructor = cast("functools.partial[Any]", constructor).func
+        elif isinstance(origin := typing.get_origin(constructor), type):
+            constructor = origin
+        else:
+            return constructor
+
+
+def made_class(constructor: Callable[..., Any]) -> type | None:
+    """Return the class of what a constructor makes, if that can be told."""
+    called = unwrapped(constructor)
+    if isinstance(called, type):
+        return called
+    annotation = _hints(called).get("return")
+    return annotation if isinstance(annotation, type) and annotation is not Any else None
+
+
+def _signature(constructor: Any) -> inspect.Signature:
+    partial = isinstance(constructor, functools.partial)
+    return inspect.signature(cast("Any", constructor) if partial else unwrapped(constructor))
+
+
+def _hints(called: Any) -> dict[str, Any]:
+    """Return the hints that can be resolved, by parameter; annotations may be any code."""
+    static = inspect.getattr_static
+    target: Any = static(called, "__init__") if isinstance(called, type) else called
+    with contextlib.suppress(Exception):
         return typing.get_type_hints(target)
-    except Exception:
-        return {}
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(target, "__annotations__", {}).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation})
+        with contextlib.suppress(Exception):
+            hints |= typing.get_type_hints(alone, getattr(target, "__globals__", {}))
+    return hints
 
 
-def _check_value(value: Any, hint: Any, where: str) -> Iterator[Problem]:
-    """Yield a problem if `value` certainly is not what `hint` asks for."""
-    if isinstance(value, Handle):
-        served = typing.cast("Handle[Any]", value).served_type
-        if served is not None and not _accepts(hint, served):
-            yield Problem(
-                f"{where} wants {_show(hint)} and was given a handle of {served.__qualname__}."
-            )
-    elif isinstance(value, DeferredConstruction):
-        made = value.constructor
-        if isinstance(made, type) and not _accepts(hint, made):
-            yield Problem(f"{where} wants {_show(hint)} and was given {made.__qualname__}.")
-    elif type(value) in _SCALARS:
-        if hint in _SCALARS and type(value) not in {hint, *_WIDENS.get(hint, ())}:
-            yield Problem(f"{where} wants {_show(hint)} and was given {value!r}.")
-    else:
-        yield from _check_parts(value, hint, where)
-
-
-def _check_parts(value: Any, hint: Any, where: str) -> Iterator[Problem]:
-    origin, parameters = typing.get_origin(hint), typing.get_args(hint)
-    if origin is None or not isinstance(origin, type) or not parameters:
-        return
-    if isinstance(value, dict) and issubclass(origin, collections.abc.Mapping):
-        each: list[Any] = [parameters[-1]] * len(typing.cast("dict[Any, Any]", value))
-    elif isinstance(value, tuple) and origin is tuple and Ellipsis not in parameters:
-        each = list(parameters)
-    elif isinstance(value, list | tuple | set) and issubclass(origin, collections.abc.Iterable):
-        each = [parameters[0]] * len(typing.cast("list[Any]", value))
-    else:
-        return
-    parts = walk.children(typing.cast("object", value))
-    for (step, part), part_hint in zip(parts, each, strict=False):
-        yield from _check_value(part, part_hint, where + step)
-
-
-def _accepts(hint: Any, given: type) -> bool:
-    """Whether `hint` may accept an instance of `given`, or a client of one."""
+def _misfits(value: Any, hint: Any, where: str) -> list[_Misfit]:
+    """Return where `value`, or what is in it, certainly is not what `hint` asks for."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_accepts(option, given) for option in typing.get_args(hint))
-    if origin is typing.Annotated:
-        return _accepts(typing.get_args(hint)[0], given)
-    wanted = origin or hint
-    if not isinstance(wanted, type) or wanted is object or _is_open(wanted):
+        found = [_misfits(value, option, where) for option in typing.get_args(hint)]
+        if not all(found):
+            return []
+        inside = (misfits for misfits in found if misfits[0].where != where)
+        return next(inside, [_Misfit(where, hint, found[0][0].given)])
+    given = _unfit(value, origin or hint)
+    if given is not None:
+        return [_Misfit(where, hint, given)]
+    return [
+        misfit
+        for step, part, part_hint in _parts(value, hint)
+        for misfit in _misfits(part, part_hint, where + step)
+    ]
+
+
+def _unfit(value: Any, wanted: Any) -> str | None:
+    """Return a value in words if it certainly is no `wanted`.
+
+    Besides handles and deferred objects, only values of built-in classes can be told.
+    """
+    if isinstance(value, Handle):
+        served = cast("Handle[Any]", value).served_type
+        fits = served is None or _accepts(wanted, served)
+        return None if fits or served is None else f"a handle of {served.__qualname__}"
+    if isinstance(value, DeferredConstruction):
+        made = made_class(value.constructor)
+        fits = made is None or _accepts(wanted, made)
+        return None if fits or made is None else f"a {made.__qualname__}"
+    given = type(cast("object", value))
+    plain = given in (*_SCALARS, *_CONTAINERS)
+    if wanted is type(None):
+        fits = not plain
+    elif given in _SCALARS and wanted in _SCALARS:
+        fits = given is wanted or given in _WIDENS.get(wanted, set())
+    else:
+        fits = not plain or wanted not in (_SCALARS if given in _CONTAINERS else _CONTAINERS)
+    return None if fits else repr(value)
+
+
+def _parts(value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the parts of a container, each with its step there and its own hint."""
+    origin, parameters = typing.get_origin(hint), typing.get_args(hint)
+    if not isinstance(origin, type) or not parameters:
+        return
+    if isinstance(value, dict) and issubclass(origin, collections.abc.Mapping):
+        each: Iterable[Any] = itertools.repeat(parameters[-1])
+    elif isinstance(value, tuple) and origin is tuple and Ellipsis not in parameters:
+        each = parameters
+    elif isinstance(value, list | tuple | set | frozenset) and issubclass(
+        origin, collections.abc.Iterable
+    ):
+        each = itertools.repeat(parameters[0])
+    else:
+        return
+    for (step, part), part_hint in zip(walk.children(cast("object", value)), each, strict=False):
+        yield step, part, part_hint
+
+
+def _accepts(wanted: Any, given: type) -> bool:
+    """Whether an instance of `given`, or a client of one, may be a `wanted`."""
+    if not isinstance(wanted, type) or wanted is Any or _is_open(wanted) or _is_open(given):
         return True
-    return issubclass(given, wanted) or issubclass(wanted, given)
+    try:
+        return issubclass(given, wanted) or issubclass(wanted, given)
+    except TypeError:  # a TypedDict, or another class with a mind of its own
+        return True
 
 
-def _is_open(wanted: type) -> bool:
+def _is_open(cls: type) -> bool:
     """Whether a class says nothing of what a client of it is: protocols, ABCs, client types."""
     return (
-        getattr(wanted, "_is_protocol", False)
-        or inspect.isabstract(wanted)
-        or getattr(wanted, "_accepts_any_handle", False)
-        or issubclass(wanted, Handle)
+        getattr(cls, "_is_protocol", False)
+        or inspect.isabstract(cls)
+        or getattr(cls, "_accepts_any_handle", False)
+        or issubclass(cls, Handle)
     )
 
 

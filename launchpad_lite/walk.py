@@ -104,7 +104,8 @@ def _replace(value: object, change: Callable[[Any], Any], done: dict[int, Any]) 
 def _with_parts(value: object, parts: list[Any]) -> Any:
     if isinstance(value, dict):
         new_dict = copy.copy(cast("_Dict", value))
-        new_dict.update(zip(new_dict, parts, strict=True))
+        for key, part in zip(list(new_dict), parts, strict=True):
+            new_dict[key] = part  # not `update`, which a Counter means otherwise
         return new_dict
     if isinstance(value, list):
         new_list = copy.copy(cast("_List", value))

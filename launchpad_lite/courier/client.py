@@ -353,13 +353,15 @@ def submit(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]
     """Call a method of a client and return a future of its result at once.
 
     Args:
-      method: a client's method, `client.method`.
+      method: a client's method, `client.method`; a client, for its `__call__`.
       *args: its arguments.
       **kwargs: its keyword arguments.
 
     Raises:
       TypeError: `method` is not a client's.
     """
+    if isinstance(method, Client):
+        return method.futures(*args, **kwargs)
     if not isinstance(method, RemoteMethod):
         message = f"lp.submit needs a client's method, such as client.work, not {method!r}"
         raise TypeError(message)

@@ -59,6 +59,12 @@ class LocalRun:
             self._socket_dir = tempfile.mkdtemp(prefix="lp-", dir="/tmp")
         return self._socket_dir
 
+    @property
+    def leavings(self) -> list[str]:
+        """What is left of the run should this process be killed, but for the run directory."""
+        rendezvous = [str(self.directory.rendezvous_file)] if self.directory else []
+        return [self.socket_dir, *rendezvous]
+
     def checkpoint(self, node: str) -> pathlib.Path | None:
         """Return where a node saves and restores."""
         if self.plan.config.checkpoint_dir is not None:
@@ -82,11 +88,7 @@ class LocalRun:
         self.scope = self.make_scope(self._stop, ())
         self.controller.at_end(self._clean_up)
         context.add_run(self.scope)
-        try:
-            self.controller.start()
-        except BaseException:
-            self._clean_up()
-            raise
+        self.controller.start()
         return Run(self.controller, self.scope, directory.path if directory else None)
 
     def make_scope(self, stop: StopToken, schemes: tuple[str, ...]) -> RunScope:

@@ -49,7 +49,9 @@ class _ProcessRun:
         self._agent: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> Run:
-        backend = AgentBackend(self._start_agent, self._boot, self._log)
+        backend = AgentBackend(
+            self._start_agent, self._boot, self._log, leavings=self._local.leavings
+        )
         return self._local.start(backend)
 
     def _log(self, node: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 import threading
 import time
@@ -100,6 +101,15 @@ class _NodeThread:
             if self._in_node and self.thread.is_alive():
                 _raise_in(self.thread, SystemExit)
 
+    def tell(self, news: Callable[[], object]) -> None:
+        """Run what calls stop handlers, which are the user's code and may take their time."""
+
+        def run() -> None:
+            context.adopt(self.context)
+            news()
+
+        threading.Thread(target=run, name="lp-notice", daemon=True).start()
+
     def notify(self, seconds: float, reason: str) -> None:
         """Run the stop handlers, or end a node that never asked about stopping."""
         hasty = self.spec.has_run and not self.stop.attentive
@@ -149,24 +159,17 @@ class ThreadBackend(Backend):
     def notify(self, seconds: float, reason: str) -> None:
         """See the base class."""
         for node in self._nodes.values():
-            # handlers are the user's code, and may take their time
-            threading.Thread(
-                target=self._notify_one, args=(node, seconds, reason), name="lp-notice", daemon=True
-            ).start()
-
-    def _notify_one(self, node: _NodeThread, seconds: float, reason: str) -> None:
-        context.adopt(node.context)
-        node.notify(seconds, reason)
+            node.tell(functools.partial(node.notify, seconds, reason))
 
     def terminate(self, names: Iterable[str]) -> None:
         """See the base class."""
         for name in names:
-            self._nodes[name].stop.close()
+            self._nodes[name].tell(self._nodes[name].stop.close)
 
     def kill(self, names: Iterable[str]) -> None:
         """See the base class."""
         for name in names:
-            self._nodes[name].stop.close()
+            self._nodes[name].tell(self._nodes[name].stop.close)
             self._nodes[name].interrupt()
 
     def stacks(self, names: Iterable[str]) -> str:

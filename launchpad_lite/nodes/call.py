@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
-import threading
-import types
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launchpad_lite import typecheck
-from launchpad_lite.handle import dereference
-from launchpad_lite.node import Node, Problem
+from launchpad_lite import typecheck, walk
+from launchpad_lite.handle import DeferredConstruction, dereference
+from launchpad_lite.node import Node, Problem, walk_arguments
 
 if TYPE_CHECKING:
     import pathlib
@@ -37,39 +34,25 @@ class CallNode(Node[T_co]):
     @property
     def title(self) -> str:
         """The name of what is called."""
-        function: Any = self._function
-        while hasattr(function, "func"):  # partials
-            function = function.func
+        function: Any = typecheck.unwrapped(self._function)
         name: str = getattr(function, "__qualname__", type(function).__qualname__)
         return name
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments by their names, and what is called unless it is plainly a class."""
+        """Return the arguments by their names, and what is called."""
         named = typecheck.argument_names(self._function, self._args, self._kwargs)
-        if isinstance(self._function, type | types.BuiltinFunctionType):
-            return named
         return {**named, "<function>": self._function}
 
     def check(self) -> Iterator[Problem]:
-        """Yield what does not fit the signature."""
+        """Yield what does not fit the signature, or those of deferred objects in the arguments."""
         yield from typecheck.check_call(self._function, self._args, self._kwargs)
+        for path, leaf in walk.leaves(walk_arguments(self)):
+            if isinstance(leaf, DeferredConstruction):
+                for problem in typecheck.check_call(leaf.constructor, leaf.args, leaf.kwargs):
+                    yield Problem(f"{path.removeprefix('.')}: {problem.text}", problem.fatal)
 
     def _call(self) -> Any:
         return self._function(*dereference(self._args), **dereference(self._kwargs))
-
-
-def made_class(constructor: Callable[..., Any]) -> type | None:
-    """Return the class of what a constructor makes, if that can be told."""
-    target: Any = constructor
-    while hasattr(target, "func"):  # partials
-        target = target.func
-    if isinstance(target, type):
-        return target
-    try:
-        annotation = inspect.get_annotations(target, eval_str=True).get("return")
-    except Exception:
-        return None
-    return annotation if isinstance(annotation, type) else None
 
 
 def checkpoint(instance: object, context: Context) -> None:
@@ -85,16 +68,19 @@ def checkpoint(instance: object, context: Context) -> None:
         return
     if path.exists():
         restore(str(path))
-    saving = threading.Lock()
+    failed: list[BaseException] = []
 
     def on_notice() -> None:
-        with saving:
+        try:
             _replace(path, save)
+        except BaseException as error:
+            failed.append(error)
 
     def end() -> None:
         stop.unregister(on_notice)
-        with saving:  # let a save that runs end
-            pass
+        stop.finish()  # let a save that runs end
+        if failed:
+            raise failed[0]
 
     stop = context.scope.stop
     stop.register(on_notice)

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, ParamSpec, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    TypedDict,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from launchpad_lite import context as node_context
 from launchpad_lite.address import Address
-from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ClientConfig, ServerConfig, seconds
+from launchpad_lite.config import (
+    DEFAULT_THREAD_POOL_SIZE,
+    ClientConfig,
+    ClientSettings,
+    ServerConfig,
+    with_settings,
+)
 from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.courier.server import Server
 from launchpad_lite.errors import HandleError, UsageError, nearest
 from launchpad_lite.handle import Handle
-from launchpad_lite.node import NodeOptions, Problem
+from launchpad_lite.node import NodeOptions, NodeSettings, Problem
 from launchpad_lite.nodes.call import checkpoint
 from launchpad_lite.nodes.python import InstanceNode
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
+    from typing import Self, Unpack
 
     from launchpad_lite.context import Context
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 CLIENT_NAMES = frozenset({"futures", "aio", "address"})
@@ -50,9 +69,31 @@ class CourierOptions(NodeOptions):
     wait_for_ready: bool = True
     chunk_tensors: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
 
-_SERVER_OPTIONS = {"port", "thread_pool_size"}
-_CLIENT_OPTIONS = {"compress", "call_timeout", "wait_for_ready", "chunk_tensors"}
+        Raises:
+          UsageError: a value is out of its range.
+        """
+        NodeOptions.__post_init__(self)
+        ServerConfig(port=self.port, thread_pool_size=self.thread_pool_size)
+        self.client_config()
+
+    def client_config(self) -> ClientConfig:
+        """Return the configuration of the node's clients."""
+        given = {name: getattr(self, name) for name in ClientSettings.__annotations__}
+        return with_settings(ClientConfig(), given)
+
+
+class ServerSettings(TypedDict, total=False):
+    """What users can set on the server of a Courier node; see `CourierOptions`."""
+
+    port: int | None
+    thread_pool_size: int
+
+
+class CourierSettings(NodeSettings, ServerSettings, ClientSettings, total=False):
+    """The fields of `CourierOptions`, for type checkers."""
 
 
 class CourierHandle(Handle[T]):
@@ -78,14 +119,13 @@ class CourierHandle(Handle[T]):
 
     def set_client_kwargs(self, **kwargs: Any) -> None:
         """Change the settings of the clients that this handle becomes."""
-        self._config = dataclasses.replace(self._config, **_client_settings(kwargs))
+        self._config = with_settings(self._config, kwargs)
 
     def dereference(self) -> T:
         """Return a client, in the run of the calling thread."""
         scope = node_context.scope_for(self.address)
         config = dataclasses.replace(self._config, max_payload_bytes=scope.config.max_payload_bytes)
-        client: Any = client_in_run(scope, scope.name_of(self.address), config)
-        return client
+        return cast("T", client_in_run(scope, scope.name_of(self.address), config))
 
     def _refuse(self, use: str) -> NoReturn:
         message = (
@@ -118,17 +158,6 @@ class CourierHandle(Handle[T]):
         return f"<handle of {self.address.name or self._title}>"
 
 
-def _client_settings(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    for name in kwargs:
-        if name not in _CLIENT_OPTIONS:
-            message = f"a Courier client has no setting {name!r}{nearest(name, _CLIENT_OPTIONS)}"
-            raise UsageError(message)
-    settings = {name: value for name, value in kwargs.items() if name != "chunk_tensors"}
-    if "call_timeout" in settings:
-        settings["call_timeout"] = seconds(settings["call_timeout"])
-    return settings
-
-
 class CourierNode(InstanceNode[T]):
     """Makes an object in the worker and serves its public methods.
 
@@ -139,8 +168,6 @@ class CourierNode(InstanceNode[T]):
     kind: ClassVar[str] = "CourierNode"
     options_type: ClassVar[type[NodeOptions]] = CourierOptions
 
-    @overload
-    def __init__(self, constructor: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None: ...
     @overload
     def __init__(
         self,
@@ -158,6 +185,8 @@ class CourierNode(InstanceNode[T]):
         courier_client_kwargs: Mapping[str, Any] | None,
         **kwargs: Any,
     ) -> None: ...
+    @overload
+    def __init__(self, constructor: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None: ...
     def __init__(
         self,
         constructor: Callable[..., T],
@@ -176,23 +205,33 @@ class CourierNode(InstanceNode[T]):
           **kwargs: its keyword arguments.
 
         Raises:
-          UsageError: there is no such setting.
+          UsageError: there is no such setting, or its value is out of range.
         """
         super().__init__(constructor, args, kwargs)
         self._address = Address()
         self.allocate_address(self._address)
         for given, known in (
-            (courier_kwargs or {}, _SERVER_OPTIONS),
-            (courier_client_kwargs or {}, _CLIENT_OPTIONS),
+            (courier_kwargs or {}, ServerSettings.__annotations__),
+            (courier_client_kwargs or {}, ClientSettings.__annotations__),
         ):
             for name in given:
                 if name not in known:
                     message = f"{self.place}: no courier setting {name!r}{nearest(name, known)}"
                     raise UsageError(message)
-            self.options(**given)
+            self._set_options(given)
+
+    def options(  # pyright: ignore[reportIncompatibleMethodOverride] - it takes more
+        self, **options: Unpack[CourierSettings]
+    ) -> Self:
+        """Set options of the node, and return it; see `CourierOptions`.
+
+        Raises:
+          UsageError: there is no such option, or its value is out of range.
+        """
+        return self._set_options(options)
 
     @staticmethod
-    def deferred(constructor: Callable[P, T]) -> DeferredCourierNode[P, T]:
+    def deferred(constructor: Callable[P, S]) -> DeferredCourierNode[P, S]:
         """Make a node whose arguments follow, in `configure`: the typed way to a cycle."""
         return DeferredCourierNode(constructor)
 
@@ -209,14 +248,9 @@ class CourierNode(InstanceNode[T]):
 
     def create_handle(self) -> T:
         """Return a handle; statically it is the object that its methods are called on."""
-        options = self._courier_options()
-        config = ClientConfig(
-            compress=options.compress,
-            call_timeout=seconds(options.call_timeout),
-            wait_for_ready=options.wait_for_ready,
-        )
-        handle: Any = CourierHandle(self._address, self.instance_class, self.title, config)
-        return handle
+        config = self._courier_options().client_config()
+        handle = CourierHandle[T](self._address, self.instance_class, self.title, config)
+        return cast("T", handle)
 
     def check(self) -> Iterator[Problem]:
         """Yield what does not fit the constructor, and methods that clients could not call."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
-from launchpad_lite.nodes.call import CallNode, checkpoint, made_class
+from launchpad_lite.nodes.call import CallNode, checkpoint
+from launchpad_lite.typecheck import made_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,9 @@ import dataclasses
 import gc
 import importlib
 import os
+import pathlib
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -60,6 +62,7 @@ class Agent:
         wake_writer.setblocking(False)
         self._wake_writer = wake_writer
         self._selector.register(self._wake, selectors.EVENT_READ)
+        self._leavings: list[str] = []
         self._lost = False
 
     def run(self) -> None:
@@ -96,8 +99,10 @@ class Agent:
                 message = msgspec.msgpack.decode(frame, type=link.ToAgent)
                 if isinstance(message, link.StartWorker):
                     self._start(message)
-                else:
+                elif isinstance(message, link.SignalWorker):
                     self._signal(message)
+                else:
+                    self._leavings = message.paths
         except (EOFError, OSError):
             self._lost = True
             self._selector.unregister(self._controller)
@@ -117,8 +122,9 @@ class Agent:
             if message.cold:
                 pid = _spawn(message, theirs, log)
             else:
-                pid = os.fork()
+                pid = _fork()
                 if pid == 0:
+                    ours.close()  # held open here, it would hide the agent's end
                     self._become_worker(message, theirs, log)
         except OSError as error:
             ours.close()
@@ -134,7 +140,6 @@ class Agent:
         self._say(link.WorkerStarted(message.name, pid))
 
     def _become_worker(self, message: link.StartWorker, line: socket.socket, log: int) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the worker has its own handler
         signal.set_wakeup_fd(-1)
         self._selector.close()
         for sock in (self._controller, self._wake, self._wake_writer):
@@ -193,10 +198,33 @@ class Agent:
         for pid in self._children:
             os.waitpid(pid, 0)
         children.end_orphans(())
+        for path in self._leavings:
+            _remove(pathlib.Path(path))
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Remove a file or a directory that may be gone."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _ignore(*_: object) -> None:
     """Do nothing, unlike SIG_IGN, under which children would vanish unreaped."""
+
+
+def _fork() -> int:
+    """Fork; the child ends at a SIGTERM until it has its own handler, and misses none."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def _spawn(message: link.StartWorker, line: socket.socket, log: int) -> int:

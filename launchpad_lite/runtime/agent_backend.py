@@ -33,6 +33,7 @@ class AgentBackend(Backend):
         connect: Callable[[], socket.socket],
         boot: Callable[[WorkerSpec], bytes],
         log: Callable[[str], str],
+        leavings: Iterable[str] = (),
     ) -> None:
         """Remember how to come by what is needed.
 
@@ -40,10 +41,12 @@ class AgentBackend(Backend):
           connect: brings up the agent and returns the socket to it.
           boot: returns the pickled `WorkerBoot` of a worker.
           log: returns the path of a worker's log file.
+          leavings: files and directories that the agent removes should this process be killed.
         """
         self._connect = connect
         self._boot = boot
         self._log = log
+        self._leavings = list(leavings)
         self._lock = threading.Lock()
         self._alive: set[str] = set()
         self._pids: dict[str, int] = {}
@@ -63,6 +66,7 @@ class AgentBackend(Backend):
             target=self._listen, args=(self._socket,), name="lp-agent-link", daemon=True
         )
         self._reader.start()
+        self._say(link.Leavings(self._leavings))
         for spec in specs:
             self._say(
                 link.StartWorker(
@@ -137,6 +141,7 @@ class AgentBackend(Backend):
     def close(self) -> None:
         """See the base class."""
         if self._socket is not None:
+            self._say(link.Leavings([]))
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
             if self._reader is not None and self._reader is not threading.current_thread():

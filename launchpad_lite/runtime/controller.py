@@ -142,7 +142,7 @@ class Controller:
         except BaseException:
             self._events.put(None)
             self._thread.join()
-            self._backend.close()
+            self._clean_up()
             raise
 
     def at_end(self, function: Callable[[], object]) -> None:
@@ -229,13 +229,15 @@ class Controller:
             watchers = list(self._watchers)
         for subscription in (*followers, *watchers):
             subscription.end()
-        self._backend.close()
-        for function in self._at_end:
+        self._clean_up()
+        self.ended.set()
+
+    def _clean_up(self) -> None:
+        for function in (self._backend.close, *self._at_end):
             try:
                 function()
             except Exception:
                 _log.exception("%s: cleaning up after the run failed", self.run_id)
-        self.ended.set()
 
     def _changed(self) -> None:
         status = self.status()

@@ -43,6 +43,15 @@ class SignalWorker(msgspec.Struct, frozen=True, tag="signal"):
     number: int
 
 
+class Leavings(msgspec.Struct, frozen=True, tag="leavings"):
+    """Remove these files and directories at the end; of several such messages the last one counts.
+
+    A controller that is killed removes nothing, so its agent does.
+    """
+
+    paths: list[str]
+
+
 class WorkerStarted(msgspec.Struct, frozen=True, tag="started"):
     """A worker's process exists."""
 
@@ -71,7 +80,7 @@ class StartFailed(msgspec.Struct, frozen=True, tag="start_failed"):
     reason: str
 
 
-ToAgent = StartWorker | SignalWorker
+ToAgent = StartWorker | SignalWorker | Leavings
 FromAgent = WorkerStarted | WorkerExited | StartFailed
 
 

@@ -20,12 +20,15 @@ _COLOURS = (32, 33, 34, 35, 36, 92, 93, 94, 95, 96)
 class LogViewer:
     """Follows log files and writes their lines to one stream, in a thread."""
 
-    def __init__(self, logs: Mapping[str, pathlib.Path], stream: IO[str]) -> None:
+    def __init__(
+        self, logs: Mapping[str, pathlib.Path], stream: IO[str], *, prefixes: bool = True
+    ) -> None:
         """Prepare; `start` begins.
 
         Args:
           logs: the log file of each node, by name; they need not exist yet.
           stream: where the lines go; coloured when it is a terminal or FORCE_COLOR is set.
+          prefixes: whether each line begins with its node's name.
         """
         self._logs = dict(logs)
         self._stream = stream
@@ -33,7 +36,7 @@ class LogViewer:
         self._partial = dict.fromkeys(logs, b"")
         self._ending = threading.Event()
         colour = _wants_colour(stream)
-        self._prefixes = {name: _prefix(name, colour=colour) for name in logs}
+        self._prefixes = {name: _prefix(name, colour=colour) if prefixes else "" for name in logs}
         self._thread = threading.Thread(target=self._run, name="lp-logs", daemon=True)
 
     def start(self) -> None:

@@ -39,6 +39,7 @@ def run_node(
             node.run(context)
         finally:
             leave()
+            context.scope.stop.finish()
     except BaseException as error:
         failure = _judge(error, stopping=context.scope.stop.stopping)
         cause = error if failure else None
@@ -46,7 +47,7 @@ def run_node(
         context.instance.set_exception(cause or Stopped("the node ended before it made an object"))
     try:
         context.cleanup.close()
-    except Exception as error:
+    except BaseException as error:
         if failure is None:
             failure, cause = _judge(error, stopping=False), error
     return failure, cause

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from launchpad_lite import context
-from launchpad_lite.config import ClientConfig
+from launchpad_lite.config import ClientConfig, with_settings
 from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError
 from launchpad_lite.handle import Handle
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import pathlib
     from concurrent import futures
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
+    from launchpad_lite.config import ClientSettings
     from launchpad_lite.runtime.controller import Controller, RunStatus
     from launchpad_lite.runtime.scope import RunScope
 
@@ -106,9 +107,11 @@ class Run:
         return self._controller.status()
 
     @overload
-    def client(self, target: str, index: int = 0, **client_kwargs: Any) -> Any: ...
+    def client(
+        self, target: str, index: int = 0, **client_kwargs: Unpack[ClientSettings]
+    ) -> Any: ...
     @overload
-    def client(self, target: T, index: int = 0, **client_kwargs: Any) -> T: ...
+    def client(self, target: T) -> T: ...
     def client(self, target: Any, index: int = 0, **client_kwargs: Any) -> Any:
         """Return a client of a node.
 
@@ -118,7 +121,7 @@ class Run:
           **client_kwargs: settings of a client by label, as in `courier.Client`.
 
         Raises:
-          UsageError: there is no such node, or it offers no service.
+          UsageError: there is no such node or setting, or the node offers no service.
           ContextError: the handle is of another program.
         """
         if isinstance(target, str):
@@ -126,11 +129,13 @@ class Run:
             if name not in self._controller.plan.names.values():
                 message = f"{name} offers no service: only Courier nodes do."
                 raise UsageError(message)
-            limit = self._scope.config.max_payload_bytes
-            config = ClientConfig(max_payload_bytes=limit, **client_kwargs)
-            return client_in_run(self._scope, name, config)
+            config = ClientConfig(max_payload_bytes=self._scope.config.max_payload_bytes)
+            return client_in_run(self._scope, name, with_settings(config, client_kwargs))
         if not isinstance(target, Handle):
             message = f"run.client needs a handle or a group's label, not {target!r}."
+            raise UsageError(message)
+        if index or client_kwargs:
+            message = "run.client: index and settings go with a label; a handle has its own."
             raise UsageError(message)
         self._scope.name_of(target.address)
         with context.entered(self._scope):
@@ -172,7 +177,7 @@ class Run:
 
 
 _unwaited: set[Run] = set()
-_exit_code = ExitCode.OK
+_exit_code: int = ExitCode.OK
 
 
 def _wait_at_exit() -> None:
@@ -190,10 +195,12 @@ def _wait_at_exit() -> None:
             _exit_code = error.exit_code
         except KeyboardInterrupt:
             _exit_code = ExitCode.INTERRUPTED
+        except SystemExit as error:  # by SIGTERM
+            _exit_code = cast("int", error.code)
 
 
 def _exit_with_code() -> None:
-    if _exit_code is not ExitCode.OK:
+    if _exit_code != ExitCode.OK:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_exit_code)

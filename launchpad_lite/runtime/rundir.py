@@ -80,7 +80,7 @@ class RunDirectory:
     def create(cls, run_id: str) -> RunDirectory:
         """Make the directory of a new run, and remove those of old ones."""
         root = runs_root()
-        ended = [run for run in _runs(root) if run.rendezvous() is None]
+        ended = [run for run in _runs(root) if not run.is_alive()]
         for old in ended[KEPT_RUNS - 1 :]:
             shutil.rmtree(old.path, ignore_errors=True)
         path = root / run_id
@@ -97,6 +97,11 @@ class RunDirectory:
     def checkpoints(self) -> pathlib.Path:
         """Where nodes save, unless the run was given another place."""
         return self.path / "checkpoints"
+
+    @property
+    def rendezvous_file(self) -> pathlib.Path:
+        """Where it is written how to reach the controller."""
+        return self.path / "rendezvous.json"
 
     def log(self, node: str) -> pathlib.Path:
         """Return a node's log file."""
@@ -139,19 +144,23 @@ class RunDirectory:
         """Let other terminals find the run's controller, in this process."""
         started = psutil.Process().create_time()
         rendezvous = Rendezvous(endpoint, token.hex(), os.getpid(), started)
-        self._write("rendezvous.json", msgspec.json.encode(rendezvous))
+        self._write(self.rendezvous_file.name, msgspec.json.encode(rendezvous))
 
     def remove_rendezvous(self) -> None:
         """Forget how to reach the controller: the run has ended."""
-        (self.path / "rendezvous.json").unlink(missing_ok=True)
+        self.rendezvous_file.unlink(missing_ok=True)
 
     def rendezvous(self) -> Rendezvous | None:
         """Return how to reach the controller; None when the run has ended."""
         try:
-            data = (self.path / "rendezvous.json").read_bytes()
-            return msgspec.json.decode(data, type=Rendezvous)
+            return msgspec.json.decode(self.rendezvous_file.read_bytes(), type=Rendezvous)
         except (OSError, msgspec.MsgspecError):
             return None
+
+    def is_alive(self) -> bool:
+        """Whether the run's controller can be reached, as far as the process table knows."""
+        rendezvous = self.rendezvous()
+        return rendezvous is not None and rendezvous.is_alive()
 
 
 def file_name(node: str) -> str:

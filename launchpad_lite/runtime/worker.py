@@ -8,6 +8,7 @@ import dataclasses
 import io
 import os
 import pickle
+import queue
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from launchpad_lite import context, source
+from launchpad_lite import context, flags, source
 from launchpad_lite.errors import ContextError
 from launchpad_lite.runtime import children
 from launchpad_lite.runtime.control import RemoteControl
@@ -78,17 +79,27 @@ class _Interrupts:
     def __init__(self, token: StopToken) -> None:
         self._token = token
         self._in_user_code = True
+        self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._closer = threading.Thread(target=self._close, name="lp-terminate", daemon=True)
+        self._closer.start()
         self.requested = False
 
+    def _close(self) -> None:
+        self._requests.get()
+        self._token.close()
+
     def on_term(self, *_: object) -> None:
-        # not here: closing takes locks that the interrupted code may hold
-        threading.Thread(target=self._token.close, name="lp-terminate", daemon=True).start()
         self.requested = True
+        # closing takes locks that the interrupted code may hold, and so does starting a thread
+        self._requests.put(None)
         if self._in_user_code:
             raise SystemExit
 
     def leave(self) -> None:
+        """Interrupt no more; if that was asked for, wait for the stop handlers."""
         self._in_user_code = False
+        if self.requested:
+            self._closer.join()
 
 
 def main(boot: bytes, line: socket.socket, log: int) -> NoReturn:
@@ -187,6 +198,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
     control.attach(on_notice)
     source.install(boot.source)
     node: Node[Any] = pickle.loads(boot.payload)
+    flags.apply(boot.source.flags)  # of modules that only the node has imported
     scope = RunScope(
         run_id=boot.run_id,
         stop=token,

@@ -1,0 +1,1 @@
+"""The command `lp-launch`: launches programs, and looks after the runs of this user."""

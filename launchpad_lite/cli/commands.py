@@ -1,0 +1,91 @@
+"""The commands beside launching a target, and how they read their arguments."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+from typing import TYPE_CHECKING, NoReturn
+
+from launchpad_lite.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command.
+
+    Attributes:
+      place: the function that runs it, `module:function`; it takes the arguments and returns the
+        exit code.
+      summary: one line.
+    """
+
+    place: str
+    summary: str
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Load the command and run it.
+
+        Raises:
+          LaunchpadError: it cannot be done.
+        """
+        module, _, name = self.place.partition(":")
+        function: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), name)
+        return function(arguments)
+
+
+COMMANDS = {
+    "list": Command(
+        place="launchpad_lite.cli.listing:run",
+        summary="list the launchers, and why one cannot be used here",
+    ),
+    "ps": Command(
+        place="launchpad_lite.cli.runs:ps",
+        summary="list the runs that live; --all: those that have ended too",
+    ),
+    "status": Command(
+        place="launchpad_lite.cli.runs:status",
+        summary="show where a run and each of its nodes are",
+    ),
+    "logs": Command(
+        place="launchpad_lite.cli.node_logs:run",
+        summary="show what nodes printed; -f: and go on until the run ends",
+    ),
+    "stop": Command(
+        place="launchpad_lite.cli.runs:stop",
+        summary="stop a run and wait for its end; --now: without notice and grace",
+    ),
+}
+"""By name. A target of such a name can be given as `./name`."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command's arguments."""
+
+    def __init__(self, command: str) -> None:
+        """Make a parser that knows no arguments yet.
+
+        Args:
+          command: the command's name.
+        """
+        super().__init__(
+            prog=f"lp-launch {command}",
+            description=f"{COMMANDS[command].summary}.".capitalize(),
+            allow_abbrev=False,
+        )
+
+    def add_run(self) -> None:
+        """Take the name of a run."""
+        self.add_argument("run", metavar="RUN", help="a run, or the beginning of its name")
+
+    def error(self, message: str) -> NoReturn:
+        """Fail as every other part of the command does.
+
+        Raises:
+          UsageError: always.
+        """
+        usage = self.format_usage().removeprefix("usage: ").strip()
+        raise UsageError(f"{message}. Usage: {usage}")

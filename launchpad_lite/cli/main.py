@@ -1,0 +1,81 @@
+"""The command `lp-launch`: picks what to do, and ends with the exit code of what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from launchpad_lite.cli.commands import COMMANDS
+from launchpad_lite.cli.user_code import UserCodeError
+from launchpad_lite.errors import ExitCode, LaunchpadError, NodesStuck, RunError
+from launchpad_lite.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SIGPIPE = 128 + 13
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+      arguments: the command line, without the command; None for this process's.
+
+    Returns:
+      The exit code, see `errors.ExitCode`.
+
+    Raises:
+      SystemExit: a script that was run ended like this, or the run was stopped by a signal.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _dispatch(given)
+        sys.stdout.flush()
+    except LaunchpadError as error:
+        _report(error)
+        if _threads_are_left(error):
+            os._exit(error.exit_code)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of what we print has gone, such as `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _SIGPIPE
+    return code
+
+
+def _dispatch(given: list[str]) -> int:
+    if given and given[0] in COMMANDS:
+        return COMMANDS[given[0]].run(given[1:])
+    if given == ["--version"]:
+        sys.stdout.write(f"{__version__}\n")
+        return ExitCode.OK
+    from launchpad_lite.cli import launch
+
+    return launch.run(given)
+
+
+def _report(error: LaunchpadError) -> None:
+    lines = [str(error), *getattr(error, "__notes__", ())]
+    trace = error.trace if isinstance(error, UserCodeError) else ""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.stderr.write(f"{trace}lp-launch: {chr(10).join(lines).rstrip()}\n")
+    sys.stderr.flush()
+
+
+def _threads_are_left(error: LaunchpadError) -> bool:
+    """Whether the interpreter would wait, at its end, for threads of a run that went wrong."""
+    if isinstance(error, NodesStuck):
+        return True
+    main_thread = threading.main_thread()
+    others = [thread for thread in threading.enumerate() if thread is not main_thread]
+    return isinstance(error, RunError) and not all(thread.daemon for thread in others)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""`lp-launch ps`, `status` and `stop`: the runs of this user, from any terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from concurrent import futures
+from typing import TYPE_CHECKING
+
+from launchpad_lite.cli import text, views
+from launchpad_lite.cli.commands import Parser
+from launchpad_lite.errors import CallError, ExitCode
+from launchpad_lite.runtime import rundir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from launchpad_lite.cli.views import View
+
+_UP = "running"
+_THREADS = 8
+
+
+def ps(arguments: Sequence[str]) -> int:
+    """Print the runs.
+
+    Args:
+      arguments: the command's.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      UsageError: the arguments are wrong.
+    """
+    parser = Parser("ps")
+    parser.add_argument("-a", "--all", action="store_true", help="those that have ended too")
+    every = parser.parse_args(arguments).all
+    with futures.ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(views.look, rundir.list_runs()))
+    shown = [view for view in found if every or not view.has_ended]
+    if shown:
+        sys.stdout.write(f"{table(shown, time.time())}\n")
+    else:
+        ended = "" if every or not found else f"; {len(found)} ended: lp-launch ps --all"
+        sys.stderr.write(f"no runs{ended}\n")
+    return ExitCode.OK
+
+
+def table(shown: Iterable[View], now: float) -> str:
+    """Return a table of runs.
+
+    Args:
+      shown: the runs.
+      now: in seconds since 1970.
+    """
+    rows = [("RUN", "PROGRAM", "LAUNCHER", "PHASE", "UP", "AGE")]
+    for view in shown:
+        status = view.status
+        if status is None:
+            rows.append((view.run.run_id, "?", "?", view.phase, "?", "?"))
+            continue
+        gone = view.has_ended or view.phase == views.LOST
+        up = 0 if gone else sum(node.state == _UP for node in status.nodes)
+        rows.append(
+            (
+                view.run.run_id,
+                status.program,
+                status.launcher,
+                view.phase,
+                f"{up}/{len(status.nodes)}",
+                text.age(now - status.started),
+            )
+        )
+    return text.table(rows)
+
+
+def status(arguments: Sequence[str]) -> int:
+    """Print where a run and each of its nodes are.
+
+    Args:
+      arguments: the command's.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      UsageError: the arguments are wrong, or there is no such run.
+    """
+    parser = Parser("status")
+    parser.add_run()
+    view = views.look(views.find(parser.parse_args(arguments).run))
+    sys.stdout.write(f"{describe(view, time.time())}\n")
+    return ExitCode.OK
+
+
+def describe(view: View, now: float) -> str:
+    """Return all that is known of a run.
+
+    Args:
+      view: the run.
+      now: in seconds since 1970.
+    """
+    notes = {
+        views.LOST: "its process is gone; this is what it wrote last",
+        views.SILENT: "its controller does not answer; this is what it wrote last",
+    }
+    known = view.status
+    note = f" ({notes[view.phase]})" if view.phase in notes else ""
+    facts = [("run", view.run.run_id), ("phase", f"{view.phase}{note}")]
+    if known is not None:
+        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(known.started))
+        facts += [
+            ("reason", known.reason),
+            ("error", known.error),
+            ("program", known.program),
+            ("launcher", known.launcher),
+            ("started", f"{clock} ({text.age(now - known.started)} ago)"),
+        ]
+    facts.append(("directory", str(view.run.path)))
+    lines = [f"{name:<10} {value}" for name, value in facts if value]
+    if known is not None:
+        rows = [("NODE", "STATE", "RUNS", "LISTENS AT")]
+        rows += [
+            (node.name, node.state, node.title, ", ".join(node.endpoints) or "-")
+            for node in known.nodes
+        ]
+        lines += ["", text.table(rows)]
+    return "\n".join(lines)
+
+
+def stop(arguments: Sequence[str]) -> int:
+    """Ask for the end of a run, and wait for it.
+
+    Args:
+      arguments: the command's.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      UsageError: the arguments are wrong, or there is no such run.
+      ControllerLost: the run's process is gone.
+    """
+    parser = Parser("stop")
+    parser.add_run()
+    parser.add_argument("--now", action="store_true", help="without notice and grace")
+    options = parser.parse_args(arguments)
+    run = views.find(options.run)
+    if views.look(run).has_ended:
+        sys.stderr.write(f"{run.run_id} has ended before\n")
+        return ExitCode.OK
+    rendezvous = run.rendezvous()
+    if rendezvous is None or not rendezvous.is_alive():
+        raise views.lost(run)
+    line = views.viewer(rendezvous)
+    changes = views.watch(run, line)  # from before the end, so that it cannot be missed
+    last = next(changes)
+    with contextlib.suppress(CallError):  # it is ending already, or it is lost: what follows tells
+        line.stop("lp-launch stop", immediately=options.now)
+    for last in changes:
+        sys.stderr.write(f"{run.run_id}: {last.phase}\n")
+    if last.error:
+        sys.stderr.write(f"{last.error}\n")
+    return ExitCode.OK

@@ -1,0 +1,84 @@
+"""Runs the user's code in this process, and says what went wrong in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import traceback
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import LauncherUnavailableError, ProgramError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
+
+_PACKAGE = f"{pathlib.Path(__file__).parents[1]}{os.sep}"
+_MACHINERY = (_PACKAGE, "<frozen importlib", "<frozen runpy")
+_CLEAR = (LauncherUnavailableError, ProgramError, RunError, UsageError)
+"""These say all there is to say; any other exception needs its traceback."""
+
+
+class UserCodeError(ProgramError):
+    """The user's file, or its factory, raised.
+
+    Attributes:
+      trace: the traceback, from where the user's code begins.
+    """
+
+    def __init__(self, message: str, trace: str) -> None:
+        """Keep one line on what failed, and the traceback."""
+        self.trace = trace
+        super().__init__(message)
+
+
+@contextlib.contextmanager
+def calling(what: str, *, may_exit: bool = False) -> Generator[None]:
+    """Run the user's code inside this block.
+
+    Args:
+      what: the code, as the subject of a sentence.
+      may_exit: whether the code may end this process with SystemExit.
+
+    Raises:
+      UserCodeError: the code raised.
+      LaunchpadError: the code was told by this package what is wrong; with the place in it.
+    """
+    try:
+        yield
+    except (UsageError, ProgramError) as error:
+        place = _place(error)
+        if place is not None and place.rpartition(":")[0] not in str(error):
+            error.add_note(f"at {place}")
+        raise
+    except _CLEAR:
+        raise
+    except SystemExit as error:
+        if may_exit:
+            raise
+        message = f"{what} tried to end lp-launch, with SystemExit({error.code!r})."
+        raise UserCodeError(message, _trace(error)) from error
+    except Exception as error:
+        message = f"{what} raised {type(error).__name__}."
+        raise UserCodeError(message, _trace(error)) from error
+
+
+def _from_user_code(error: BaseException) -> TracebackType | None:
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(_MACHINERY):
+        entry = entry.tb_next
+    return entry
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(type(error), error, _from_user_code(error)))
+
+
+def _place(error: BaseException) -> str | None:
+    """Return `file:line` of the innermost frame of the user's code."""
+    place = None
+    for frame, line in traceback.walk_tb(_from_user_code(error)):
+        if not frame.f_code.co_filename.startswith(_MACHINERY):
+            place = f"{frame.f_code.co_filename}:{line}"
+    return place

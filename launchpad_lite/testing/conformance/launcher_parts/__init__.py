@@ -1,0 +1,1 @@
+"""The launcher suite in parts; `conformance.launcher` puts them together."""
