@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from sklearn import datasets
 
 import launchpad_lite as lp
 
@@ -50,8 +51,6 @@ class Params(NamedTuple):
 
 def load_digits(seed: int) -> tuple[Digits, Digits]:
     """Return the training digits and the held-out ones; the same seed gives the same split."""
-    from sklearn import datasets  # only the nodes that need data load this large package
-
     load: Any = datasets.load_digits
     images, labels = load(return_X_y=True)
     images = images / images.max()

@@ -13,6 +13,7 @@ import cloudpickle
 from launchpad_lite import source, walk
 from launchpad_lite.address import Names, naming
 from launchpad_lite.errors import UnpicklableError
+from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
     import pickle
@@ -96,7 +97,7 @@ def _failure(value: object) -> str | None:
     try:
         dumps(value)
     except Exception as error:
-        return str(error) or type(error).__name__
+        return str(error).rstrip(".") or type(error).__name__
     return None
 
 
@@ -126,7 +127,7 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         for name, part in vars(value).items():
             if name not in _NOT_PICKLED and not isinstance(part, types.MemberDescriptorType):
                 yield f".{name}", part
-    else:
+    elif not isinstance(value, Handle):
         yield from _inside_object(value)
 
 

@@ -263,11 +263,13 @@ def _group_errors(program: Program) -> Iterator[str]:
     if not program.get_all_nodes():
         yield f"program {program.name!r} has no nodes; add some with program.add_node."
     for label, group in program.groups.items():
-        kinds = sorted({node.kind for node in group})
-        if len(kinds) > 1:
-            yield (
-                f"group {label!r} mixes kinds of nodes ({', '.join(kinds)}); the first is a "
-                f"{group[0].kind}, at {group[0].place}. Give each kind a label of its own."
-            )
-        elif not group:
+        for index, node in enumerate(group):
+            if node.kind != group[0].kind:
+                yield (
+                    f"node {label}/{index} ({node.title}, {node.place}): a {node.kind} in a group "
+                    f"that begins with a {group[0].kind} ({group[0].title}, {group[0].place}). "
+                    "Give each kind a label of its own."
+                )
+                break
+        if not group:
             yield f"group {label!r} is empty."

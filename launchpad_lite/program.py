@@ -96,8 +96,7 @@ class Program:
         self._groups.setdefault(_require_label(label), []).append(node)
         return node.create_handle()
 
-    @contextlib.contextmanager
-    def group(self, label: str) -> Generator[None]:
+    def group(self, label: str) -> contextlib.AbstractContextManager[None]:
         """Put the nodes added inside this block into one group.
 
         Raises:
@@ -106,7 +105,11 @@ class Program:
         if self._group is not None:
             message = f"{user_place()}: group({label!r}) is inside group({self._group!r})."
             raise ProgramError(message)
-        self._group = _require_label(label)
+        return self._inside(_require_label(label))
+
+    @contextlib.contextmanager
+    def _inside(self, label: str) -> Generator[None]:
+        self._group = label
         try:
             yield
         finally:

@@ -30,6 +30,7 @@ _WIDENS: dict[type, set[type]] = {
     float: {bool, int},
     complex: {bool, int, float},
 }
+_STANDARD = {"builtins", "collections", "collections.abc"}
 
 
 class _Misfit(NamedTuple):
@@ -64,7 +65,8 @@ def check_call(
         }
         unknown = [name for name in kwargs if name not in signature.parameters and not takes_any]
         hint = nearest(unknown[0], signature.parameters) if unknown else "."
-        yield Problem(f"{title}{signature} does not take these arguments: {error}{hint}")
+        shown = f"{title}{_without_hints(signature)}"
+        yield Problem(f"{shown} does not take these arguments: {error}{hint}")
         return
     hints = _hints(called)
     for name, value in bound.arguments.items():
@@ -78,8 +80,9 @@ def check_call(
         else:
             given = {name: value}
         for path, part in given.items():
-            for where, wanted, what in _misfits(part, hints[name], f"argument {path} of {title}"):
-                yield Problem(f"{where} wants {_show(wanted)} and was given {what}.")
+            for where, wanted, what in _misfits(part, hints[name], path):
+                text = f"argument {where} of {title} wants {_show(wanted)} and was given {what}."
+                yield Problem(text)
 
 
 def argument_names(
@@ -119,6 +122,14 @@ def made_class(constructor: Callable[..., Any]) -> type | None:
 def _signature(constructor: Any) -> inspect.Signature:
     partial = isinstance(constructor, functools.partial)
     return inspect.signature(cast("Any", constructor) if partial else unwrapped(constructor))
+
+
+def _without_hints(signature: inspect.Signature) -> inspect.Signature:
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+    ]
+    return inspect.Signature(parameters)
 
 
 def _hints(called: Any) -> dict[str, Any]:
@@ -166,7 +177,7 @@ def _unfit(value: Any, wanted: Any) -> str | None:
     if isinstance(value, DeferredConstruction):
         made = made_class(value.constructor)
         fits = made is None or _accepts(wanted, made)
-        return None if fits or made is None else f"a {made.__qualname__}"
+        return None if fits or made is None else f"a deferred {made.__qualname__}"
     given = type(cast("object", value))
     plain = given in (*_SCALARS, *_CONTAINERS)
     if wanted is type(None):
@@ -181,10 +192,10 @@ def _unfit(value: Any, wanted: Any) -> str | None:
 def _parts(value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield the parts of a container, each with its step there and its own hint."""
     origin, parameters = typing.get_origin(hint), typing.get_args(hint)
-    if not isinstance(origin, type) or not parameters:
-        return
+    if not isinstance(origin, type) or origin.__module__ not in _STANDARD or not parameters:
+        return  # of other generic classes, parameters say anything
     if isinstance(value, dict) and issubclass(origin, collections.abc.Mapping):
-        each: Iterable[Any] = itertools.repeat(parameters[-1])
+        each: Iterable[Any] = itertools.repeat(parameters[1] if len(parameters) > 1 else Any)
     elif isinstance(value, tuple) and origin is tuple and Ellipsis not in parameters:
         each = parameters
     elif isinstance(value, list | tuple | set | frozenset) and issubclass(

@@ -149,13 +149,11 @@ def _type_of(default: object) -> Any:
     return list[str] if isinstance(default, list) else type(default)
 
 
-def _list_or_none(default: Any) -> list[Any] | None:
-    if default is None or isinstance(default, list):
-        return default
-    if not isinstance(default, tuple):
+def _list_or_none(default: object) -> list[Any] | None:
+    if not isinstance(default, list | tuple | None):
         message = f"{default!r} is not a list"
         raise flags.IllegalFlagValueError(message)
-    return list(cast("tuple[Any, ...]", default))
+    return None if default is None else list(cast("Sequence[Any]", default))
 
 
 def _without_none(hint: Any) -> Any:

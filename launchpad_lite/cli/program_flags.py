@@ -41,19 +41,22 @@ def parse(given: Sequence[str], registered: flags.FlagValues) -> None:
         message = f"unknown flag --{error.flagname}{nearest(error.flagname, known)}"
         raise UsageError(message) from error
     except (flags.Error, ValueError) as error:
-        raise UsageError(f"{error}{_expected(str(error), registered)}") from error
+        raise UsageError(_explain(str(error), registered)) from error
     if left:
         message = f"{left[0]!r} is no flag. A program's flags look like --name=value."
         raise UsageError(message)
 
 
-def _expected(message: str, registered: flags.FlagValues) -> str:
-    """Return what the flag that a message is about takes, when absl has more to say of it."""
-    named = re.match(r"flag --(\w+)=", message)
+def _explain(message: str, registered: flags.FlagValues) -> str:
+    """Add to absl's message what the flag takes."""
+    named = re.match(r"flag --(\w+)=[^:]*", message)
     if named is None or named[1] not in registered:
-        return ""
-    wanted: str = cast("Any", registered[named[1]]).parser.syntactic_help
-    return f" (it takes {wanted})" if wanted else ""
+        return message
+    flag = cast("Any", registered[named[1]])
+    if flag.boolean:
+        return f"{named[0]}: neither true nor false. Write --{flag.name} or --no{flag.name}."
+    wanted = flag.parser.syntactic_help
+    return f"{message} (it takes {wanted})" if wanted else message
 
 
 def keywords(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
+import pathlib
 import sys
+import sysconfig
 import threading
 import time
 import traceback
@@ -24,6 +27,14 @@ if TYPE_CHECKING:
     from concurrent import futures
 
     from launchpad_lite.runtime.run import Run
+
+
+INTERRUPT_S = 30.0
+"""Seconds after which a thread that never comes back to the user's code is left alone."""
+
+_INTERRUPT_RETRY_S = 0.02
+_PACKAGE = f"{pathlib.Path(__file__).parents[1]}{os.sep}"
+_STDLIB = f"{sysconfig.get_path('stdlib')}{os.sep}"
 
 
 class ThreadLauncher(Launcher):
@@ -71,7 +82,7 @@ class _NodeThread:
         self._causes = local.controller.causes
         self._post = post
         self._lock = threading.Lock()
-        self._in_node = True
+        self._over = threading.Event()
         self.thread = threading.Thread(target=self._run, name=f"lp-node {spec.name}", daemon=True)
 
     def _run(self) -> None:
@@ -89,17 +100,31 @@ class _NodeThread:
         while True:
             try:
                 with self._lock:
-                    self._in_node = False
+                    self._over.set()
                     _raise_in(self.thread, None)
             except SystemExit:
                 continue  # it was on its way already
             return
 
     def interrupt(self) -> None:
-        """Raise SystemExit in the node's own code; code that waits in C notices it afterwards."""
-        with self._lock:
-            if self._in_node and self.thread.is_alive():
-                _raise_in(self.thread, SystemExit)
+        """Raise SystemExit in the user's code; code that waits in C notices it afterwards.
+
+        Not inside an import, whose locks it would leave locked for every other thread, nor inside
+        this package, whose calls end by themselves: then it waits for the user's code to go on.
+        """
+        deadline = time.monotonic() + INTERRUPT_S
+        while time.monotonic() < deadline:
+            with self._lock:
+                if self._over.is_set():
+                    return
+                if _is_in_user_code(self.thread):
+                    _raise_in(self.thread, SystemExit)
+                    return
+            self._over.wait(_INTERRUPT_RETRY_S)
+
+    def give_up(self) -> None:
+        """Try no longer to end the node."""
+        self._over.set()
 
     def tell(self, news: Callable[[], object]) -> None:
         """Run what calls stop handlers, which are the user's code and may take their time."""
@@ -115,8 +140,25 @@ class _NodeThread:
         hasty = self.spec.has_run and not self.stop.attentive
         self.stop.notice(seconds, reason)
         if hasty:
-            self.stop.close()
-            self.interrupt()
+            self.end()
+
+    def end(self) -> None:
+        """End the node now: its calls raise `Stopped`, its code SystemExit."""
+        self.stop.close()
+        self.interrupt()
+
+
+def _is_in_user_code(thread: threading.Thread) -> bool:
+    """Whether the innermost frame that is not the standard library's is the user's."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - the documented way
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(("<frozen importlib", _PACKAGE)):
+            return False
+        if not file.startswith(_STDLIB):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _raise_in(thread: threading.Thread, error: type[BaseException] | None) -> None:
@@ -169,8 +211,7 @@ class ThreadBackend(Backend):
     def kill(self, names: Iterable[str]) -> None:
         """See the base class."""
         for name in names:
-            self._nodes[name].tell(self._nodes[name].stop.close)
-            self._nodes[name].interrupt()
+            self._nodes[name].tell(self._nodes[name].end)
 
     def stacks(self, names: Iterable[str]) -> str:
         """See the base class."""
@@ -186,3 +227,4 @@ class ThreadBackend(Backend):
         """See the base class."""
         for node in self._nodes.values():
             node.thread.join(0.1)
+            node.give_up()

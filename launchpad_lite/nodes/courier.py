@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from typing import (
     TYPE_CHECKING,
@@ -47,6 +48,8 @@ T = TypeVar("T")
 
 CLIENT_NAMES = frozenset({"futures", "aio", "address"})
 """What a client has of its own, so that a method cannot be called like it."""
+
+_PROPERTIES = property | functools.cached_property | types.GetSetDescriptorType
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -319,7 +322,7 @@ def _attributes(cls: type) -> set[str]:
 
 def _is_method(target: object, name: str) -> bool:
     cls = target if isinstance(target, type) else type(target)
-    if isinstance(getattr(cls, name, None), property | types.GetSetDescriptorType):
+    if isinstance(getattr(cls, name, None), _PROPERTIES):
         return False  # reading it would run the user's code
     return callable(getattr(target, name, None))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 from collections import Counter, OrderedDict, defaultdict
@@ -10,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import hypothesis
-import pytest
 from hypothesis import strategies as st
 
 from launchpad_lite import walk
@@ -72,7 +70,7 @@ class Ours(walk.Container):
         return self.parts
 
 
-MARK = Mark()
+MARK: Any = Mark()
 DONE = "done"
 
 
@@ -87,7 +85,7 @@ def paths(value: object) -> list[str]:
 def test_leaves_have_paths_as_python_would_write_them() -> None:
     def function(*_: object, **__: object) -> None: ...
 
-    examples: dict[str, object] = {
+    found_at: dict[str, object] = {
         "": MARK,
         "[1]": [0, MARK],
         "[0][0]": ([MARK],),
@@ -103,8 +101,8 @@ def test_leaves_have_paths_as_python_would_write_them() -> None:
         ".name[0]": Ours(name=[MARK]),
         ".args[1].a": DeferredConstruction(function, 0, DeferredConstruction(function, a=MARK)),
     }
-    assert {path: paths(value) for path, value in examples.items()} == {
-        path: [path] for path in examples
+    assert {path: paths(value) for path, value in found_at.items()} == {
+        path: [path] for path in found_at
     }
     assert paths({1, frozenset({MARK})}) == ["{...}{...}"]
 
@@ -124,34 +122,35 @@ def test_leaves_are_found_in_the_order_in_which_they_are_written() -> None:
     assert [leaf for _, leaf in walk.leaves(value) if isinstance(leaf, Mark)] == marks
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda leaf: [0, leaf],
-        lambda leaf: (leaf, [1]),
-        lambda leaf: {"a": leaf, "b": [leaf]},
-        lambda leaf: {leaf, 1},
-        lambda leaf: frozenset({leaf}),
-        lambda leaf: Pair(1, leaf),
-        lambda leaf: Plain(leaf, [leaf]),
-        lambda leaf: Frozen(first=leaf),
-        lambda leaf: FrozenSlots(leaf, 2),
-        lambda leaf: Slots(first=leaf),
-        lambda leaf: Derived(leaf),
-        lambda leaf: OrderedDict(b=1, a=leaf),
-        lambda leaf: defaultdict(list, a=leaf),
-        lambda leaf: Counter({"a": 2, "b": leaf}),
-        lambda leaf: MyList([leaf]),
-        lambda leaf: [Pair(FrozenSlots({"a": (leaf,)}), leaf)],
-    ],
-)
-def test_parts_are_replaced_in_a_copy_of_the_same_class(make: Any) -> None:
-    value, before = make(MARK), make(MARK)
-    result = walk.replace(value, swap)
-    assert result == make(DONE)
-    assert type(result) is type(value)
-    assert value == before, "the original was changed"
-    assert result is not value
+def examples(leaf: Any) -> list[Any]:
+    """Each kind of container, with `leaf` in it."""
+    return [
+        [0, leaf],
+        (leaf, [1]),
+        {"a": leaf, "b": [leaf]},
+        {leaf, 1},
+        frozenset({leaf}),
+        Pair(1, leaf),
+        Plain(leaf, [leaf]),
+        Frozen(first=leaf),
+        FrozenSlots(leaf, 2),
+        Slots(first=leaf),
+        Derived(leaf),
+        OrderedDict(b=1, a=leaf),
+        defaultdict(list, a=leaf),
+        Counter({"a": 2, "b": leaf}),
+        MyList([leaf]),
+        [Pair(FrozenSlots({"a": (leaf,)}), leaf)],
+    ]
+
+
+def test_parts_are_replaced_in_a_copy_of_the_same_class() -> None:
+    for value, before, after in zip(examples(MARK), examples(MARK), examples(DONE), strict=True):
+        result = walk.replace(value, swap)
+        assert result == after
+        assert type(result) is type(value)
+        assert value == before, "the original was changed"
+        assert result is not value
 
 
 def test_a_copy_keeps_what_is_not_a_part() -> None:
@@ -162,9 +161,10 @@ def test_a_copy_keeps_what_is_not_a_part() -> None:
     derived.total = 8
     assert walk.replace(derived, swap).total == 8
     assert not hasattr(walk.replace(derived, swap), "cache")
-    counts = walk.replace(defaultdict(list, a=MARK), swap)
-    assert counts["new"] == []
-    assert list(walk.replace(OrderedDict(b=MARK, a=1), swap)) == ["b", "a"]
+    lists: defaultdict[str, Any] = defaultdict(list, a=MARK)
+    assert walk.replace(lists, swap)["new"] == []
+    ordered: OrderedDict[str, Any] = OrderedDict(b=MARK, a=1)
+    assert list(walk.replace(ordered, swap)) == ["b", "a"]
 
 
 def test_a_partial_is_replaced_argument_by_argument() -> None:
@@ -196,7 +196,8 @@ def test_what_is_held_twice_is_replaced_once() -> None:
 def test_a_container_of_ours_is_changed_as_a_whole_or_not_at_all() -> None:
     ours = Ours(part=MARK)
     assert walk.replace([ours], swap)[0] is ours
-    assert walk.replace([ours], lambda leaf: DONE if leaf is ours else leaf) == [DONE]
+    everything: list[Any] = [ours]
+    assert walk.replace(everything, lambda leaf: DONE if leaf is ours else leaf) == [DONE]
 
 
 def test_what_was_put_in_is_not_walked_through() -> None:
@@ -272,7 +273,7 @@ def test_nothing_changes_nothing(value: object) -> None:
 @hypothesis.given(ANYTHING)
 def test_only_marks_are_replaced_and_the_original_is_left_alone(value: object) -> None:
     number = {id(leaf): n for n, (_, leaf) in enumerate(walk.leaves(value))}
-    before = copy.copy(repr(value))
+    before = repr(value)
 
     def change(leaf: object) -> object:
         return ("done", number[id(leaf)]) if isinstance(leaf, Mark) else leaf

@@ -96,10 +96,10 @@ class CallConformance(LauncherSuite):
         program, echo = echo_program()
         with self.start(program, max_payload_bytes=100_000) as t:
             with pytest.raises(PayloadTooLarge, match="echo"):
-                t[echo].echo(bytes(200_000))
+                t[echo].echo([bytes(200_000)])
             with pytest.raises(PayloadTooLarge, match="echo"):
                 t[echo].make(200_000)
-            assert len(t[echo].make(1000)) == 1000
+            assert len(t[echo].make(1000)[0]) == 1000
 
     def test_exceptions_arrive_as_their_own_type(self) -> None:
         program, echo = echo_program()
@@ -150,8 +150,8 @@ class CallConformance(LauncherSuite):
     def test_a_call_that_takes_too_long(self) -> None:
         program, _ = echo_program()
         with self.start(program) as t:
+            assert t["echo"].who() == "echo/0"  # it is up
             hasty = t.run.client("echo", call_timeout=0.2)
-            assert hasty.who() == "echo/0"
             with pytest.raises(DeadlineExceeded, match=r"echo/0.*sleep"):
                 hasty.sleep(1.0)
 

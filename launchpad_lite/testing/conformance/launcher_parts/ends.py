@@ -123,11 +123,12 @@ class EndConformance(LauncherSuite):
 
     def test_a_call_that_waits_ends_with_the_run(self) -> None:
         program, board = board_program()
-        meeting = program.add_node(CourierNode(nodes.Meeting, 3), label="meeting")
-        program.add_node(PyNode(nodes.wait_in_call, meeting, board), label="waiter")
-        with self.start(program, grace_s=1.0) as t:
+        never = program.add_node(CourierNode(nodes.Never), label="never")
+        relay = program.add_node(CourierNode(nodes.Relay, never), label="relay")
+        program.add_node(PyNode(nodes.wait_in_call, never, board), label="waiter")
+        with self.start(program) as t:
             assert t[board].wait_for("up")
-            future = submit(t[meeting].meet)
+            future = submit(t[relay].ask, never)
         with pytest.raises((Stopped, Unavailable)):
             future.result(nodes.PATIENCE_S)
 

@@ -1,0 +1,185 @@
+"""Warnings of a plan: what works, and is probably not what its author wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+
+from launchpad_lite import lint
+from launchpad_lite.nodes.courier import CourierNode
+from launchpad_lite.nodes.python import PyClassNode, PyNode
+from launchpad_lite.planning import Capabilities, compile_program
+from launchpad_lite.program import Edge, Program
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Server:
+    def answer(self) -> int:
+        return 42
+
+
+class Loop:
+    def __init__(self, *others: object) -> None: ...
+
+    def run(self) -> None: ...
+
+
+def work(*args: object) -> None: ...
+
+
+def batched(size: int) -> Callable[[F], F]:
+    def mark(method: F) -> F:
+        vars(method)["batch_size"] = size
+        return method
+
+    return mark
+
+
+class Batching:
+    @batched(32)
+    def predict(self) -> None: ...
+
+    @batched(4)
+    def small(self) -> None: ...
+
+    @batched(64)
+    def _private(self) -> None: ...
+
+    @batched(64)
+    def run(self) -> None: ...
+
+
+def warnings(program: Program, *, in_process: bool = True) -> tuple[str, ...]:
+    return compile_program(program, Capabilities(launcher="l", in_process=in_process)).warnings
+
+
+def cycles(*pairs: str) -> list[str]:
+    """The cycles among edges written as `holder>target`."""
+    ends = [pair.split(">") for pair in pairs]
+    edges = [Edge(holder=holder, target=target, argument="a") for holder, target in ends]
+    program = Program("p")
+    return [text.split(":")[0] for text in lint.lint_program(program, edges, {})]
+
+
+def test_a_program_that_is_fine_has_no_warnings() -> None:
+    program = Program("p")
+    server = program.add_node(CourierNode(Server), label="server")
+    program.add_node(CourierNode(Loop, server), label="loop")
+    assert warnings(program) == ()
+    assert warnings(program, in_process=False) == ()
+
+
+def test_nodes_that_hold_each_other_can_wait_for_each_other() -> None:
+    program = Program("p")
+    first = CourierNode.deferred(Loop)
+    handle = program.add_node(first, label="first")
+    first.configure(program.add_node(CourierNode(Loop, handle), label="second"))
+    (text,) = warnings(program)
+    assert text == (
+        "first/0 -> second/0 -> first/0: these hold each other's handles. None of their "
+        "constructors may wait for a call to another, or all of them wait for ever."
+    )
+
+
+def test_cycles_are_shown_from_holder_to_target() -> None:
+    assert cycles("a/0>b/0", "b/0>c/0", "a/0>c/0") == []
+    assert cycles("a/0>a/0") == ["a/0 -> a/0"]
+    assert cycles("a/0>b/0", "b/0>c/0", "c/0>a/0") == ["a/0 -> b/0 -> c/0 -> a/0"]
+
+
+def test_one_cycle_stands_for_all_between_the_same_groups() -> None:
+    star = [pair for i in range(200) for pair in (f"w/{i}>s/0", f"s/0>w/{i}")]
+    assert len(cycles(*star)) == 1
+    ring = [f"r/{i}>r/{(i + 1) % 9}" for i in range(9)]
+    (text,) = cycles(*ring)
+    assert text.count("->") == 9
+
+
+def test_no_cycle_is_left_out_because_of_many_others() -> None:
+    star = [pair for i in range(200) for pair in (f"w/{i}>s/0", f"s/0>w/{i}")]
+    found = cycles(*star, "x/0>y/0", "y/0>x/0", "z/0>z/0")
+    assert sorted(len(text.split(" -> ")) for text in found) == [2, 3, 3]
+    assert any("x/0" in text for text in found)
+
+
+def test_a_server_that_nobody_reads() -> None:
+    program = Program("p")
+    read = program.add_node(CourierNode(Server), label="read")
+    unread = CourierNode(Server)
+    program.add_node(unread, label="unread")
+    silent = CourierNode(Loop).disable_run()
+    program.add_node(silent, label="silent")
+    program.add_node(CourierNode(Loop), label="runs")
+    program.add_node(PyClassNode(Server), label="no_service")
+    program.add_node(PyNode(work, [read]), label="reader")
+    text = "no node holds its handle and it has no run method."
+    assert warnings(program) == (
+        f"node unread/0 (Server, {unread.place}): {text}",
+        f"node silent/0 (Loop, {silent.place}): {text}",
+    )
+
+
+@pytest.mark.parametrize(("threads", "warned"), [(16, True), (31, True), (32, False)])
+def test_a_batch_that_the_thread_pool_can_never_fill(threads: int, warned: bool) -> None:
+    program = Program("p")
+    node = CourierNode(Batching).options(thread_pool_size=threads)
+    program.add_node(node, label="b")
+    text = (
+        f"node b/0 (Batching, {node.place}): Batching.predict has a batch size of 32, but only "
+        f"{threads} calls run at a time. Give .options(thread_pool_size=32) or more."
+    )
+    assert warnings(program) == ((text,) if warned else ())
+
+
+def test_a_batch_size_of_the_whole_object() -> None:
+    class Whole:
+        @batched(99)
+        def __call__(self) -> None: ...
+
+    program = Program("p")
+    program.add_node(PyNode(work, program.add_node(CourierNode(Whole), label="w")), label="r")
+    (text,) = warnings(program)
+    assert "__call__ has a batch size of 99" in text
+
+
+def test_a_batch_size_that_is_something_else_is_no_matter() -> None:
+    class Own:
+        class Inner:
+            batch_size = "large"
+
+        @property
+        def batch_size(self) -> int:
+            raise AssertionError
+
+        def run(self) -> None: ...
+
+    program = Program("p")
+    program.add_node(CourierNode(Own), label="own")
+    assert warnings(program) == ()
+
+
+def test_large_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lint, "LARGE_PAYLOAD_BYTES", 10**6)
+    program = Program("p")
+    large = PyNode(work, np.zeros(2 * 10**6, np.uint8))
+    program.add_node(large, label="large")
+    program.add_node(PyNode(work, np.zeros(10**5, np.uint8)), label="small")
+    (text,) = warnings(program, in_process=False)
+    assert text == (
+        f"node large/0 (work, {large.place}): its arguments take 2 MB. Let the node load them, or "
+        "wrap their construction in lp.Deferred."
+    )
+    assert warnings(program, in_process=True) == ()
+
+
+def test_arguments_are_large_above_a_hundred_megabytes() -> None:
+    program = Program("p")
+    program.add_node(PyNode(work), label="w")
+    assert lint.LARGE_PAYLOAD_BYTES == 100_000_000
+    assert list(lint.lint_program(program, [], {"w/0": 100_000_000})) == []
+    (text,) = lint.lint_program(program, [], {"w/0": 123_400_000})
+    assert "its arguments take 123 MB" in text
