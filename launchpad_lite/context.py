@@ -225,6 +225,8 @@ def running(context: Context, *, whole_process: bool) -> Generator[None]:
 def adopt(context: Context | None) -> None:
     """Make the calling thread, one of ours that serves a node, belong to that node for good."""
     _current.set(context)
+    if context is not None:
+        _threads.nodes[threading.current_thread()] = context
 
 
 def get_context() -> Context:

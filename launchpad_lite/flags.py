@@ -51,6 +51,11 @@ MAX_PAYLOAD = flags.DEFINE_integer(
 )
 
 
+def of_this_process() -> flags.FlagValues:
+    """Return absl's flags: what they are unpickled as."""
+    return FLAGS
+
+
 def value(holder: flags.FlagHolder[_T]) -> _T:
     """Return a flag's value, its default when the command line was not parsed (a notebook)."""
     return holder.value if FLAGS.is_parsed() else holder.default

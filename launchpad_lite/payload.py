@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 
-from launchpad_lite import source, walk
+from launchpad_lite import flags, source, walk
 from launchpad_lite.address import Names, naming
 from launchpad_lite.errors import UnpicklableError
 from launchpad_lite.handle import Handle
@@ -29,6 +29,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # it has no types
     """cloudpickle, but classes and functions of the program's own file go by reference."""
 
     def reducer_override(self, obj: Any) -> Any:
+        if obj is flags.FLAGS:  # a lambda's global; those of the receiver have the same values
+            return flags.of_this_process, ()
         by_reference = source.main_travels_by_reference()
         if by_reference and isinstance(obj, type | types.FunctionType) and _is_in_main(obj):
             return NotImplemented
@@ -106,12 +108,14 @@ def _culprit(value: Any, path: str, seen: set[int]) -> tuple[str, str] | None:
     reason = _failure(value)
     if reason is None:
         return None
-    if len(seen) < _MAX_DEPTH and id(value) not in seen:
-        for step, part in _inside(value):
-            deeper = _culprit(part, path + step, seen | {id(value)})
-            if deeper is not None:
-                return deeper
-    return path, reason
+    seen = seen | {id(value)}
+    holds_its_owner = False
+    for step, part in _inside(value) if len(seen) <= _MAX_DEPTH else ():
+        holds_its_owner = holds_its_owner or id(part) in seen
+        deeper = _culprit(part, path + step, seen) if id(part) not in seen else None
+        if deeper is not None:
+            return deeper
+    return None if holds_its_owner and len(seen) > 1 else (path, reason)
 
 
 def _inside(value: Any) -> Iterator[tuple[str, Any]]:

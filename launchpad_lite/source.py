@@ -66,7 +66,7 @@ def _is_program(module: types.ModuleType) -> str | None:
         return None
     resolved = pathlib.Path(path).resolve()
     keys = ("stdlib", "purelib", "platlib", "scripts")
-    tools = [*map(sysconfig.get_path, keys), pathlib.Path(__file__).parent]
+    tools = [*map(sysconfig.get_path, keys), str(pathlib.Path(__file__).parent)]
     inside = any(resolved.is_relative_to(pathlib.Path(tool).resolve()) for tool in tools if tool)
     return None if inside else str(resolved)
 

@@ -88,8 +88,5 @@ def _prints_elsewhere(launcher: str) -> bool:
 def _wait_for_end(directory: RunDirectory) -> None:
     if views.look(directory).has_ended:
         return
-    rendezvous = directory.rendezvous()
-    if rendezvous is None or not rendezvous.is_alive():
-        raise views.lost(directory)
-    for _ in views.watch(directory, views.viewer(rendezvous)):
+    for _ in views.watch(directory, views.connect(directory)):
         pass

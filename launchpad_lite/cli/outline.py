@@ -109,7 +109,7 @@ def _says_program(annotation: ast.expr | None) -> bool:
 
 def says_program(annotation: object) -> bool:
     """Return whether an annotation that is text means a program."""
-    return isinstance(annotation, str) and annotation.strip().rpartition(".")[2] == "Program"
+    return isinstance(annotation, str) and annotation.strip(" '\"").rpartition(".")[2] == "Program"
 
 
 def _flags(tree: ast.Module) -> Iterator[str]:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from launchpad_lite.cli.views import View
+    from launchpad_lite.runtime.controller import NodeStatus
 
 _UP = "running"
+_OVER = ("done", "failed")
 _THREADS = 8
 
 
@@ -90,7 +92,7 @@ def status(arguments: Sequence[str]) -> int:
     """
     parser = Parser("status")
     parser.add_run()
-    view = views.look(views.find(parser.parse_args(arguments).run))
+    view = views.look(views.find(parser.parse_args(arguments).run), patiently=True)
     sys.stdout.write(f"{describe(view, time.time())}\n")
     return ExitCode.OK
 
@@ -123,11 +125,15 @@ def describe(view: View, now: float) -> str:
     if known is not None:
         rows = [("NODE", "STATE", "RUNS", "LISTENS AT")]
         rows += [
-            (node.name, node.state, node.title, ", ".join(node.endpoints) or "-")
+            (node.name, _state(node, view), node.title, ", ".join(node.endpoints) or "-")
             for node in known.nodes
         ]
         lines += ["", text.table(rows)]
     return "\n".join(lines)
+
+
+def _state(node: NodeStatus, view: View) -> str:
+    return views.LOST if view.phase == views.LOST and node.state not in _OVER else node.state
 
 
 def stop(arguments: Sequence[str]) -> int:
@@ -151,10 +157,7 @@ def stop(arguments: Sequence[str]) -> int:
     if views.look(run).has_ended:
         sys.stderr.write(f"{run.run_id} has ended before\n")
         return ExitCode.OK
-    rendezvous = run.rendezvous()
-    if rendezvous is None or not rendezvous.is_alive():
-        raise views.lost(run)
-    line = views.viewer(rendezvous)
+    line = views.connect(run)
     changes = views.watch(run, line)  # from before the end, so that it cannot be missed
     last = next(changes)
     with contextlib.suppress(CallError):  # it is ending already, or it is lost: what follows tells

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import pathlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from launchpad_lite import source
 from launchpad_lite.cli.user_code import UserCodeError, calling
@@ -152,7 +152,9 @@ def parse(target: Target) -> ast.Module:
         message = f"{target.shown} is empty."
         raise UsageError(message)
     with calling(f"compiling {target.shown}"):
-        return ast.parse(text, target.path)
+        # not ast.parse, which would be in the traceback
+        tree = compile(text, target.path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    return cast("ast.Module", tree)
 
 
 def load(target: Target) -> types.ModuleType:

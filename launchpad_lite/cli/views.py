@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import CallError, ControllerLost
+from launchpad_lite.errors import CallError, ControllerLost, UsageError
 from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.control import RunViewer
 
@@ -22,8 +22,8 @@ LOST = "lost"
 STARTING = "starting"
 SILENT = "silent"
 
-_START_S = 60.0
-"""A run that has left no way to reach its controller for so long was killed while it started."""
+_START_S = 5.0
+_INTERVAL_S = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,42 +47,66 @@ class View:
         return self.phase in (ENDED, FAILED)
 
 
-def viewer(rendezvous: Rendezvous) -> RunViewer:
-    """Return a line to a run's controller.
-
-    Args:
-      rendezvous: how to reach it.
-    """
+def _viewer(rendezvous: Rendezvous) -> RunViewer:
     return RunViewer(rendezvous.endpoint, bytes.fromhex(rendezvous.token))
 
 
-def look(run: RunDirectory) -> View:
+def connect(run: RunDirectory) -> RunViewer:
+    """Return a line to the controller of a run that has not ended.
+
+    Args:
+      run: its directory.
+
+    Raises:
+      ControllerLost: the run's process is gone.
+      UsageError: it has no controller yet.
+    """
+    rendezvous = _await_rendezvous(run)
+    if not run.is_alive():
+        raise _lost(run)
+    if rendezvous is None:
+        message = f"{run.run_id} is only starting, and cannot be reached yet. Try again."
+        raise UsageError(message)
+    return _viewer(rendezvous)
+
+
+def _await_rendezvous(run: RunDirectory) -> Rendezvous | None:
+    """Return how to reach a run's controller; give one that is only starting some time."""
+    deadline = time.monotonic() + _START_S
+    while (rendezvous := run.rendezvous()) is None and run.is_alive():
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_INTERVAL_S)
+    return rendezvous
+
+
+def look(run: RunDirectory, *, patiently: bool = False) -> View:
     """Ask where a run is.
 
     Args:
       run: its directory.
+      patiently: give one that is only starting some time to come up.
     """
-    rendezvous = run.rendezvous()
-    if rendezvous is not None and rendezvous.is_alive():
+    rendezvous = _await_rendezvous(run) if patiently else run.rendezvous()
+    if rendezvous is not None and rendezvous.owner.is_alive():
         try:
-            status = viewer(rendezvous).status()
-        except CallError:
-            rendezvous = run.rendezvous()  # it may be ending just now
-            silent = rendezvous is not None and rendezvous.is_alive()
-            return _from_file(run, SILENT if silent else LOST)
+            status = _viewer(rendezvous).status()
+        except CallError:  # it may be ending just now
+            return _from_file(run, SILENT)
         return View(run=run, phase=_phase(status), status=status)
-    if rendezvous is not None:
-        return _from_file(run, LOST)
-    young = time.time() - run.path.stat().st_mtime < _START_S
-    return _from_file(run, STARTING if young else LOST)
+    return _from_file(run, STARTING)
 
 
-def _from_file(run: RunDirectory, otherwise: str) -> View:
+def _from_file(run: RunDirectory, if_alive: str) -> View:
+    owner = run.owner()  # before the status, which is written first when a run ends
     status = run.status()
-    ended = status is not None and status.phase == ENDED
-    return View(
-        run=run, phase=_phase(status) if status is not None and ended else otherwise, status=status
-    )
+    if status is not None and status.phase == ENDED:
+        phase = _phase(status)
+    elif owner is None:  # it could not be launched
+        phase = FAILED
+    else:
+        phase = if_alive if owner.is_alive() else LOST
+    return View(run=run, phase=phase, status=status)
 
 
 def _phase(status: RunStatus) -> str:
@@ -126,18 +150,13 @@ def watch(run: RunDirectory, line: RunViewer) -> Iterator[RunStatus]:
         pass
     view = look(run)
     if not view.has_ended or view.status is None:
-        raise lost(run)
+        raise _lost(run)
     yield view.status
 
 
-def lost(run: RunDirectory) -> ControllerLost:
-    """Return the error for a run whose controller is gone.
-
-    Args:
-      run: its directory.
-    """
-    rendezvous = run.rendezvous()
-    process = f"process {rendezvous.pid}" if rendezvous is not None else "the process"
+def _lost(run: RunDirectory) -> ControllerLost:
+    owner = run.owner()
+    process = f"process {owner.pid}" if owner is not None else "the process"
     message = (
         f"{run.run_id} is lost: {process}, which held it together, is gone or does not answer. "
         f"What is left of it: {run.path}"

@@ -21,12 +21,16 @@ _BUILT_IN = {
 
 def entry_points() -> dict[str, importlib.metadata.EntryPoint]:
     """Return every launcher's entry point by name; a built-in one cannot be replaced."""
-    points = {
-        name: importlib.metadata.EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()
-    }
+    points = _built_in()
     for point in importlib.metadata.entry_points(group=GROUP):
         points.setdefault(point.name, point)
     return points
+
+
+def _built_in() -> dict[str, importlib.metadata.EntryPoint]:
+    return {
+        name: importlib.metadata.EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()
+    }
 
 
 def load(point: importlib.metadata.EntryPoint) -> Launcher:
@@ -49,7 +53,9 @@ def get(name: str) -> Launcher:
       UsageError: there is none of that name.
       LauncherUnavailableError: it needs something that is not here.
     """
-    points = entry_points()
+    points = _built_in()
+    if name not in points:  # looking through every installed package takes milliseconds
+        points = entry_points()
     if name not in points:
         message = f"unknown launcher {name!r}{nearest(name, points)}"
         raise UsageError(message)

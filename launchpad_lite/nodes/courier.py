@@ -49,7 +49,7 @@ T = TypeVar("T")
 CLIENT_NAMES = frozenset({"futures", "aio", "address"})
 """What a client has of its own, so that a method cannot be called like it."""
 
-_PROPERTIES = property | functools.cached_property | types.GetSetDescriptorType
+_PROPERTIES = (property, functools.cached_property, types.GetSetDescriptorType)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from typing import NoReturn
 
 import msgspec
 
+from launchpad_lite.endpoint import host_id
 from launchpad_lite.runtime import children, link, worker
 
 _PRELOADED = (
@@ -154,6 +155,8 @@ class Agent:
             if child.name == message.name:
                 if message.number == signal.SIGKILL:
                     children.kill_tree(child.pid)
+                elif message.number == signal.SIGTERM:
+                    _terminate(child)
                 else:
                     children.signal_quietly(child.pid, message.number)
 
@@ -169,14 +172,18 @@ class Agent:
             self._selector.unregister(child.line)
 
     def _reap(self) -> None:
+        ended: list[link.WorkerExited] = []
         for pid in list(self._children):
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped:
                 child = self._children.pop(pid)
                 self._drain(child)
-                children.end_orphans(self._children)
                 code = os.waitstatus_to_exitcode(status)
-                self._say(link.WorkerExited(child.name, code, bytes(child.report)))
+                ended.append(link.WorkerExited(child.name, code, bytes(child.report)))
+        if ended:
+            children.end_orphans(self._children)  # once for all of them: it looks at every process
+        for message in ended:
+            self._say(message)
 
     def _drain(self, child: _Child) -> None:
         while child.line in self._selector.get_map():
@@ -189,7 +196,7 @@ class Agent:
 
     def _end_all(self) -> None:
         for child in self._children.values():
-            children.signal_quietly(child.pid, signal.SIGTERM)
+            _terminate(child)
         deadline = time.monotonic() + _FINAL_GRACE_S
         while self._children and (left := deadline - time.monotonic()) > 0:
             self._wait(left)
@@ -200,6 +207,12 @@ class Agent:
         children.end_orphans(())
         for path in self._leavings:
             _remove(pathlib.Path(path))
+
+
+def _terminate(child: _Child) -> None:
+    """Have a worker send SIGTERM to its own main thread; see `worker.main`."""
+    with contextlib.suppress(OSError):
+        child.line.send(b"t")
 
 
 def _remove(path: pathlib.Path) -> None:
@@ -255,6 +268,7 @@ def main() -> None:
     os.close(null)
     for module in _PRELOADED:
         importlib.import_module(module)
+    host_id()  # is remembered
     Agent(controller).run()
 
 

@@ -51,7 +51,7 @@ class AgentBackend(Backend):
         self._alive: set[str] = set()
         self._pids: dict[str, int] = {}
         self._processes: list[psutil.Process] = []
-        self._signalled: set[str] = set()
+        self._signalled: set[tuple[str, int]] = set()
         self._socket: socket.socket | None = None
         self._reader: threading.Thread | None = None
 
@@ -110,7 +110,7 @@ class AgentBackend(Backend):
         if isinstance(message, link.StartFailed):
             self._post(WorkerEnded(message.name, Failure(message.reason)))
             return
-        forced = message.name in self._signalled and not message.report
+        forced = (message.name, -message.status) in self._signalled and not message.report
         self._post(WorkerEnded(message.name, _failure(message), forced=forced))
 
     def notify(self, seconds: float, reason: str) -> None:
@@ -126,7 +126,7 @@ class AgentBackend(Backend):
 
     def _signal(self, names: Iterable[str], number: int) -> None:
         for name in names:
-            self._signalled.add(name)
+            self._signalled.add((name, number))
             self._say(link.SignalWorker(name, number))
 
     def stacks(self, names: Iterable[str]) -> str:

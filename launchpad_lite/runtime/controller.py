@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+TAIL_LINES = 20
+"""How many lines of a failed node's log are shown."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Notice:
@@ -78,6 +81,13 @@ class RunStatus:
     started: float
     nodes: tuple[NodeStatus, ...]
     error: str = ""
+
+
+def _last_lines(log: str, trace: str) -> str:
+    """Return the last lines of a log but for the traceback, which is shown anyway."""
+    before, _, after = log.rpartition(trace) if trace else (log, "", "")
+    lines = [] if log.rstrip() in trace else (before.rstrip() + after).splitlines()
+    return "\n".join(lines[-TAIL_LINES:])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -219,7 +229,7 @@ class Controller:
                 name,
                 failure.summary,
                 remote_traceback=failure.trace,
-                log_tail=self._log_tail(name).removesuffix(failure.trace.rstrip()),
+                log_tail=_last_lines(self._log_tail(name), failure.trace.rstrip()),
             )
             self.error.__cause__ = self.causes.get(name)
         elif stuck:

@@ -76,6 +76,8 @@ class LogViewer:
     def _write(self, name: str, lines: list[bytes]) -> None:
         prefix = self._prefixes[name]
         text = "".join(f"{prefix}{line.decode(errors='replace')}\n" for line in lines)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
         with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
             self._stream.write(text)
             self._stream.flush()

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import os
+import pathlib
 import re
 import secrets
 import shutil
@@ -20,36 +21,51 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.runtime.controller import RunStatus
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import Iterator
 
 KEPT_RUNS = 50
 """How many run directories are kept; older ones go when a new run starts."""
 
 TAIL_BYTES = 2**14
-TAIL_LINES = 20
 
 
-class Rendezvous(msgspec.Struct, frozen=True):
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """The process that launched a run; in a file until the run has ended.
+
+    Attributes:
+      pid: its number.
+      process_started: when it was started, in seconds since 1970.
+    """
+
+    pid: int
+    process_started: float
+
+    @classmethod
+    def this_process(cls) -> Owner:
+        """Return the calling process."""
+        return cls(pid=os.getpid(), process_started=psutil.Process().create_time())
+
+    def is_alive(self) -> bool:
+        """Whether that process is still there."""
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.process_started) < 1
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+
+class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
     """How to reach a run's controller; in a file of mode 0600 while the run lives.
 
     Attributes:
       endpoint: where the controller listens.
       token: the run's secret, in hexadecimal.
-      pid: the process that holds the run together.
-      process_started: when that process was started, in seconds since 1970.
+      owner: the process that holds the run together.
     """
 
     endpoint: str
     token: str
-    pid: int
-    process_started: float
-
-    def is_alive(self) -> bool:
-        """Whether that process is still there."""
-        with contextlib.suppress(psutil.Error):
-            return abs(psutil.Process(self.pid).create_time() - self.process_started) < 1
-        return False
+    owner: Owner
 
 
 def new_run_id(program: str) -> str:
@@ -81,12 +97,16 @@ class RunDirectory:
         """Make the directory of a new run, and remove those of old ones."""
         root = runs_root()
         ended = [run for run in _runs(root) if not run.is_alive()]
+        for run in ended:
+            run._remove_sockets()
         for old in ended[KEPT_RUNS - 1 :]:
             shutil.rmtree(old.path, ignore_errors=True)
         path = root / run_id
         path.mkdir(mode=0o700)
         (path / "logs").mkdir()
-        return cls(path)
+        run = cls(path)
+        run._write("owner.json", msgspec.json.encode(Owner.this_process()))
+        return run
 
     @property
     def run_id(self) -> str:
@@ -108,7 +128,7 @@ class RunDirectory:
         return self.path / "logs" / f"{file_name(node)}.log"
 
     def log_tail(self, node: str) -> str:
-        """Return the last lines of a node's log; empty when it has none."""
+        """Return the end of a node's log, `TAIL_BYTES` at most; empty when it has none."""
         try:
             with self.log(node).open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
@@ -142,13 +162,26 @@ class RunDirectory:
 
     def write_rendezvous(self, endpoint: str, token: bytes) -> None:
         """Let other terminals find the run's controller, in this process."""
-        started = psutil.Process().create_time()
-        rendezvous = Rendezvous(endpoint, token.hex(), os.getpid(), started)
+        owner = Owner.this_process()
+        rendezvous = Rendezvous(endpoint=endpoint, token=token.hex(), owner=owner)
         self._write(self.rendezvous_file.name, msgspec.json.encode(rendezvous))
 
     def remove_rendezvous(self) -> None:
         """Forget how to reach the controller: the run has ended."""
         self.rendezvous_file.unlink(missing_ok=True)
+        (self.path / "owner.json").unlink(missing_ok=True)
+
+    def _remove_sockets(self) -> None:
+        """Remove the private directory of a run whose process was killed."""
+        rendezvous = self.rendezvous()
+        scheme, _, place = rendezvous.endpoint.partition(":") if rendezvous else ("", "", "")
+        if scheme == "unix":
+            directory = pathlib.Path(place).parent
+            with contextlib.suppress(OSError):
+                for path in directory.iterdir():
+                    if path.is_socket():
+                        path.unlink()
+                directory.rmdir()
 
     def rendezvous(self) -> Rendezvous | None:
         """Return how to reach the controller; None when the run has ended."""
@@ -157,10 +190,20 @@ class RunDirectory:
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def is_alive(self) -> bool:
-        """Whether the run's controller can be reached, as far as the process table knows."""
+    def owner(self) -> Owner | None:
+        """Return the process that holds the run together; None when the run has ended."""
         rendezvous = self.rendezvous()
-        return rendezvous is not None and rendezvous.is_alive()
+        if rendezvous is not None:
+            return rendezvous.owner
+        try:
+            return msgspec.json.decode((self.path / "owner.json").read_bytes(), type=Owner)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def is_alive(self) -> bool:
+        """Whether the process that holds the run together is still there."""
+        owner = self.owner()
+        return owner is not None and owner.is_alive()
 
 
 def file_name(node: str) -> str:
@@ -171,8 +214,12 @@ def file_name(node: str) -> str:
 
 def _runs(root: pathlib.Path) -> Iterator[RunDirectory]:
     """Yield the runs, the newest first."""
-    paths = [path for path in root.iterdir() if path.is_dir()]
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+    found: list[tuple[float, pathlib.Path]] = []
+    for path in root.iterdir():
+        with contextlib.suppress(OSError):  # another run that starts has just removed it
+            if path.is_dir():
+                found.append((path.stat().st_mtime, path))
+    for _, path in sorted(found, reverse=True):
         yield RunDirectory(path)
 
 

@@ -6,8 +6,9 @@ handler that was there before, and is put back when the last run has ended.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -44,13 +45,14 @@ class _Signals:
 
     def _on_signal(self, number: int, frame: Any) -> None:
         name = signal.Signals(number).name
-        live = [run for run in self._runs if not run.ended.is_set()]
+        live = [run for run in list(self._runs) if not run.ended.is_set()]
         for run in live:
-            again = self._runs[run] != 0
+            again = self._runs.get(run, 0) != 0
             self._runs[run] = number
             run.request_stop(name, immediately=again)
             text = "ending at once" if again else "stopping; once more to end at once"
-            sys.stderr.write(f"\n{name}: {run.run_id}: {text}\n")
+            with contextlib.suppress(OSError):  # not sys.stderr, which may be in the middle of it
+                os.write(2, f"\n{name}: {run.run_id}: {text}\n".encode())
         before = self._before.get(number)
         if live and self.waiting:
             if before not in (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN, None):

@@ -27,6 +27,7 @@ from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
     import pathlib
+    from collections.abc import Callable
 
     from launchpad_lite.config import RunConfig
     from launchpad_lite.node import Node
@@ -78,6 +79,7 @@ class _Interrupts:
 
     def __init__(self, token: StopToken) -> None:
         self._token = token
+        self._main = threading.get_ident()
         self._in_user_code = True
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._closer = threading.Thread(target=self._close, name="lp-terminate", daemon=True)
@@ -95,6 +97,14 @@ class _Interrupts:
         if self._in_user_code:
             raise SystemExit
 
+    def send(self) -> None:
+        """Send SIGTERM to the main thread.
+
+        Sent to the process, any of its threads may get it, and only that one wakes up; Python runs
+        the handler in the main thread, which would sleep on.
+        """
+        signal.pthread_kill(self._main, signal.SIGTERM)
+
     def leave(self) -> None:
         """Interrupt no more; if that was asked for, wait for the stop handlers."""
         self._in_user_code = False
@@ -107,7 +117,8 @@ def main(boot: bytes, line: socket.socket, log: int) -> NoReturn:
 
     Args:
       boot: the pickled `WorkerBoot`.
-      line: to the agent: takes the report, and closes when the agent dies.
+      line: to the agent: a byte from it ends the node; it takes the report, and closes when the
+        agent dies.
       log: the descriptor of the log file.
     """
     os.setsid()
@@ -155,11 +166,11 @@ def _end_like_an_interpreter() -> None:
     atexit._run_exitfuncs()  # noqa: SLF001 - a forked process never reaches the interpreter's end
 
 
-def _watch_agent(line: socket.socket) -> None:
-    """End the process, and all it started, when the agent is gone."""
+def _watch_agent(line: socket.socket, terminate: Callable[[], object]) -> None:
+    """End the node when the agent says so; the process, and all it started, when it is gone."""
     with contextlib.suppress(OSError):
         while line.recv(1):
-            pass
+            terminate()
     children.kill_descendants()
     os._exit(1)
 
@@ -167,12 +178,14 @@ def _watch_agent(line: socket.socket) -> None:
 def _run(boot_bytes: bytes, line: socket.socket) -> int:
     children.become_subreaper()
     boot: WorkerBoot = pickle.loads(boot_bytes)
-    threading.Thread(target=_watch_agent, args=(line,), name="lp-lifeline", daemon=True).start()
     token = StopToken()
     interrupts = _Interrupts(token)
     signal.signal(signal.SIGTERM, interrupts.on_term)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's to hear
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    threading.Thread(
+        target=_watch_agent, args=(line, interrupts.send), name="lp-lifeline", daemon=True
+    ).start()
     failure: Failure | None
     try:
         failure = _run_node(boot, token, interrupts)
@@ -192,7 +205,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
 
     def on_notice(seconds: float, reason: str) -> None:
         if boot.has_run and not token.attentive:
-            os.kill(os.getpid(), signal.SIGTERM)  # it would only waste the time
+            interrupts.send()  # it would only waste the time
         token.notice(seconds, reason)
 
     control.attach(on_notice)

@@ -62,6 +62,9 @@ class FakeScope:
         made: S = self._shared[key]
         return made
 
+    def shared_keys(self) -> list[Hashable]:
+        return list(self._shared)
+
 
 def fake_context(
     scope: FakeScope | None = None,

@@ -132,7 +132,8 @@ def test_a_failed_node_shows_its_traceback_and_the_tail_of_its_log() -> None:
         "a/0", "ValueError: no", remote_traceback="Traceback ...\n", log_tail="one\ntwo\n"
     )
     assert str(error) == (
-        "node a/0 failed: ValueError: no\n\nTraceback ...\n\nlast lines of the log of a/0:\none\ntwo"
+        "node a/0 failed: ValueError: no\n\nTraceback ...\n\n"
+        "last lines of the log of a/0:\none\ntwo"
     )
     assert str(errors.NodeFailed("a/0", "killed by SIGKILL")) == (
         "node a/0 failed: killed by SIGKILL"

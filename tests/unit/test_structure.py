@@ -21,16 +21,16 @@ MAX_LINES = 400
 # A module imports from its own floor or lower. A package stands for all that is in it, unless a
 # longer name says otherwise. The package root, and `python -m`, are above the last floor.
 FLOORS = (
-    ("errors", "clock", "stop", "config", "resources", "flags", "metrics"),
+    ("errors", "clock", "stop_token", "config", "resources", "flags", "metrics", "version"),
     (
-        *("address", "handle", "context", "node", "program", "payload", "source", "plan"),
-        *("lint", "typecheck", "walk"),
+        *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
+        *("endpoint", "lint", "typecheck", "walk"),
     ),
     ("courier", "replay.core"),
     ("replay", "runtime"),
     ("nodes",),
     ("launchers",),
-    ("launch", "dashboard", "graph"),
+    ("launching", "dashboard", "graph"),
     ("cli", "testing", "compat"),
 )
 FLOOR_OF = {f"{PACKAGE}.{name}": floor for floor, names in enumerate(FLOORS) for name in names}

@@ -1,0 +1,318 @@
+"""The controller, with a launcher's hands that only note what they are told."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from launchpad_lite.config import RunConfig
+from launchpad_lite.endpoint import EndpointRecord
+from launchpad_lite.errors import LauncherUnavailableError, NodeFailed, NodesStuck, UsageError
+from launchpad_lite.nodes.courier import CourierNode
+from launchpad_lite.nodes.python import PyNode
+from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec, compile_program
+from launchpad_lite.program import Program
+from launchpad_lite.runtime import supervisor as sv
+from launchpad_lite.runtime.backend import Backend
+from launchpad_lite.runtime.controller import Controller, Notice, RunStatus
+from launchpad_lite.runtime.directory import EndedRecord
+
+PATIENCE_S = 30.0
+TRACE = "Traceback (most recent call last):\nValueError: boom\n"
+
+
+class Server:
+    def work(self) -> None: ...
+
+
+class FakeBackend(Backend):
+    """Notes what it is told; `told` waits for it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+        self._told: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+        self.workers: list[str] = []
+        self.closed = 0
+
+    def told(self) -> tuple[str, object]:
+        return self._told.get(timeout=PATIENCE_S)
+
+    def start(self, workers: Iterable[WorkerSpec], post: Callable[[sv.Event], None]) -> None:
+        self.workers = [worker.name for worker in workers]
+        if self._error is not None:
+            raise self._error
+
+    def notify(self, seconds: float, reason: str) -> None:
+        self._told.put(("notify", (seconds, reason)))
+
+    def terminate(self, names: Iterable[str]) -> None:
+        self._told.put(("terminate", tuple(names)))
+
+    def kill(self, names: Iterable[str]) -> None:
+        self._told.put(("kill", tuple(names)))
+
+    def stacks(self, names: Iterable[str]) -> str:
+        return "".join(f"{name} is at: user.py" for name in names)
+
+    def leftovers(self, timeout: float) -> list[str]:
+        return [f"something after {timeout}"]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Bench:
+    """A controller under test; ended by the fixture if the test did not."""
+
+    def __init__(self) -> None:
+        self.program = Program("bench")
+        with self.program.group("server"):
+            for _ in range(2):
+                self.program.add_node(CourierNode(Server))
+        self.program.add_node(PyNode(print), label="runner")
+        self.backend = FakeBackend()
+        self.logs: dict[str, str] = {}
+        self.statuses: list[RunStatus] = []
+        self._controllers: list[Controller] = []
+
+    def plan(self, config: RunConfig | None = None) -> LaunchPlan:
+        capabilities = Capabilities(launcher="fake", in_process=True)
+        return compile_program(self.program, capabilities, config=config)
+
+    def start(self, config: RunConfig | None = None) -> Controller:
+        controller = Controller(
+            self.plan(config),
+            "bench-1",
+            self.backend,
+            log_tail=lambda name: self.logs.get(name, ""),
+            on_change=self.statuses.append,
+        )
+        self._controllers.append(controller)
+        controller.start()
+        return controller
+
+    def end(self) -> None:
+        for controller in self._controllers:
+            for name in self.backend.workers:
+                controller.post(sv.WorkerEnded(name))
+            assert controller.join(PATIENCE_S)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.end()
+
+
+def record(name: str = "server/0", incarnation: int = 0) -> EndpointRecord:
+    return EndpointRecord("bench-1", name, incarnation, "host", ("inproc:1",))
+
+
+def states(controller: Controller) -> list[str]:
+    return [node.state for node in controller.status().nodes]
+
+
+def test_workers_are_brought_up(bench: Bench) -> None:
+    controller = bench.start()
+    assert bench.backend.workers == ["server/0", "server/1", "runner/0"]
+    status = controller.status()
+    assert (status.run_id, status.program, status.launcher) == ("bench-1", "bench", "fake")
+    assert (status.phase, status.reason, status.error) == ("running", "", "")
+    assert [node.title for node in status.nodes] == ["Server", "Server", "print"]
+    assert states(controller) == ["starting"] * 3
+
+
+def test_what_is_published_is_up_and_found(bench: Bench) -> None:
+    controller = bench.start()
+    controller.publish(record())
+    controller.post(sv.WorkerUp("runner/0"))
+    changes = controller.watch()
+    assert next(changes).nodes[0].endpoints == ("inproc:1",)
+    controller.request_stop("enough")
+    assert bench.backend.told() == ("notify", (10.0, "enough"))  # so the events before are done
+    assert states(controller) == ["running", "starting", "running"]
+    assert controller.directory.get("server/0") == record()
+
+
+def test_a_run_that_stops(bench: Bench) -> None:
+    controller = bench.start()
+    controller.request_stop("enough")
+    assert bench.backend.told() == ("notify", (10.0, "enough"))
+    controller.post(sv.WorkerEnded("runner/0"))
+    assert bench.backend.told() == ("terminate", ("server/0", "server/1"))
+    assert not controller.join(0.0)
+    for name in ("server/0", "server/1"):
+        controller.post(sv.WorkerEnded(name, sv.Failure("killed"), forced=True))
+    assert controller.join(PATIENCE_S)
+    assert controller.error is None
+    assert bench.backend.closed == 1
+    assert states(controller) == ["done"] * 3
+    phases = [status.phase for status in bench.statuses]
+    assert phases == ["running", "stopping", "terminating", "ended"]
+
+
+def test_a_run_that_is_stopped_at_once(bench: Bench) -> None:
+    controller = bench.start()
+    controller.request_stop("Ctrl-C", immediately=True)
+    assert bench.backend.told() == ("notify", (0.0, "Ctrl-C"))
+    assert bench.backend.told() == ("kill", ("server/0", "server/1", "runner/0"))
+
+
+def test_a_node_that_fails(bench: Bench) -> None:
+    bench.logs["runner/0"] = f"one\ntwo\n{TRACE}"
+    controller = bench.start()
+    cause = ValueError("boom")
+    controller.causes["runner/0"] = cause
+    controller.post(sv.WorkerEnded("runner/0", sv.Failure("ValueError: boom", TRACE)))
+    assert bench.backend.told() == ("notify", (10.0, "node runner/0 failed"))
+    bench.end()
+    error = controller.error
+    assert isinstance(error, NodeFailed)
+    assert error.node == "runner/0"
+    assert error.__cause__ is cause
+    assert str(error) == (
+        "node runner/0 failed: ValueError: boom\n\n"
+        f"{TRACE}\n"
+        "last lines of the log of runner/0:\none\ntwo"
+    )
+    assert controller.status().error == "node runner/0 failed: ValueError: boom"
+
+
+@pytest.mark.parametrize(
+    ("log", "trace", "tail"),
+    [
+        ("", TRACE, ""),
+        ("", "", ""),
+        ("one\n", "", "one"),
+        (f"one\n{TRACE}two\n", TRACE, "one\ntwo"),
+        (TRACE[20:], TRACE, ""),  # all that was kept of the log is part of the traceback
+        ("\n".join(map(str, range(100))), "", "\n".join(map(str, range(80, 100)))),
+    ],
+)
+def test_the_tail_of_a_log(bench: Bench, log: str, trace: str, tail: str) -> None:
+    bench.logs["runner/0"] = log
+    controller = bench.start()
+    controller.post(sv.WorkerEnded("runner/0", sv.Failure("boom", trace)))
+    bench.end()
+    assert isinstance(controller.error, NodeFailed)
+    assert controller.error.log_tail == tail
+
+
+def test_nodes_that_cannot_be_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sv, "KILL_WAIT_S", 0.0)
+    controller = bench.start(RunConfig(notice_s=0.0, grace_s=0.0))
+    for name in ("server/0", "server/1"):
+        controller.post(sv.WorkerEnded(name))
+    controller.request_stop("enough")
+    assert controller.join(PATIENCE_S)
+    assert isinstance(controller.error, NodesStuck)
+    assert controller.error.nodes == ("runner/0",)
+    assert "runner/0 is at: user.py" in str(controller.error)
+    kinds = [bench.backend.told()[0] for _ in range(3)]
+    assert kinds == ["notify", "terminate", "kill"]
+
+
+def test_a_launcher_that_cannot_start(bench: Bench) -> None:
+    steps: list[str] = []
+    bench.backend = FakeBackend(LauncherUnavailableError("no fork"))
+    controller = Controller(bench.plan(), "bench-2", bench.backend)
+    controller.at_end(lambda: steps.append("cleaned"))
+    with pytest.raises(LauncherUnavailableError, match="no fork"):
+        controller.start()
+    assert bench.backend.closed == 1
+    assert steps == ["cleaned"]
+
+
+def test_cleaning_up_goes_on_after_an_error(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller = bench.start()
+    steps: list[str] = []
+
+    def fail() -> None:
+        steps.append("failed")
+        raise OSError("disk full")
+
+    controller.at_end(fail)
+    controller.at_end(lambda: steps.append(f"ended: {controller.ended.is_set()}"))
+    with caplog.at_level(logging.ERROR):
+        bench.end()
+    assert steps == ["failed", "ended: False"]
+    assert "cleaning up after the run failed" in caplog.text
+
+
+def test_the_hint_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        controller = bench.start()
+        controller.post(sv.WorkerEnded("runner/0"))
+        bench.end()
+    assert "server/0, server/1 only serve(s)" in caplog.text
+    assert "bench-1" in caplog.text
+
+
+def test_workers_hear_of_what_they_follow(bench: Bench) -> None:
+    controller = bench.start()
+    news = controller.attach("runner/0")
+    assert controller.follow("runner/0", "server/0") is None
+    controller.publish(record("server/1"))  # is not followed
+    controller.publish(record("server/0", incarnation=1))
+    controller.publish(record("server/0", incarnation=0))  # is old
+    assert next(news) == record("server/0", incarnation=1)
+    assert controller.follow("runner/0", "server/1") == record("server/1")
+    controller.post(sv.WorkerEnded("server/1"))
+    assert next(news) == EndedRecord("server/1", "it has ended")
+    controller.request_stop("enough")
+    assert next(news) == Notice(10.0, "enough")
+    bench.end()
+    assert [type(event) for event in news] == [EndedRecord]  # of server/0, and then the end
+
+
+def test_a_worker_that_comes_late_is_told_that_the_run_stops(bench: Bench) -> None:
+    controller = bench.start()
+    controller.request_stop("enough")
+    bench.backend.told()
+    notice = next(controller.attach("runner/0"))
+    assert notice.reason == "enough"
+    assert 0 < notice.seconds <= 10.0
+
+
+def test_a_worker_that_hangs_up_hears_no_more(bench: Bench) -> None:
+    controller = bench.start()
+    news = controller.attach("runner/0")
+    controller.follow("runner/0", "server/0")
+    news.close()
+    news.close()
+    controller.publish(record())
+    assert list(news) == []
+
+
+def test_whoever_watches_sees_each_change_and_the_end(bench: Bench) -> None:
+    controller = bench.start()
+    changes = controller.watch()
+    assert next(changes).phase == "running"
+    controller.request_stop("enough")
+    assert next(changes).phase == "stopping"
+    bench.end()
+    assert [status.phase for status in changes][-1] == "ended"
+    assert [status.phase for status in controller.watch()] == ["ended"]
+
+
+def test_names_of_nodes(bench: Bench) -> None:
+    controller = bench.start()
+    assert controller.node_name("server", 1) == "server/1"
+    with pytest.raises(UsageError, match="no group 'serve'.*did you mean 'server'"):
+        controller.node_name("serve", 0)
+    for index in (-1, 2):
+        with pytest.raises(UsageError, match=rf"group 'server' has 2 node\(s\), so no index {index}"):
+            controller.node_name("server", index)
+
+
+def test_objects_of_nodes_elsewhere(bench: Bench) -> None:
+    controller = bench.start()
+    with pytest.raises(UsageError, match="server/0 is in another process"):
+        controller.instance("server", 0)
+    assert controller.leftovers(1.5) == ["something after 1.5"]
