@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import os
-import pathlib
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, cast
 
 from launchpad_lite import walk
 from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.frames import is_machinery
 from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-_PACKAGE = f"{pathlib.Path(__file__).parent}{os.sep}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class NodeSettings(TypedDict, total=False):
 def user_place() -> str:
     """Return `file:line` of the innermost caller outside this package."""
     frame = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and is_machinery(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import reprlib
 import types
 import typing
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -186,7 +187,7 @@ def _unfit(value: Any, wanted: Any) -> str | None:
         fits = given is wanted or given in _WIDENS.get(wanted, set())
     else:
         fits = not plain or wanted not in (_SCALARS if given in _CONTAINERS else _CONTAINERS)
-    return None if fits else repr(value)
+    return None if fits else reprlib.repr(value)
 
 
 def _parts(value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:

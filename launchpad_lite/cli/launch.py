@@ -110,5 +110,7 @@ def _announcing() -> Generator[None]:
 
 def _announce(run: Run) -> None:
     if run.directory is not None:
-        sys.stderr.write(f"run {run.id} has started; its status: lp-launch status {run.id}\n")
+        sys.stderr.write(
+            f"lp-launch: run {run.id} has started; where it is: lp-launch status {run.id}\n"
+        )
         sys.stderr.flush()

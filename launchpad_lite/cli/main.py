@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.cli.commands import COMMANDS
 from launchpad_lite.cli.user_code import UserCodeError
-from launchpad_lite.errors import ExitCode, LaunchpadError, NodesStuck, RunError
+from launchpad_lite.errors import ExitCode, LaunchpadError, NodesStuck, RunError, UsageError
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of what we print has gone, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _SIGPIPE
+    except OSError as error:  # of ours, such as a state directory that cannot be written
+        if error.filename is None:
+            raise
+        _report(UsageError(f"{error.filename}: {error.strerror}."))
+        return ExitCode.USAGE
     return code
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pathlib
 import traceback
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import LauncherUnavailableError, ProgramError, RunError, UsageError
+from launchpad_lite.frames import format_error, from_user_code, is_machinery
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from types import TracebackType
 
-_PACKAGE = f"{pathlib.Path(__file__).parents[1]}{os.sep}"
-_MACHINERY = (_PACKAGE, "<frozen importlib", "<frozen runpy")
 _CLEAR = (LauncherUnavailableError, ProgramError, RunError, UsageError)
 """These say all there is to say; any other exception needs its traceback."""
 
@@ -58,27 +54,16 @@ def calling(what: str, *, may_exit: bool = False) -> Generator[None]:
         if may_exit:
             raise
         message = f"{what} tried to end lp-launch, with SystemExit({error.code!r})."
-        raise UserCodeError(message, _trace(error)) from error
+        raise UserCodeError(message, format_error(error)) from error
     except Exception as error:
         message = f"{what} raised {type(error).__name__}."
-        raise UserCodeError(message, _trace(error)) from error
-
-
-def _from_user_code(error: BaseException) -> TracebackType | None:
-    entry = error.__traceback__
-    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(_MACHINERY):
-        entry = entry.tb_next
-    return entry
-
-
-def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(type(error), error, _from_user_code(error)))
+        raise UserCodeError(message, format_error(error)) from error
 
 
 def _place(error: BaseException) -> str | None:
     """Return `file:line` of the innermost frame of the user's code."""
     place = None
-    for frame, line in traceback.walk_tb(_from_user_code(error)):
-        if not frame.f_code.co_filename.startswith(_MACHINERY):
+    for frame, line in traceback.walk_tb(from_user_code(error)):
+        if not is_machinery(frame.f_code.co_filename):
             place = f"{frame.f_code.co_filename}:{line}"
     return place

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import pathlib
 import sys
 import sysconfig
 import threading
@@ -14,6 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from launchpad_lite import context
+from launchpad_lite.frames import is_machinery
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
@@ -33,7 +33,6 @@ INTERRUPT_S = 30.0
 """Seconds after which a thread that never comes back to the user's code is left alone."""
 
 _INTERRUPT_RETRY_S = 0.02
-_PACKAGE = f"{pathlib.Path(__file__).parents[1]}{os.sep}"
 _STDLIB = f"{sysconfig.get_path('stdlib')}{os.sep}"
 
 
@@ -153,7 +152,7 @@ def _is_in_user_code(thread: threading.Thread) -> bool:
     frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - the documented way
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(("<frozen importlib", _PACKAGE)):
+        if is_machinery(file):
             return False
         if not file.startswith(_STDLIB):
             return True

@@ -63,6 +63,9 @@ class Agent:
         wake_writer.setblocking(False)
         self._wake_writer = wake_writer
         self._selector.register(self._wake, selectors.EVENT_READ)
+        self._parent = _watch(os.getppid())
+        if self._parent is not None:
+            self._selector.register(self._parent, selectors.EVENT_READ)
         self._leavings: list[str] = []
         self._lost = False
 
@@ -90,6 +93,9 @@ class Agent:
                 with contextlib.suppress(BlockingIOError):
                     while self._wake.recv(4096):
                         pass
+            elif key.fileobj == self._parent:
+                self._lost = True
+                self._selector.unregister(key.fileobj)
             else:
                 self._take_report(key.data)
         self._reap()
@@ -143,6 +149,8 @@ class Agent:
     def _become_worker(self, message: link.StartWorker, line: socket.socket, log: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         self._selector.close()
+        if self._parent is not None:
+            os.close(self._parent)
         for sock in (self._controller, self._wake, self._wake_writer):
             sock.close()
         for child in self._children.values():
@@ -207,6 +215,18 @@ class Agent:
         children.end_orphans(())
         for path in self._leavings:
             _remove(pathlib.Path(path))
+
+
+def _watch(pid: int) -> int | None:
+    """Return a descriptor that is readable once a process is gone; None where there is none.
+
+    The socket to the controller tells as well, unless a child that the controller's process has
+    forked still holds it open.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # macOS, or a seccomp filter
+        return None
 
 
 def _terminate(child: _Child) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import CallError, Stopped
+from launchpad_lite.frames import format_error
 from launchpad_lite.runtime.supervisor import Failure
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Context
     from launchpad_lite.node import Node
-
-_PACKAGE = f"{pathlib.Path(__file__).parents[1]}{os.sep}"
 
 
 def run_node(
@@ -58,16 +55,8 @@ def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
     if isinstance(error, SystemExit):
         if stopping or error.code in (None, 0):
             return None
-        return Failure(f"SystemExit: {error.code}", _trace(error))
+        return Failure(f"SystemExit: {error.code}", format_error(error))
     if stopping and isinstance(error, Stopped | CallError):
         return None  # it was cut off in a call to a node that has ended already
     summary = "".join(traceback.format_exception_only(error)).strip()
-    return Failure(summary, _trace(error))
-
-
-def _trace(error: BaseException) -> str:
-    """Return the traceback from where the user's code begins."""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        tb = tb.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__))
+    return Failure(summary, format_error(error))

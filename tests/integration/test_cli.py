@@ -66,7 +66,7 @@ def fails(*arguments: str, code: ExitCode) -> str:
     result = run(*arguments)
     assert result.code == code, result
     assert f"{PACKAGE}/" not in result.err, result
-    assert result.err.count("lp-launch: ") == 1, result
+    assert len(re.findall(r"lp-launch: (?!run \S+ has started)", result.err)) == 1, result
     return result.err
 
 
@@ -650,6 +650,16 @@ def test_a_dry_run_starts_nothing(place: Path, launcher: str) -> None:
     assert "greeter/0" in result.out
     assert result.err == ""
     assert "no runs\n" in run_well("ps", "--all").err
+
+
+def test_a_state_directory_that_cannot_be_made(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(place, "hello.py", HELLO)
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    for arguments in (["hello.py"], ["hello.py", "--launcher=process"], ["ps"]):
+        message = fails(*arguments, code=ExitCode.USAGE)
+        assert message == "lp-launch: /dev/null/launchpad_lite: Not a directory.\n"
 
 
 def test_the_command_starts_light() -> None:

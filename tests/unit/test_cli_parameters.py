@@ -218,7 +218,7 @@ def test_unknown_flags_name_the_nearest() -> None:
     assert "unknown flag --sise; did you mean 'size'?" in str(caught.value)
 
 
-def documented(
+def documented(  # noqa: D417 - as people write it
     size: int, mode: Mode = Mode.FAST, words: Sequence[str] = (), on: bool = True
 ) -> None:
     """Do it.

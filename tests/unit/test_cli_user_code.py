@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ class Server:
 
 def _raise_twice() -> None:
     try:
-        {}["inner"]
+        os.environ["LP_NOT_SET"]
     except KeyError as error:
         raise ValueError("outer") from error
 
@@ -26,7 +27,7 @@ def test_any_exception_is_shown_from_where_the_users_code_begins() -> None:
         _raise_twice()
     assert str(caught.value) == "make() in program.py raised ValueError."
     assert caught.value.exit_code is lp.ExitCode.PROGRAM
-    assert "KeyError: 'inner'" in caught.value.trace
+    assert "KeyError: 'LP_NOT_SET'" in caught.value.trace
     assert caught.value.trace.endswith("ValueError: outer\n")
     assert "user_code.py" not in caught.value.trace.replace("test_cli_user_code.py", "")
 

@@ -227,9 +227,7 @@ def test_a_launcher_that_cannot_start(bench: Bench) -> None:
     assert steps == ["cleaned"]
 
 
-def test_cleaning_up_goes_on_after_an_error(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_cleaning_up_goes_on_after_an_error(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     controller = bench.start()
     steps: list[str] = []
 
@@ -307,7 +305,9 @@ def test_names_of_nodes(bench: Bench) -> None:
     with pytest.raises(UsageError, match="no group 'serve'.*did you mean 'server'"):
         controller.node_name("serve", 0)
     for index in (-1, 2):
-        with pytest.raises(UsageError, match=rf"group 'server' has 2 node\(s\), so no index {index}"):
+        with pytest.raises(
+            UsageError, match=rf"group 'server' has 2 node\(s\), so no index {index}"
+        ):
             controller.node_name("server", index)
 
 

@@ -52,7 +52,9 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
 
 
-@pytest.mark.parametrize(("name", "cls"), [("thread", ThreadLauncher), ("process", ProcessLauncher)])
+@pytest.mark.parametrize(
+    ("name", "cls"), [("thread", ThreadLauncher), ("process", ProcessLauncher)]
+)
 def test_ours(name: str, cls: type[Launcher]) -> None:
     launcher = registry.get(name)
     assert type(launcher) is cls

@@ -21,7 +21,17 @@ MAX_LINES = 400
 # A module imports from its own floor or lower. A package stands for all that is in it, unless a
 # longer name says otherwise. The package root, and `python -m`, are above the last floor.
 FLOORS = (
-    ("errors", "clock", "stop_token", "config", "resources", "flags", "metrics", "version"),
+    (
+        "errors",
+        "clock",
+        "stop_token",
+        "config",
+        "resources",
+        "flags",
+        "metrics",
+        "version",
+        "frames",
+    ),
     (
         *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
         *("endpoint", "lint", "typecheck", "walk"),

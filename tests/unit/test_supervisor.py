@@ -80,7 +80,7 @@ ALL_LOST = HostLost(("r/0", "s/0"), "gone")
 BOTH = ("r/0", "s/0")
 
 # phase, event, commands, phase afterwards, deadline afterwards ("same" as before), state of r/0
-TABLE: list[tuple[Phase, Event, list[Command], Phase, float | None | str, WorkerState]] = [
+TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, WorkerState]] = [
     (Phase.RUNNING, UP, [], Phase.RUNNING, None, RUNNING),
     (
         Phase.RUNNING,
@@ -222,7 +222,7 @@ def test_each_phase_meets_each_event(
     event: Event,
     commands: list[Command],
     after: Phase,
-    deadline: float | None | str,
+    deadline: float | str | None,
     state: WorkerState,
 ) -> None:
     supervisor = make(before)

@@ -21,7 +21,5 @@ from launchpad_lite.testing.conformance.launcher_parts.ends import EndConformanc
 from launchpad_lite.testing.conformance.launcher_parts.failures import FailureConformance
 
 
-class LauncherConformance(
-    CallConformance, ContextConformance, EndConformance, FailureConformance
-):
+class LauncherConformance(CallConformance, ContextConformance, EndConformance, FailureConformance):
     """All that a launcher owes; see the module."""

@@ -106,9 +106,7 @@ class ContextConformance(LauncherSuite):
     def test_run_can_be_disabled(self) -> None:
         program = Program("disabled")
         program.add_node(CourierNode(nodes.Runner).disable_run(), label="courier")
-        program.add_node(
-            PyClassNode(nodes.FailsInRun, nodes.fail).disable_run(), label="class"
-        )
+        program.add_node(PyClassNode(nodes.FailsInRun, nodes.fail).disable_run(), label="class")
         with self.start(program) as t:
             assert t["courier"].who() == "courier/0"
 
@@ -127,9 +125,7 @@ class ContextConformance(LauncherSuite):
         second_program = Program("second")
         second_echo = second_program.add_node(CourierNode(nodes.Echo), label="echo")
         board = second_program.add_node(CourierNode(nodes.Board), label="board")
-        second_program.add_node(
-            PyNode(nodes.stop_when_asked, board, second_echo), label="stopper"
-        )
+        second_program.add_node(PyNode(nodes.stop_when_asked, board, second_echo), label="stopper")
         with self.start(first_program) as first, self.start(second_program) as second:
             second[board].write("go")
             assert second.wait(nodes.PATIENCE_S)

@@ -389,4 +389,3 @@ def kill() -> None:
     """End the process by force."""
     print("said before", flush=True)  # noqa: T201 - goes to the log
     os.kill(os.getpid(), signal.SIGKILL)
-

@@ -1,0 +1,34 @@
+"""Tells the user's stack frames from this package's and the interpreter's machinery."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_PACKAGE = f"{pathlib.Path(__file__).parent}{os.sep}"
+_CONFORMANCE = f"{_PACKAGE}testing{os.sep}conformance{os.sep}"
+_MACHINERY = (_PACKAGE, "<frozen importlib", "<frozen runpy")
+
+
+def is_machinery(file: str) -> bool:
+    """Whether code of this file runs the user's; the conformance suites' nodes are the user's."""
+    return file.startswith(_MACHINERY) and not file.startswith(_CONFORMANCE)
+
+
+def from_user_code(error: BaseException) -> TracebackType | None:
+    """Return an exception's traceback from where the user's code begins; None where it does not."""
+    entry = error.__traceback__
+    while entry is not None and is_machinery(entry.tb_frame.f_code.co_filename):
+        entry = entry.tb_next
+    return entry
+
+
+def format_error(error: BaseException) -> str:
+    """Return an exception as Python prints it, from where the user's code begins."""
+    trace = from_user_code(error) or error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, trace))

@@ -1,0 +1,124 @@
+"""Ctrl-C and TERM: once for a clean end, twice for an immediate one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.bench import PATIENCE_S, SOON_S, Bench
+
+LAUNCHERS = ["thread", "process"]
+CLEAN = ["stop handler", "returned"]
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_ctrl_c_once_is_a_clean_stop(launcher: str, bench: Bench) -> None:
+    bench.lp_launch("make_patient", launcher)
+    bench.wait_for("is up", 2)
+    bench.interrupt()
+    assert bench.ended() == 130, bench.output
+    assert sorted(bench.notes[-2:]) == sorted(CLEAN)
+    assert "SIGINT: patient-" in bench.output
+    assert "stopping; once more to end at once" in bench.output
+    assert "Traceback" not in bench.output
+    assert bench.nothing_is_left()
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_ctrl_c_in_a_script(launcher: str, bench: Bench) -> None:
+    bench.launch("make_patient", launcher)
+    bench.wait_for("is up", 2)
+    bench.interrupt()
+    assert bench.ended() == -signal.SIGINT  # what a shell shows as 130
+    assert sorted(bench.notes[-2:]) == sorted(CLEAN)
+    assert bench.nothing_is_left()
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_sigterm_is_a_clean_stop_too(launcher: str, bench: Bench) -> None:
+    bench.launch("make_patient", launcher)
+    bench.wait_for("is up", 2)
+    bench.process.terminate()
+    assert bench.ended() == 128 + signal.SIGTERM
+    assert sorted(bench.notes[-2:]) == sorted(CLEAN)
+    assert bench.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "code"),
+    [("thread", 5), ("process", 130)],  # a thread cannot be killed, so its process says so
+)
+def test_ctrl_c_twice_is_immediate(launcher: str, code: int, bench: Bench) -> None:
+    bench.lp_launch("make_stubborn", launcher)  # its notice would be 10 s, its grace 5 s
+    bench.wait_for("is up", 2)
+    bench.interrupt()
+    bench.wait_for_output("once more to end at once")
+    bench.interrupt()
+    assert bench.ended(SOON_S) == code, bench.output
+    assert "ending at once" in bench.output
+    if launcher == "thread":
+        assert "stubborn/0 did not end in time" in bench.output
+        assert "time.sleep(FOREVER_S)" in bench.output  # its stack
+    assert bench.nothing_is_left()
+
+
+class Terminal:
+    """A terminal and the person before it."""
+
+    def __init__(self) -> None:
+        self._person, self.line = os.openpty()
+        self._screen = b""
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._person, 4096)
+            except OSError:  # nobody holds the terminal any more
+                return
+            self._screen += data
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._person, keys)
+
+    def screen(self) -> str:
+        """All that was shown, once the terminal is free again."""
+        self._thread.join(PATIENCE_S)
+        return self._screen.decode()
+
+    def close(self) -> None:
+        self._thread.join(PATIENCE_S)
+        os.close(self._person)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_ctrl_c_in_a_terminal(launcher: str, terminal: Terminal, bench: Bench) -> None:
+    bench.lp_launch("make_patient", launcher, terminal=terminal.line)
+    os.close(terminal.line)
+    bench.wait_for("is up", 2)
+    terminal.press(b"\x03")
+    assert bench.ended() == 130, terminal.screen()
+    assert sorted(bench.notes[-2:]) == sorted(CLEAN)
+    assert "stopping; once more to end at once" in terminal.screen()
+    assert bench.nothing_is_left()
+
+
+def test_hanging_up_the_terminal_ends_the_run(terminal: Terminal, bench: Bench) -> None:
+    bench.lp_launch("make_patient", "process", terminal=terminal.line)
+    os.close(terminal.line)
+    bench.wait_for("is up", 2)
+    bench.interrupt(signal.SIGHUP)
+    assert bench.ended() == -signal.SIGHUP
+    assert bench.nothing_is_left()
