@@ -30,5 +30,7 @@ def from_user_code(error: BaseException) -> TracebackType | None:
 
 def format_error(error: BaseException) -> str:
     """Return an exception as Python prints it, from where the user's code begins."""
-    trace = from_user_code(error) or error.__traceback__
+    trace = from_user_code(error)
+    if trace is None and not isinstance(error, SyntaxError):  # which shows its place itself
+        trace = error.__traceback__
     return "".join(traceback.format_exception(type(error), error, trace))
