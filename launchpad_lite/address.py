@@ -58,8 +58,10 @@ class Address:
         """
         node = context.get_context()
         name = node.scope.name_of(self)
-        if name == node.name or name.startswith(f"{node.name}/"):
-            return node.scope.shared(("port", name), lambda: _take_port(node.scope, name))
+        if name.partition("#")[0] == node.name:
+            place = node.scope.shared(("port", name), _free_place)
+            node.scope.publish(name, (f"tcp:{place}",))
+            return place
         record = node.scope.resolve(name, timeout)
         for endpoint in record.endpoints:
             scheme, _, place = endpoint.partition(":")
@@ -96,12 +98,10 @@ def _named(name: str, hint: str) -> Address:
     return address
 
 
-def _take_port(scope: context.Scope, name: str) -> str:
+def _free_place() -> str:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{sock.getsockname()[1]}"
-    scope.publish(name, (f"tcp:{place}",))
-    return place
+        return f"127.0.0.1:{sock.getsockname()[1]}"
 
 
 _local = threading.local()

@@ -18,6 +18,10 @@ MAX_PAYLOAD_BYTES = 2**31 - 2**16
 """The largest call or result by default: what every transport can carry (gRPC's limit is 2^31)."""
 
 
+MAX_WAIT_S = 10.0**7
+"""The longest notice or grace: four months, well within what threads can wait."""
+
+
 def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as an assertion
     if not condition:
         raise UsageError(message)
@@ -54,8 +58,8 @@ class RunConfig:
         Raises:
           UsageError: a value is out of its range.
         """
-        _require(self.notice_s >= 0, f"notice_s={self.notice_s}: give 0 or more seconds.")
-        _require(self.grace_s >= 0, f"grace_s={self.grace_s}: give 0 or more seconds.")
+        for name, value in (("notice_s", self.notice_s), ("grace_s", self.grace_s)):
+            _require(0 <= value <= MAX_WAIT_S, f"{name}={value}: give 0 to {MAX_WAIT_S:g} seconds.")
         _require_payload_limit(self.max_payload_bytes)
 
 

@@ -194,7 +194,8 @@ def _own() -> Context | None:
 
 def threads_of(run_id: str) -> list[threading.Thread]:
     """Return the living threads that belong to a run's nodes, as far as they were started there."""
-    return [t for t, node in list(_threads.nodes.items()) if node.run_id == run_id and t.is_alive()]
+    nodes = _threads.nodes
+    return [t for t in threading.enumerate() if t in nodes and nodes[t].run_id == run_id]
 
 
 @contextlib.contextmanager
@@ -284,6 +285,13 @@ def remove_run(scope: Scope) -> None:
     """Forget a run that has ended."""
     with _lock:
         _runs.remove(scope)
+
+
+def forget_runs() -> None:
+    """Forget all runs and threads, in a child that was forked from their process."""
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+    _runs.clear()
 
 
 def _owns(scope: Scope, address: HasName) -> bool:

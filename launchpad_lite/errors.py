@@ -138,8 +138,7 @@ class NodesStuck(RunError):
         """Name the nodes and show where each one hangs."""
         self.nodes = tuple(nodes)
         super().__init__(
-            f"{', '.join(self.nodes)} did not end in time. A thread cannot be killed: let it call "
-            f"lp.wait_for_stop() now and then, or use --launcher=process.\n{stacks}"
+            f"{', '.join(self.nodes)} did not end in time, and could not be ended. {stacks}"
         )
 
 

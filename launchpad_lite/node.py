@@ -54,9 +54,16 @@ class NodeOptions:
           UsageError: a value is out of its range.
         """
         for name, value in self.env.items():
-            if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
-                message = f"env: {name} must be a string, not {value!r}."
+            if not _is_text(name) or not name or "=" in name:
+                message = f"env: {name!r} cannot be the name of an environment variable."
                 raise UsageError(message)
+            if not _is_text(value):
+                message = f"env: {name} must be a string without null characters, not {value!r}."
+                raise UsageError(message)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
 
 
 class NodeSettings(TypedDict, total=False):

@@ -186,8 +186,15 @@ def compile_program(
         )
         for name, node in program.named_nodes()
     )
-    warnings = tuple(lint_program(program, edges, {w.name: len(w.payload) for w in workers}))
-    return dataclasses.replace(plan, workers=workers, warnings=warnings)
+    warnings = [*lint_program(program, edges, {w.name: len(w.payload) for w in workers})]
+    if capabilities.in_process:
+        warnings += [
+            f"node {w.name}: its env has no effect, since launcher {capabilities.launcher!r} runs "
+            "it in the launching process."
+            for w in workers
+            if w.env
+        ]
+    return dataclasses.replace(plan, workers=workers, warnings=tuple(warnings))
 
 
 def _spec(
@@ -229,7 +236,7 @@ def _spec(
 def _name_addresses(program: Program) -> dict[HasName, str]:
     """Name each node's first address like the node, others after what they are for."""
     return {
-        address: name if position == 0 else f"{name}/{address.hint or position}"
+        address: name if position == 0 else f"{name}#{address.hint or position}"
         for name, node in program.named_nodes()
         for position, address in enumerate(node.addresses)
     }

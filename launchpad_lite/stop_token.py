@@ -101,9 +101,13 @@ class StopToken:
         if self._event.is_set():
             self._handled.wait()
 
-    def close(self) -> None:
-        """End the node's time: wake every call that waits."""
-        self.notice(0.0, self.reason)
+    def close(self, seconds: float = 0.0) -> None:
+        """End the node's time: wake every call that waits.
+
+        Args:
+          seconds: what is left to the stop handlers, if there was no notice.
+        """
+        self.notice(seconds, self.reason)
         with self._lock:
             self._closed_event.set()
             closers, self._closers = self._closers, []

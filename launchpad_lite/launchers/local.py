@@ -16,8 +16,9 @@ from launchpad_lite.courier.auth import make_token
 from launchpad_lite.runtime import control
 from launchpad_lite.runtime.controller import Controller
 from launchpad_lite.runtime.run import Run
-from launchpad_lite.runtime.rundir import RunDirectory, file_name, new_run_id
+from launchpad_lite.runtime.rundir import RunDirectory, file_name, new_run_id, tail
 from launchpad_lite.runtime.scope import RunScope
+from launchpad_lite.runtime.signals import signals
 from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -65,6 +66,12 @@ class LocalRun:
         rendezvous = [str(self.directory.rendezvous_file)] if self.directory else []
         return [self.socket_dir, *rendezvous]
 
+    def log(self, node: str) -> pathlib.Path:
+        """Return a node's log file; it goes with the run where no run directory is kept."""
+        if self.directory is not None:
+            return self.directory.log(node)
+        return pathlib.Path(self.socket_dir) / f"{file_name(node)}.log"
+
     def checkpoint(self, node: str) -> pathlib.Path | None:
         """Return where a node saves and restores."""
         if self.plan.config.checkpoint_dir is not None:
@@ -82,14 +89,20 @@ class LocalRun:
             self.plan,
             self.run_id,
             backend,
-            log_tail=directory.log_tail if directory else lambda _: "",
+            log_tail=lambda node: tail(self.log(node)),
             on_change=directory.write_status if directory else lambda _: None,
         )
         self.scope = self.make_scope(self._stop, ())
         self.controller.at_end(self._clean_up)
         context.add_run(self.scope)
-        self.controller.start()
-        return Run(self.controller, self.scope, directory.path if directory else None)
+        signals.add(self.controller)
+        with signals.held():  # better a whole run that stops than half a run
+            try:
+                self.controller.start()
+            except BaseException:
+                signals.remove(self.controller)
+                raise
+            return Run(self.controller, self.scope, directory.path if directory else None)
 
     def make_scope(self, stop: StopToken, schemes: tuple[str, ...]) -> RunScope:
         """Return a scope inside this process: the launching code's, or a node's."""

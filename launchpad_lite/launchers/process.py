@@ -50,13 +50,9 @@ class _ProcessRun:
 
     def launch(self) -> Run:
         backend = AgentBackend(
-            self._start_agent, self._boot, self._log, leavings=self._local.leavings
+            self._start_agent, self._boot, self._local.log, leavings=self._local.leavings
         )
         return self._local.start(backend)
-
-    def _log(self, node: str) -> str:
-        directory = self._local.directory
-        return os.devnull if directory is None else str(directory.log(node))
 
     def _start_agent(self) -> socket.socket:
         self._endpoint = self._local.serve_controller()
@@ -70,10 +66,8 @@ class _ProcessRun:
         )
         theirs.close()
         self._local.controller.at_end(self._agent.wait)
-        if self._options.show_output and self._local.directory is not None:
-            logs = {
-                worker.name: self._local.directory.log(worker.name) for worker in self._plan.workers
-            }
+        if self._options.show_output:
+            logs = {worker.name: self._local.log(worker.name) for worker in self._plan.workers}
             viewer = LogViewer(logs, standard_output())
             viewer.start()
             self._local.controller.at_end(viewer.stop)

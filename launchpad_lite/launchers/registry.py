@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import TYPE_CHECKING, cast
 
 from launchpad_lite.errors import LauncherUnavailableError, UsageError, nearest
 
 if TYPE_CHECKING:
+    import importlib.metadata
+
     from launchpad_lite.launchers.base import Launcher
 
 GROUP = "launchpad_lite.launchers"
@@ -21,6 +22,8 @@ _BUILT_IN = {
 
 def entry_points() -> dict[str, importlib.metadata.EntryPoint]:
     """Return every launcher's entry point by name; a built-in one cannot be replaced."""
+    import importlib.metadata  # which workers do without
+
     points = _built_in()
     for point in importlib.metadata.entry_points(group=GROUP):
         points.setdefault(point.name, point)
@@ -28,6 +31,8 @@ def entry_points() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 def _built_in() -> dict[str, importlib.metadata.EntryPoint]:
+    import importlib.metadata
+
     return {
         name: importlib.metadata.EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()
     }

@@ -178,8 +178,12 @@ class ThreadBackend(Backend):
     def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
         """See the base class."""
         self._nodes = {spec.name: _NodeThread(self._local, spec, post) for spec in workers}
-        for node in self._nodes.values():
-            node.thread.start()
+        try:
+            for node in self._nodes.values():
+                node.thread.start()
+        except BaseException:
+            self.kill(name for name, node in self._nodes.items() if node.thread.ident is not None)
+            raise
 
     def instance(self, name: str) -> futures.Future[Any]:
         """See the base class."""
@@ -202,10 +206,10 @@ class ThreadBackend(Backend):
         for node in self._nodes.values():
             node.tell(functools.partial(node.notify, seconds, reason))
 
-    def terminate(self, names: Iterable[str]) -> None:
+    def terminate(self, names: Iterable[str], seconds: float) -> None:
         """See the base class."""
         for name in names:
-            self._nodes[name].tell(self._nodes[name].stop.close)
+            self._nodes[name].tell(functools.partial(self._nodes[name].stop.close, seconds))
 
     def kill(self, names: Iterable[str]) -> None:
         """See the base class."""
@@ -215,7 +219,11 @@ class ThreadBackend(Backend):
     def stacks(self, names: Iterable[str]) -> str:
         """See the base class."""
         frames = sys._current_frames()  # noqa: SLF001 - the documented way to another thread's stack
-        parts: list[str] = []
+        advice = (
+            "A thread cannot be killed: let it call lp.wait_for_stop() now and then, or use "
+            "--launcher=process.\n"
+        )
+        parts = [advice]
         for name in names:
             frame = frames.get(self._nodes[name].thread.ident or 0)
             stack = "".join(traceback.format_stack(frame)) if frame else "(ended meanwhile)\n"
@@ -225,5 +233,6 @@ class ThreadBackend(Backend):
     def close(self) -> None:
         """See the base class."""
         for node in self._nodes.values():
-            node.thread.join(0.1)
+            if node.thread.ident is not None:
+                node.thread.join(0.1)
             node.give_up()

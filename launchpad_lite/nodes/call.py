@@ -88,15 +88,25 @@ def checkpoint(instance: object, context: Context) -> None:
 
 
 def _replace(path: pathlib.Path, save: Callable[[str], object]) -> None:
+    """Save beside the last checkpoint, and put the new one in its place once it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    save(str(temporary))
-    if path.exists():
-        path.rename(old)
-    if temporary.exists():
-        temporary.rename(path)
-    if old.is_dir():
-        shutil.rmtree(old)
+    _remove(new)  # left by a save that failed
+    try:
+        save(str(new))
+        if not new.exists():
+            return  # nothing was saved, so the last checkpoint stays
+        if path.is_dir() or (new.is_dir() and path.exists()):
+            path.rename(old)
+        new.replace(path)
+    finally:
+        _remove(new)
+    _remove(old)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
     else:
-        old.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

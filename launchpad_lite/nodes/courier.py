@@ -289,10 +289,12 @@ class CourierNode(InstanceNode[T]):
         context.cleanup.callback(server.Stop, context.scope.config.grace_s / 2)
         context.scope.publish(context.scope.name_of(self._address), server.endpoints)
         run = self.run_method(instance)
-        if run is None:
-            context.scope.stop.wait_closed()
-        else:
+        if run is not None:
             run()
+        elif self.has_run:  # it was supposed to have one, so the run waits for its end
+            context.scope.stop.event.wait()
+        else:
+            context.scope.stop.wait_closed()
 
     def _make_server(self, instance: object, context: Context) -> Server:
         options = self._courier_options()

@@ -126,19 +126,17 @@ class Agent:
         ours, theirs = socket.socketpair()
         try:
             log = os.open(message.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            if message.cold:
-                pid = _spawn(message, theirs, log)
-            else:
-                pid = _fork()
+            try:
+                pid = _spawn(message, theirs, log) if message.cold else _fork()
                 if pid == 0:
-                    ours.close()  # held open here, it would hide the agent's end
-                    self._become_worker(message, theirs, log)
-        except OSError as error:
+                    self._become_worker(message, ours, theirs, log)
+            finally:
+                os.close(log)
+        except (OSError, ValueError) as error:
             ours.close()
             theirs.close()
             self._say(link.StartFailed(message.name, f"cannot be started: {error}"))
             return
-        os.close(log)
         theirs.close()
         ours.setblocking(False)
         child = _Child(message.name, pid, ours)
@@ -146,17 +144,23 @@ class Agent:
         self._selector.register(ours, selectors.EVENT_READ, child)
         self._say(link.WorkerStarted(message.name, pid))
 
-    def _become_worker(self, message: link.StartWorker, line: socket.socket, log: int) -> NoReturn:
-        signal.set_wakeup_fd(-1)
-        self._selector.close()
-        if self._parent is not None:
-            os.close(self._parent)
-        for sock in (self._controller, self._wake, self._wake_writer):
-            sock.close()
-        for child in self._children.values():
-            child.line.close()
-        os.environ.update(message.env)
-        worker.main(message.boot, line, log)
+    def _become_worker(
+        self, message: link.StartWorker, ours: socket.socket, line: socket.socket, log: int
+    ) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            self._selector.close()
+            if self._parent is not None:
+                os.close(self._parent)
+            # held open here, `ours` and the other workers' lines would hide the agent's end
+            for sock in (self._controller, self._wake, self._wake_writer, ours):
+                sock.close()
+            for child in self._children.values():
+                child.line.close()
+            os.environ.update(message.env)
+            worker.main(message.boot, line, log)
+        finally:
+            os._exit(1)  # whatever happens, there must be no second agent
 
     def _signal(self, message: link.SignalWorker) -> None:
         for child in self._children.values():
@@ -164,7 +168,7 @@ class Agent:
                 if message.number == signal.SIGKILL:
                     children.kill_tree(child.pid)
                 elif message.number == signal.SIGTERM:
-                    _terminate(child)
+                    _terminate(child, message.seconds)
                 else:
                     children.signal_quietly(child.pid, message.number)
 
@@ -204,7 +208,7 @@ class Agent:
 
     def _end_all(self) -> None:
         for child in self._children.values():
-            _terminate(child)
+            _terminate(child, _FINAL_GRACE_S)
         deadline = time.monotonic() + _FINAL_GRACE_S
         while self._children and (left := deadline - time.monotonic()) > 0:
             self._wait(left)
@@ -229,10 +233,10 @@ def _watch(pid: int) -> int | None:
         return None
 
 
-def _terminate(child: _Child) -> None:
+def _terminate(child: _Child, seconds: float) -> None:
     """Have a worker send SIGTERM to its own main thread; see `worker.main`."""
     with contextlib.suppress(OSError):
-        child.line.send(b"t")
+        child.line.send(link.SECONDS.pack(seconds))
 
 
 def _remove(path: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ from launchpad_lite.runtime.backend import Backend
 from launchpad_lite.runtime.supervisor import Event, Failure, HostLost, WorkerEnded, WorkerUp
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Callable, Iterable
 
     from launchpad_lite.planning import WorkerSpec
@@ -32,7 +33,7 @@ class AgentBackend(Backend):
         self,
         connect: Callable[[], socket.socket],
         boot: Callable[[WorkerSpec], bytes],
-        log: Callable[[str], str],
+        log: Callable[[str], pathlib.Path],
         leavings: Iterable[str] = (),
     ) -> None:
         """Remember how to come by what is needed.
@@ -71,7 +72,7 @@ class AgentBackend(Backend):
             self._say(
                 link.StartWorker(
                     name=spec.name,
-                    log=self._log(spec.name),
+                    log=str(self._log(spec.name)),
                     env=dict(spec.env),
                     cold=spec.cold,
                     boot=self._boot(spec),
@@ -116,18 +117,18 @@ class AgentBackend(Backend):
     def notify(self, seconds: float, reason: str) -> None:
         """Nothing: the controller's stream tells the workers."""
 
-    def terminate(self, names: Iterable[str]) -> None:
+    def terminate(self, names: Iterable[str], seconds: float) -> None:
         """See the base class."""
-        self._signal(names, signal.SIGTERM)
+        self._signal(names, signal.SIGTERM, seconds)
 
     def kill(self, names: Iterable[str]) -> None:
         """See the base class."""
         self._signal(names, signal.SIGKILL)
 
-    def _signal(self, names: Iterable[str], number: int) -> None:
+    def _signal(self, names: Iterable[str], number: int, seconds: float = 0.0) -> None:
         for name in names:
             self._signalled.add((name, number))
-            self._say(link.SignalWorker(name, number))
+            self._say(link.SignalWorker(name, number, seconds))
 
     def stacks(self, names: Iterable[str]) -> str:
         """See the base class."""

@@ -34,8 +34,8 @@ class Backend(abc.ABC):
         """Tell every worker that the run stops, and how much time there is."""
 
     @abc.abstractmethod
-    def terminate(self, names: Iterable[str]) -> None:
-        """Tell workers to end now."""
+    def terminate(self, names: Iterable[str], seconds: float) -> None:
+        """Tell workers to end now; stop handlers and `save` have `seconds` left."""
 
     @abc.abstractmethod
     def kill(self, names: Iterable[str]) -> None:

@@ -97,7 +97,12 @@ class RemoteControl:
             known = name in self._followed
             self._followed.add(name)
         if not known:
-            news = self._client.follow(self._worker, name)
+            try:
+                news = self._client.follow(self._worker, name)
+            except BaseException:
+                with self._lock:
+                    self._followed.discard(name)
+                raise
             if news is not None:
                 self.directory.learn(news)
 

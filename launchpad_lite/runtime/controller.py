@@ -10,7 +10,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.endpoint import EndpointRecord
-from launchpad_lite.errors import LaunchpadError, NodeFailed, NodesStuck, UsageError, nearest
+from launchpad_lite.errors import (
+    LaunchpadError,
+    NodeFailed,
+    NodesStuck,
+    RunError,
+    UsageError,
+    nearest,
+)
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.directory import Directory, EndedRecord
 from launchpad_lite.runtime.subscription import Subscription
@@ -90,12 +97,6 @@ def _last_lines(log: str, trace: str) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Follow:
-    subscription: Subscription
-    names: set[str]
-
-
 class Controller:
     """Everything that exists once per run; thread-safe."""
 
@@ -128,9 +129,15 @@ class Controller:
         self._on_change = on_change
         self._started = time.time()
         self._supervisor = sv.Supervisor({w.name: w.has_run for w in plan.workers}, plan.config)
-        self._events: queue.SimpleQueue[sv.Event | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[sv.Event] = queue.SimpleQueue()
+        self._services = {
+            worker.name: [plan.name_of(address) for address in worker.node.addresses]
+            for worker in plan.workers
+        }
         self._lock = threading.Lock()
-        self._followers: dict[str, _Follow] = {}
+        self._news = threading.Lock()  # news of a service go out in the order they came
+        self._followers: dict[str, Subscription] = {}
+        self._followed: dict[str, set[str]] = {}
         self._watchers: set[Subscription] = set()
         self._notice: tuple[float, str] | None = None
         self._at_end: list[Callable[[], object]] = []
@@ -146,14 +153,13 @@ class Controller:
         Raises:
           LaunchpadError: the launcher could not; nothing is left running.
         """
-        self._thread.start()
+        self._changed()
         try:
             self._backend.start(self.plan.workers, self.post)
         except BaseException:
-            self._events.put(None)
-            self._thread.join()
             self._clean_up()
             raise
+        self._thread.start()  # now that there are workers to be told and ended
 
     def at_end(self, function: Callable[[], object]) -> None:
         """Call a function after the run has ended, before `ended` is set."""
@@ -172,7 +178,17 @@ class Controller:
         return self.ended.wait(timeout)
 
     def _run(self) -> None:
-        self._changed()
+        try:
+            self._supervise()
+        except BaseException as error:  # whatever it is, nobody must wait for ever
+            message = f"the controller of {self.run_id} failed: {error!r}"
+            _log.exception(message)
+            self.error = RunError(message)
+            self.error.__cause__ = error
+            self._clean_up()
+            self.ended.set()
+
+    def _supervise(self) -> None:
         shown = self._supervisor.phase
         while self._supervisor.phase is not sv.Phase.ENDED:
             deadline = self._supervisor.deadline
@@ -182,8 +198,6 @@ class Controller:
             except queue.Empty:
                 commands = self._supervisor.tick(time.monotonic())
             else:
-                if event is None:
-                    return
                 commands = self._handle(event)
             if self._supervisor.phase is not shown:
                 shown = self._supervisor.phase
@@ -201,13 +215,14 @@ class Controller:
                 self._notice = (time.monotonic() + command.seconds, command.reason)
                 followers = list(self._followers.values())
             for follower in followers:
-                follower.subscription.put(Notice(command.seconds, command.reason))
+                follower.put(Notice(command.seconds, command.reason))
             self._backend.notify(command.seconds, command.reason)
         elif isinstance(command, sv.Retire):
             self._retire(command)
         elif isinstance(command, sv.Terminate):
-            self._backend.terminate(command.names)
+            self._backend.terminate(command.names, command.seconds)
         elif isinstance(command, sv.Kill):
+            _log.warning("%s: ending by force: %s", self.run_id, ", ".join(command.names))
             self._backend.kill(command.names)
         elif isinstance(command, sv.Hint):
             _log.warning("%s: %s", self.run_id, command.text)
@@ -215,9 +230,10 @@ class Controller:
             self._finish(command.stuck)
 
     def _retire(self, command: sv.Retire) -> None:
-        for name in self.plan.names.values():
-            if name == command.name or name.startswith(f"{command.name}/"):
-                ended = EndedRecord(name, command.reason)
+        for name in self._services[command.name]:
+            with self._news:
+                known = self.directory.get(name)
+                ended = EndedRecord(name, command.reason, known.incarnation if known else 0)
                 self.directory.end(ended)
                 self._tell(name, ended)
 
@@ -235,7 +251,7 @@ class Controller:
         elif stuck:
             self.error = NodesStuck(stuck, self._backend.stacks(stuck))
         with self._lock:
-            followers = [follower.subscription for follower in self._followers.values()]
+            followers = list(self._followers.values())
             watchers = list(self._watchers)
         for subscription in (*followers, *watchers):
             subscription.end()
@@ -251,7 +267,10 @@ class Controller:
 
     def _changed(self) -> None:
         status = self.status()
-        self._on_change(status)
+        try:
+            self._on_change(status)
+        except Exception:
+            _log.exception("%s: its status could not be kept", self.run_id)
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:
@@ -271,14 +290,20 @@ class Controller:
 
     def publish(self, record: EndpointRecord) -> None:
         """Take a worker's word for where its service listens."""
-        if self.directory.publish(record):
-            self._tell(record.name, record)
-            if record.name in self._supervisor.states:
-                self.post(sv.WorkerUp(record.name))
+        with self._news:
+            taken = self.directory.publish(record)
+            if taken:
+                self._tell(record.name, record)
+        if taken and record.name in self._supervisor.states:
+            self.post(sv.WorkerUp(record.name))
 
     def _tell(self, name: str, news: EndpointRecord | EndedRecord) -> None:
         with self._lock:
-            interested = [f.subscription for f in self._followers.values() if name in f.names]
+            interested = [
+                subscription
+                for worker, subscription in self._followers.items()
+                if name in self._followed.get(worker, ())
+            ]
         for subscription in interested:
             subscription.put(news)
 
@@ -286,8 +311,13 @@ class Controller:
         """Return the stream of what a worker must know: records it follows, and the notice."""
         subscription = Subscription(lambda _: self._detach(worker))
         with self._lock:
-            self._followers[worker] = _Follow(subscription, set())
+            self._followers[worker] = subscription
+            followed = list(self._followed.get(worker, ()))
             notice = self._notice
+        for name in followed:  # a call of `follow` may have overtaken this one
+            news = self.directory.get(name)
+            if news is not None:
+                subscription.put(news)
         if notice is not None:
             left = max(0.0, notice[0] - time.monotonic())
             subscription.put(Notice(left, notice[1]))
@@ -300,9 +330,7 @@ class Controller:
     def follow(self, worker: str, name: str) -> EndpointRecord | EndedRecord | None:
         """Send a worker all news of a service from now on; return what is known of it."""
         with self._lock:
-            follower = self._followers.get(worker)
-            if follower is not None:
-                follower.names.add(name)
+            self._followed.setdefault(worker, set()).add(name)
         return self.directory.get(name)
 
     def status(self) -> RunStatus:

@@ -29,10 +29,12 @@ class EndedRecord:
     Attributes:
       name: the service.
       reason: why it ended, for whoever calls it.
+      incarnation: the last one there was.
     """
 
     name: str
     reason: str
+    incarnation: int = 0
 
 
 class Directory:
@@ -52,9 +54,10 @@ class Directory:
         """Take a record, unless a newer incarnation is known; return whether it was taken."""
         with self._changed:
             known = self._records.get(record.name)
-            newer = isinstance(known, EndpointRecord) and known.incarnation > record.incarnation
-            if newer:
+            if isinstance(known, EndpointRecord) and known.incarnation > record.incarnation:
                 return False
+            if isinstance(known, EndedRecord) and known.incarnation >= record.incarnation:
+                return False  # it was on its way when its worker died
             self._records[record.name] = record
             self._changed.notify_all()
             return True

@@ -37,10 +37,17 @@ class StartWorker(msgspec.Struct, frozen=True, tag="start"):
 
 
 class SignalWorker(msgspec.Struct, frozen=True, tag="signal"):
-    """Send a signal to a worker; SIGKILL goes to all of its descendants too."""
+    """Send a signal to a worker; SIGKILL goes to all of its descendants too.
+
+    Attributes:
+      name: of the worker.
+      number: of the signal.
+      seconds: what a SIGTERM leaves to stop handlers and `save`.
+    """
 
     name: str
     number: int
+    seconds: float = 0.0
 
 
 class Leavings(msgspec.Struct, frozen=True, tag="leavings"):
@@ -79,6 +86,9 @@ class StartFailed(msgspec.Struct, frozen=True, tag="start_failed"):
     name: str
     reason: str
 
+
+SECONDS = struct.Struct("<d")
+"""What an agent writes to a worker to end it: the seconds that are left."""
 
 ToAgent = StartWorker | SignalWorker | Leavings
 FromAgent = WorkerStarted | WorkerExited | StartFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import CallError, Stopped
+from launchpad_lite.errors import Cancelled, Stopped, Unavailable
 from launchpad_lite.frames import format_error
 from launchpad_lite.runtime.supervisor import Failure
 
@@ -38,6 +38,7 @@ def run_node(
             leave()
             context.scope.stop.finish()
     except BaseException as error:
+        leave()  # the interruption may have come just before the first time
         failure = _judge(error, stopping=context.scope.stop.stopping)
         cause = error if failure else None
     if not context.instance.done():
@@ -56,7 +57,7 @@ def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
         if stopping or error.code in (None, 0):
             return None
         return Failure(f"SystemExit: {error.code}", format_error(error))
-    if stopping and isinstance(error, Stopped | CallError):
+    if stopping and isinstance(error, Stopped | Unavailable | Cancelled):
         return None  # it was cut off in a call to a node that has ended already
     summary = "".join(traceback.format_exception_only(error)).strip()
     return Failure(summary, format_error(error))

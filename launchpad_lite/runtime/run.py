@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import signal
@@ -45,8 +46,7 @@ class Run:
         self._controller = controller
         self._scope = scope
         self._directory = directory
-        self._reported = False
-        signals.add(controller)
+        self._interruption_reported = False
         _unwaited.add(self)
 
     @property
@@ -74,12 +74,8 @@ class Run:
           KeyboardInterrupt: the run was stopped by Ctrl-C.
           SystemExit: the run was stopped by SIGTERM.
         """
-        main = threading.current_thread() is threading.main_thread()
-        signals.waiting += main
-        try:
+        with signals.held():
             ended = self._controller.join(timeout)
-        finally:
-            signals.waiting -= main
         if ended:
             _unwaited.discard(self)
             self._report()
@@ -87,11 +83,11 @@ class Run:
 
     def _report(self) -> None:
         number = signals.remove(self._controller)
-        if self._reported:
-            return
-        self._reported = True
         if self._controller.error is not None:
             raise self._controller.error
+        if self._interruption_reported:
+            return
+        self._interruption_reported = True
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         if number:
@@ -170,10 +166,11 @@ class Run:
         """Stop the run; raise what failed, unless the block itself raised."""
         try:
             self.stop()
-        except LaunchpadError:
+        except LaunchpadError as failure:
             if kind is None:
                 raise
-            _log.exception("the run failed too")
+            if failure is not error:
+                _log.exception("the run failed too")
 
 
 _unwaited: set[Run] = set()
@@ -201,10 +198,21 @@ def _wait_at_exit() -> None:
 
 def _exit_with_code() -> None:
     if _exit_code != ExitCode.OK:
+        atexit._run_exitfuncs()  # noqa: SLF001 - the others', which would not be called any more
+        gc.collect()  # closes files that nobody closed
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_exit_code)
 
+
+def _after_fork() -> None:
+    """Forget the parent's runs in a child that it forked: only the parent can wait for them."""
+    _unwaited.clear()
+    signals.forget()
+    context.forget_runs()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 # Before the threads of thread pools are joined; atexit's functions run after that.
 getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)

@@ -98,7 +98,7 @@ class RunDirectory:
         root = runs_root()
         ended = [run for run in _runs(root) if not run.is_alive()]
         for run in ended:
-            run._remove_sockets()
+            run.remove_sockets()
         for old in ended[KEPT_RUNS - 1 :]:
             shutil.rmtree(old.path, ignore_errors=True)
         path = root / run_id
@@ -126,16 +126,6 @@ class RunDirectory:
     def log(self, node: str) -> pathlib.Path:
         """Return a node's log file."""
         return self.path / "logs" / f"{file_name(node)}.log"
-
-    def log_tail(self, node: str) -> str:
-        """Return the end of a node's log, `TAIL_BYTES` at most; empty when it has none."""
-        try:
-            with self.log(node).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-                lines = file.read().decode(errors="replace").splitlines()
-        except OSError:
-            return ""
-        return "\n".join(lines)
 
     def _write(self, name: str, data: bytes) -> None:
         """Replace a file at once, readable by this user alone."""
@@ -171,7 +161,7 @@ class RunDirectory:
         self.rendezvous_file.unlink(missing_ok=True)
         (self.path / "owner.json").unlink(missing_ok=True)
 
-    def _remove_sockets(self) -> None:
+    def remove_sockets(self) -> None:
         """Remove the private directory of a run whose process was killed."""
         rendezvous = self.rendezvous()
         scheme, _, place = rendezvous.endpoint.partition(":") if rendezvous else ("", "", "")
@@ -204,6 +194,16 @@ class RunDirectory:
         """Whether the process that holds the run together is still there."""
         owner = self.owner()
         return owner is not None and owner.is_alive()
+
+
+def tail(log: pathlib.Path) -> str:
+    """Return the end of a log, `TAIL_BYTES` at most; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return "\n".join(file.read().decode(errors="replace").splitlines())
+    except OSError:
+        return ""
 
 
 def file_name(node: str) -> str:

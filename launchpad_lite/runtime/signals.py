@@ -13,6 +13,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from launchpad_lite.runtime.controller import Controller
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -22,8 +24,7 @@ class _Signals:
     def __init__(self) -> None:
         self._runs: dict[Controller, int] = {}
         self._before: dict[int, Any] = {}
-        self.waiting = 0
-        """How many waits the main thread is in; they report the signal when the run has ended."""
+        self._held = 0
 
     def add(self, run: Controller) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -39,9 +40,30 @@ class _Signals:
         main = threading.current_thread() is threading.main_thread()
         if main and not self._runs and self._before:
             for each, before in self._before.items():
-                signal.signal(each, before)
+                if signal.getsignal(each) == self._on_signal:  # not one that was set meanwhile
+                    signal.signal(each, before)
             self._before = {}
         return number
+
+    def forget(self) -> None:
+        """Forget all runs, in a child that was forked; it has no controller to tell."""
+        self._runs.clear()
+        self.waiting = 0
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None]:
+        """While the main thread is in this block, let signals stop runs and not interrupt it.
+
+        What follows the block reports the signal, when the run has ended.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
 
     def _on_signal(self, number: int, frame: Any) -> None:
         name = signal.Signals(number).name
@@ -54,7 +76,7 @@ class _Signals:
             with contextlib.suppress(OSError):  # not sys.stderr, which may be in the middle of it
                 os.write(2, f"\n{name}: {run.run_id}: {text}\n".encode())
         before = self._before.get(number)
-        if live and self.waiting:
+        if live and self._held:
             if before not in (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN, None):
                 before(number, frame)
         elif callable(before):

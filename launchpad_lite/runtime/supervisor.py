@@ -122,9 +122,15 @@ class Retire:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Terminate:
-    """Tell workers to end now."""
+    """Tell workers to end now.
+
+    Attributes:
+      names: which.
+      seconds: what is left to those that save or clean up.
+    """
 
     names: tuple[str, ...]
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,6 +187,7 @@ class Supervisor:
         self._has_run = dict(has_run)
         self._config = config
         self._hinted = False
+        self._notice_end = 0.0
 
     def _alive(self) -> tuple[str, ...]:
         gone = (WorkerState.DONE, WorkerState.FAILED)
@@ -254,7 +261,7 @@ class Supervisor:
         if not first:
             return []
         self.phase = Phase.NOTICE
-        self.deadline = now + self._config.notice_s
+        self.deadline = self._notice_end = now + self._config.notice_s
         commands: list[Command] = [Notify(self._config.notice_s, reason)]
         if not self._running(self._alive()):
             commands += self._terminate(now)
@@ -262,8 +269,9 @@ class Supervisor:
 
     def _terminate(self, now: float) -> list[Command]:
         self.phase = Phase.TERMINATING
-        self.deadline = now + self._config.grace_s
-        return [Terminate(self._alive())]
+        notice_end = max(now, self._notice_end)  # those that only serve have all of the notice too
+        self.deadline = notice_end + self._config.grace_s
+        return [Terminate(self._alive(), notice_end - now)]
 
     def _kill(self, now: float) -> list[Command]:
         self.phase = Phase.KILLING

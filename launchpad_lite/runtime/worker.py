@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from launchpad_lite import context, flags, source
 from launchpad_lite.errors import ContextError
-from launchpad_lite.runtime import children
+from launchpad_lite.runtime import children, link
 from launchpad_lite.runtime.control import RemoteControl
 from launchpad_lite.runtime.outcome import run_node
 from launchpad_lite.runtime.scope import RunScope
@@ -81,6 +81,7 @@ class _Interrupts:
         self._token = token
         self._main = threading.get_ident()
         self._in_user_code = True
+        self._seconds = 0.0
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._closer = threading.Thread(target=self._close, name="lp-terminate", daemon=True)
         self._closer.start()
@@ -88,7 +89,7 @@ class _Interrupts:
 
     def _close(self) -> None:
         self._requests.get()
-        self._token.close()
+        self._token.close(self._seconds)
 
     def on_term(self, *_: object) -> None:
         self.requested = True
@@ -97,12 +98,13 @@ class _Interrupts:
         if self._in_user_code:
             raise SystemExit
 
-    def send(self) -> None:
-        """Send SIGTERM to the main thread.
+    def send(self, seconds: float = 0.0) -> None:
+        """Send SIGTERM to the main thread; stop handlers and `save` have `seconds` left.
 
         Sent to the process, any of its threads may get it, and only that one wakes up; Python runs
         the handler in the main thread, which would sleep on.
         """
+        self._seconds = seconds
         signal.pthread_kill(self._main, signal.SIGTERM)
 
     def leave(self) -> None:
@@ -117,7 +119,7 @@ def main(boot: bytes, line: socket.socket, log: int) -> NoReturn:
 
     Args:
       boot: the pickled `WorkerBoot`.
-      line: to the agent: a byte from it ends the node; it takes the report, and closes when the
+      line: to the agent: the seconds from it end the node; it takes the report, and closes when the
         agent dies.
       log: the descriptor of the log file.
     """
@@ -166,11 +168,11 @@ def _end_like_an_interpreter() -> None:
     atexit._run_exitfuncs()  # noqa: SLF001 - a forked process never reaches the interpreter's end
 
 
-def _watch_agent(line: socket.socket, terminate: Callable[[], object]) -> None:
+def _watch_agent(line: socket.socket, terminate: Callable[[float], object]) -> None:
     """End the node when the agent says so; the process, and all it started, when it is gone."""
     with contextlib.suppress(OSError):
-        while line.recv(1):
-            terminate()
+        while seconds := line.recv(link.SECONDS.size, socket.MSG_WAITALL):
+            terminate(*link.SECONDS.unpack(seconds))
     children.kill_descendants()
     os._exit(1)
 
@@ -183,14 +185,16 @@ def _run(boot_bytes: bytes, line: socket.socket) -> int:
     signal.signal(signal.SIGTERM, interrupts.on_term)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's to hear
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    threading.Thread(
-        target=_watch_agent, args=(line, interrupts.send), name="lp-lifeline", daemon=True
-    ).start()
     failure: Failure | None
     try:
-        failure = _run_node(boot, token, interrupts)
+        try:
+            threading.Thread(
+                target=_watch_agent, args=(line, interrupts.send), name="lp-lifeline", daemon=True
+            ).start()
+            failure = _run_node(boot, token, interrupts)
+        finally:
+            interrupts.leave()
     except BaseException as error:
-        interrupts.leave()
         summary = "".join(traceback.format_exception_only(error)).strip()
         ended = isinstance(error, SystemExit) and interrupts.requested
         failure = None if ended else Failure(summary, traceback.format_exc())
@@ -236,8 +240,9 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         checkpoint=boot.checkpoint,
         scope=scope,
     )
-    with context.running(node_context, whole_process=True):
-        failure, _ = run_node(node, node_context, interrupts.leave)
+    # never left: threads that outlive the node's own code still belong to it
+    context.running(node_context, whole_process=True).__enter__()
+    failure, _ = run_node(node, node_context, interrupts.leave)
     return failure
 
 

@@ -12,6 +12,8 @@ from launchpad_lite.testing.harness import TestRun
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytest.register_assert_rewrite("launchpad_lite.testing.conformance")
+
 
 @pytest.fixture
 def lp_run() -> Iterator[Callable[..., TestRun]]:

@@ -1,4 +1,4 @@
-"""Programs that go wrong. Run by the tests as a file, in a process of its own:
+"""Programs that go wrong, run by the tests as a file in a process of its own.
 
     python programs.py FACTORY LAUNCHER [NOTICE_S GRACE_S]
 
@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+import psutil
 
 import launchpad_lite as lp
 
@@ -78,6 +80,17 @@ class Patient:
         note("returned")
 
 
+class Early(Patient):
+    """Presses Ctrl-C while the run is being launched."""
+
+    def __init__(self) -> None:
+        process = psutil.Process()
+        agent = process.parent()
+        launcher = agent.parent() if agent and "runtime.agent" in " ".join(agent.cmdline()) else process
+        assert launcher is not None
+        launcher.send_signal(signal.SIGINT)
+
+
 class Stubborn:
     """Hears nothing and ends for nobody."""
 
@@ -135,6 +148,16 @@ def make_patient() -> lp.Program:
     program = lp.Program("patient")
     program.add_node(lp.CourierNode(Server), label="server")
     program.add_node(lp.PyClassNode(Patient), label="patient")
+    return program
+
+
+def make_early() -> lp.Program:
+    """Many nodes after the one that does it, so that there is still much to start."""
+    program = lp.Program("early")
+    program.add_node(lp.PyClassNode(Early), label="early")
+    with program.group("server"):
+        for _ in range(32):
+            program.add_node(lp.CourierNode(Server))
     return program
 
 

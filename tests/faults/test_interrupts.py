@@ -48,6 +48,15 @@ def test_sigterm_is_a_clean_stop_too(launcher: str, bench: Bench) -> None:
     assert bench.nothing_is_left()
 
 
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_ctrl_c_while_the_run_is_launched(launcher: str, bench: Bench) -> None:
+    bench.lp_launch("make_early", launcher)
+    assert bench.ended() == 130, bench.output
+    assert "stopping; once more to end at once" in bench.output
+    assert "Traceback" not in bench.output
+    assert bench.nothing_is_left()
+
+
 @pytest.mark.parametrize(
     ("launcher", "code"),
     [("thread", 5), ("process", 130)],  # a thread cannot be killed, so its process says so

@@ -597,7 +597,7 @@ def test_exit_code_of_threads_that_hang(place: Path) -> None:
     given = ("--lp_grace_secs=0.1", "--lp_termination_notice_secs=0.1")
     result = run("nodes.py:stuck", *given)
     assert result.code == ExitCode.NODES_STUCK, result
-    assert "lp-launch: node/0 did not end in time." in result.err
+    assert "lp-launch: node/0 did not end in time, and could not be ended." in result.err
     assert "in hang" in result.err
 
 

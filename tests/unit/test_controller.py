@@ -48,7 +48,8 @@ class FakeBackend(Backend):
     def notify(self, seconds: float, reason: str) -> None:
         self._told.put(("notify", (seconds, reason)))
 
-    def terminate(self, names: Iterable[str]) -> None:
+    def terminate(self, names: Iterable[str], seconds: float) -> None:
+        assert 0 <= seconds <= 10.0
         self._told.put(("terminate", tuple(names)))
 
     def kill(self, names: Iterable[str]) -> None:
@@ -302,7 +303,7 @@ def test_whoever_watches_sees_each_change_and_the_end(bench: Bench) -> None:
 def test_names_of_nodes(bench: Bench) -> None:
     controller = bench.start()
     assert controller.node_name("server", 1) == "server/1"
-    with pytest.raises(UsageError, match="no group 'serve'.*did you mean 'server'"):
+    with pytest.raises(UsageError, match=r"no group 'serve'.*did you mean 'server'"):
         controller.node_name("serve", 0)
     for index in (-1, 2):
         with pytest.raises(

@@ -47,10 +47,19 @@ def test_a_service_that_has_ended() -> None:
     assert not caught.value.maybe_executed
 
 
+def test_a_record_that_was_on_its_way_when_its_worker_died() -> None:
+    directory = Directory()
+    directory.end(EndedRecord("a/0", "killed", incarnation=1))
+    for incarnation in (0, 1):
+        assert not directory.publish(record(incarnation=incarnation))
+    assert isinstance(directory.get("a/0"), EndedRecord)
+    assert directory.publish(record(incarnation=2))  # it was started again
+
+
 def test_a_name_that_will_never_be_there() -> None:
     directory = Directory(["actor/0", "learner/0"])
     assert directory.get("actor/0") is None
-    with pytest.raises(Unavailable, match="'acter/0'.*did you mean 'actor/0'"):
+    with pytest.raises(Unavailable, match=r"'acter/0'.*did you mean 'actor/0'"):
         directory.get("acter/0")
     with pytest.raises(Unavailable, match="learner/0"):
         directory.resolve("acter/0", None, StopToken())

@@ -221,7 +221,7 @@ def as_node(scope: FakeScope, name: str, function: Callable[[], str]) -> str:
 
 def test_the_owner_of_an_address_picks_a_port_once_and_others_learn_it() -> None:
     address = Address("metrics")
-    scope = FakeScope(names={address: "a/1/metrics"})
+    scope = FakeScope(names={address: "a/1#metrics"})
     with pytest.raises(Unavailable):
         as_node(scope, "b/0", address.resolve)
     place = as_node(scope, "a/1", address.resolve)
@@ -229,7 +229,7 @@ def test_the_owner_of_an_address_picks_a_port_once_and_others_learn_it() -> None
     assert (host, 0 < int(port) < 2**16) == ("127.0.0.1", True)
     assert as_node(scope, "a/1", address.resolve) == place
     assert as_node(scope, "b/0", lambda: address.resolve(timeout=1.0)) == place
-    assert scope.published["a/1/metrics"].endpoints == (f"tcp:{place}",)
+    assert scope.published["a/1#metrics"].endpoints == (f"tcp:{place}",)
 
 
 def test_a_node_of_a_similar_name_is_not_the_owner() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import pytest
 
@@ -133,7 +133,7 @@ def test_what_the_node_opened_is_closed() -> None:
 @pytest.mark.parametrize("error", [OSError("disk full"), SystemExit(3)])
 def test_a_clean_up_that_fails_fails_the_node(error: BaseException) -> None:
     @contextlib.contextmanager
-    def closing() -> Iterator[None]:
+    def closing() -> Generator[None]:
         yield
         raise error
 

@@ -143,7 +143,7 @@ def test_an_address_is_named_like_its_node() -> None:
     program.add_node(PyNode(noop), label="a")
     program.add_node(node, label="b")
     made = plan(program)
-    assert [made.name_of(address) for address in addresses] == ["b/0", "b/0/metrics", "b/0/2"]
+    assert [made.name_of(address) for address in addresses] == ["b/0", "b/0#metrics", "b/0#2"]
     assert [address.name for address in addresses] == [None] * 3
     with pytest.raises(ContextError, match=r"belongs to no node of program 'p'"):
         made.name_of(Address())

@@ -14,7 +14,7 @@ import pytest
 from launchpad_lite.errors import UsageError
 from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.controller import NodeStatus, RunStatus
-from launchpad_lite.runtime.rundir import Owner, RunDirectory
+from launchpad_lite.runtime.rundir import Owner, RunDirectory, tail
 
 TOKEN = bytes(range(32))
 
@@ -116,14 +116,14 @@ def test_a_process_that_is_gone() -> None:
 
 def test_the_end_of_a_log() -> None:
     run = RunDirectory.create("run-1")
-    assert run.log_tail("a/0") == ""
+    assert tail(run.log("a/0")) == ""
     log = run.log("a/0")
     log.write_bytes(b"one\ntwo\xff\n")
-    assert run.log_tail("a/0") == "one\ntwo\N{REPLACEMENT CHARACTER}"
+    assert tail(run.log("a/0")) == "one\ntwo\N{REPLACEMENT CHARACTER}"
     log.write_text("x" * 79 + "\n" + "first\n" * 10_000 + "last")
-    tail = run.log_tail("a/0")
-    assert tail.endswith("first\nlast")
-    assert len(tail) <= rundir.TAIL_BYTES
+    end = tail(run.log("a/0"))
+    assert end.endswith("first\nlast")
+    assert len(end) <= rundir.TAIL_BYTES
 
 
 def test_old_runs_are_removed_but_not_those_that_live(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_a_run_is_found_by_how_its_name_begins() -> None:
         rundir.find_run("train")
     assert "train-12" in str(caught.value)
     assert "eval-1" not in str(caught.value)
-    with pytest.raises(UsageError, match="there is no run 'test'. Runs: .*eval-1"):
+    with pytest.raises(UsageError, match=r"there is no run 'test'\. Runs: .*eval-1"):
         rundir.find_run("test")
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and TERM in the launching process. Each test is a process of its own: handlers are global."""
+"""Ctrl-C and TERM in the launching process: handlers are global, so each test has a process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 PRELUDE = """
-import os, signal, sys, threading
+import contextlib, os, signal, sys, threading
 from launchpad_lite.runtime.signals import signals
 
 class Run:
@@ -24,6 +24,10 @@ def send(number=signal.SIGINT):
 def handlers():
     return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
+def hold():
+    held.enter_context(signals.held())
+
+held = contextlib.ExitStack()
 before = handlers()
 one, two = Run("one"), Run("two")
 """
@@ -47,7 +51,7 @@ def lines(body: str) -> list[str]:
 
 
 def test_once_is_clean_and_twice_is_immediate() -> None:
-    result = run("signals.add(one); signals.waiting += 1\nsend(); send(); send()")
+    result = run("signals.add(one); hold()\nsend(); send(); send()")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
         "one SIGINT cleanly",
@@ -59,12 +63,12 @@ def test_once_is_clean_and_twice_is_immediate() -> None:
 
 
 def test_a_second_signal_of_the_other_kind_is_immediate_too() -> None:
-    body = "signals.add(one); signals.waiting += 1\nsend(signal.SIGTERM); send()"
+    body = "signals.add(one); hold()\nsend(signal.SIGTERM); send()"
     assert lines(body) == ["one SIGTERM cleanly", "one SIGINT at once"]
 
 
 def test_all_runs_that_live_are_stopped() -> None:
-    body = "signals.add(one); signals.add(two); signals.waiting += 1\nsend()\n"
+    body = "signals.add(one); signals.add(two); hold()\nsend()\n"
     body += "one.ended.set(); send()\n"
     assert lines(body) == ["one SIGINT cleanly", "two SIGINT cleanly", "two SIGINT at once"]
 
@@ -75,7 +79,7 @@ signals.add(one); signals.add(two)
 assert handlers() != before
 assert signals.remove(one) == 0
 assert handlers() != before
-signals.waiting += 1
+hold()
 send()
 assert signals.remove(two) == signal.SIGINT
 assert handlers() == before
@@ -102,10 +106,27 @@ def test_the_handler_that_was_there_is_called() -> None:
 signal.signal(signal.SIGINT, lambda number, frame: print("mine", number, frame is not None))
 signals.add(one)
 send()
-signals.waiting += 1
+hold()
 send()
 """
     assert lines(body) == ["one SIGINT cleanly", "mine 2 True", "one SIGINT at once", "mine 2 True"]
+
+
+def test_only_the_main_thread_holds_signals() -> None:
+    body = """
+signals.add(one)
+thread = threading.Thread(target=hold)
+thread.start(); thread.join()
+try:
+    send()
+except KeyboardInterrupt:
+    print("interrupted")
+with signals.held():
+    with signals.held():
+        pass
+    send()
+"""
+    assert lines(body) == ["one SIGINT cleanly", "interrupted", "one SIGINT at once"]
 
 
 def test_code_that_does_not_wait_is_interrupted() -> None:

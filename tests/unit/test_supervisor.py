@@ -36,9 +36,9 @@ DONE, FAILED = WorkerState.DONE, WorkerState.FAILED
 
 Has = dict[str, bool]
 TWO: Has = {"r/0": True, "s/0": False}  # one that runs, one that only serves
-RETIRE_DONE = [Retire("r/0", "it has ended")]
-RETIRE_BOOM = [Retire("r/0", "it failed (boom)")]
-RETIRE_LOST = [Retire("r/0", "it failed (gone)")]
+RETIRE_DONE: list[Command] = [Retire("r/0", "it has ended")]
+RETIRE_BOOM: list[Command] = [Retire("r/0", "it failed (boom)")]
+RETIRE_LOST: list[Command] = [Retire("r/0", "it failed (gone)")]
 
 
 def make(phase: Phase, has_run: Has = TWO) -> Supervisor:
@@ -80,7 +80,8 @@ ALL_LOST = HostLost(("r/0", "s/0"), "gone")
 BOTH = ("r/0", "s/0")
 
 # phase, event, commands, phase afterwards, deadline afterwards ("same" as before), state of r/0
-TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, WorkerState]] = [
+Row = tuple[Phase, Event, list[Command], Phase, float | str | None, WorkerState]
+TABLE: list[Row] = [
     (Phase.RUNNING, UP, [], Phase.RUNNING, None, RUNNING),
     (
         Phase.RUNNING,
@@ -100,17 +101,17 @@ TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, Worker
     (
         Phase.RUNNING,
         FAILS,
-        [*RETIRE_BOOM, Notify(NOTICE_S, "node r/0 failed"), Terminate(("s/0",))],
+        [*RETIRE_BOOM, Notify(NOTICE_S, "node r/0 failed"), Terminate(("s/0",), NOTICE_S)],
         Phase.TERMINATING,
-        NOW + GRACE_S,
+        NOW + NOTICE_S + GRACE_S,
         FAILED,
     ),
     (
         Phase.RUNNING,
         FORCED,  # somebody else's signal, as the run does not stop
-        [*RETIRE_BOOM, Notify(NOTICE_S, "node r/0 failed"), Terminate(("s/0",))],
+        [*RETIRE_BOOM, Notify(NOTICE_S, "node r/0 failed"), Terminate(("s/0",), NOTICE_S)],
         Phase.TERMINATING,
-        NOW + GRACE_S,
+        NOW + NOTICE_S + GRACE_S,
         FAILED,
     ),
     (
@@ -132,9 +133,9 @@ TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, Worker
     (
         Phase.RUNNING,
         LOST,
-        [*RETIRE_LOST, Notify(NOTICE_S, "node r/0 failed"), Terminate(("s/0",))],
+        [*RETIRE_LOST, Notify(NOTICE_S, "node r/0 failed"), Terminate(("s/0",), NOTICE_S)],
         Phase.TERMINATING,
-        NOW + GRACE_S,
+        NOW + NOTICE_S + GRACE_S,
         FAILED,
     ),
     (
@@ -143,7 +144,7 @@ TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, Worker
         [
             *RETIRE_LOST,
             Notify(NOTICE_S, "node r/0 failed"),
-            Terminate(("s/0",)),
+            Terminate(("s/0",), NOTICE_S),
             Retire("s/0", "it failed (gone)"),
             Finish(()),
         ],
@@ -155,26 +156,26 @@ TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, Worker
     (
         Phase.NOTICE,
         ENDED,  # nobody is left who could use the time
-        [*RETIRE_DONE, Terminate(("s/0",))],
+        [*RETIRE_DONE, Terminate(("s/0",), NOTICE_AT - NOW)],
         Phase.TERMINATING,
-        NOW + GRACE_S,
+        TERM_AT,
         DONE,
     ),
     (Phase.NOTICE, SERVER_ENDED, [Retire("s/0", "it has ended")], Phase.NOTICE, "same", STARTING),
     (
         Phase.NOTICE,
         FAILS,
-        [*RETIRE_BOOM, Terminate(("s/0",))],
+        [*RETIRE_BOOM, Terminate(("s/0",), NOTICE_AT - NOW)],
         Phase.TERMINATING,
-        NOW + GRACE_S,
+        TERM_AT,
         FAILED,
     ),
     (
         Phase.NOTICE,
         FORCED,
-        [*RETIRE_DONE, Terminate(("s/0",))],
+        [*RETIRE_DONE, Terminate(("s/0",), NOTICE_AT - NOW)],
         Phase.TERMINATING,
-        NOW + GRACE_S,
+        TERM_AT,
         DONE,
     ),
     (Phase.NOTICE, STOP, [], Phase.NOTICE, "same", STARTING),
@@ -182,9 +183,9 @@ TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, Worker
     (
         Phase.NOTICE,
         LOST,
-        [*RETIRE_LOST, Terminate(("s/0",))],
+        [*RETIRE_LOST, Terminate(("s/0",), NOTICE_AT - NOW)],
         Phase.TERMINATING,
-        NOW + GRACE_S,
+        TERM_AT,
         FAILED,
     ),
     (Phase.TERMINATING, UP, [], Phase.TERMINATING, "same", RUNNING),
@@ -216,15 +217,13 @@ TABLE: list[tuple[Phase, Event, list[Command], Phase, float | str | None, Worker
 ]
 
 
-@pytest.mark.parametrize(("before", "event", "commands", "after", "deadline", "state"), TABLE)
-def test_each_phase_meets_each_event(
-    before: Phase,
-    event: Event,
-    commands: list[Command],
-    after: Phase,
-    deadline: float | str | None,
-    state: WorkerState,
-) -> None:
+def row_id(row: Row) -> str:
+    return f"{row[0].value}, {row[1]}"
+
+
+@pytest.mark.parametrize("row", TABLE, ids=row_id)
+def test_each_phase_meets_each_event(row: Row) -> None:
+    before, event, commands, after, deadline, state = row
     supervisor = make(before)
     assert supervisor.deadline == DEADLINES[before]
     assert supervisor.handle(event, NOW) == commands
@@ -253,7 +252,7 @@ def test_a_tick_before_the_deadline_does_nothing(phase: Phase) -> None:
 @pytest.mark.parametrize(
     ("before", "commands", "after", "wait"),
     [
-        (Phase.NOTICE, [Terminate(BOTH)], Phase.TERMINATING, GRACE_S),
+        (Phase.NOTICE, [Terminate(BOTH, 0.0)], Phase.TERMINATING, GRACE_S),
         (Phase.TERMINATING, [Kill(BOTH)], Phase.KILLING, KILL_WAIT_S),
         (Phase.KILLING, [Finish(BOTH)], Phase.ENDED, None),
     ],
@@ -337,22 +336,23 @@ def test_nodes_that_run_keep_the_notice_going() -> None:
     assert supervisor.phase is Phase.NOTICE
     assert supervisor.handle(WorkerEnded("r/1"), NOW) == [
         Retire("r/1", "it has ended"),
-        Terminate(("s/0",)),
+        Terminate(("s/0",), NOTICE_AT - NOW),
     ]
 
 
-def test_servers_alone_get_no_time() -> None:
+def test_servers_alone_are_ended_at_once_but_may_save() -> None:
     supervisor = Supervisor({"s/0": False, "s/1": False}, CONFIG)
     assert supervisor.handle(STOP, NOW) == [
         Notify(NOTICE_S, "second"),
-        Terminate(("s/0", "s/1")),
+        Terminate(("s/0", "s/1"), NOTICE_S),
     ]
+    assert supervisor.deadline == NOW + NOTICE_S + GRACE_S
 
 
 def test_only_what_is_left_is_terminated_and_killed() -> None:
     supervisor = make(Phase.NOTICE, {"r/0": True, "r/1": True, "r/2": True})
     supervisor.handle(ENDED, NOW)
-    assert supervisor.tick(NOTICE_AT) == [Terminate(("r/1", "r/2"))]
+    assert supervisor.tick(NOTICE_AT) == [Terminate(("r/1", "r/2"), 0.0)]
     supervisor.handle(WorkerEnded("r/1", forced=True), NOTICE_AT)
     assert supervisor.tick(TERM_AT) == [Kill(("r/2",))]
     assert supervisor.tick(KILL_AT) == [Finish(("r/2",))]
@@ -362,7 +362,7 @@ def test_only_what_is_left_is_terminated_and_killed() -> None:
 def test_no_time_at_all_still_goes_through_each_phase() -> None:
     supervisor = Supervisor(TWO, RunConfig(notice_s=0.0, grace_s=0.0))
     assert supervisor.handle(STOP, NOW) == [Notify(0.0, "second")]
-    assert supervisor.tick(NOW) == [Terminate(BOTH)]
+    assert supervisor.tick(NOW) == [Terminate(BOTH, 0.0)]
     assert supervisor.tick(NOW) == [Kill(BOTH)]
     assert supervisor.tick(NOW) == []
     assert supervisor.tick(NOW + KILL_WAIT_S) == [Finish(BOTH)]

@@ -243,7 +243,10 @@ def test_what_a_run_leaves_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_process_that_a_run_leaves_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lp.Run, "leftovers", lambda *_: ["process 4711"])
+    def leftovers(run: lp.Run, timeout: float) -> list[str]:
+        return ["process 4711"]
+
+    monkeypatch.setattr(lp.Run, "leftovers", leftovers)
     with (
         pytest.raises(LeakError, match="left: process 4711"),
         lp.testing.run(make_program()[0]),

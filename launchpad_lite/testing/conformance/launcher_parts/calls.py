@@ -141,7 +141,7 @@ class CallConformance(LauncherSuite):
         caller = program.add_node(CourierNode(nodes.Relay, never), label="caller")
         with self.start(program) as t:
             with pytest.raises(DeadlineExceeded, match="never/0"):
-                t[never].__call__()
+                t[never].who()
             with pytest.raises(DeadlineExceeded, match="never/0"):
                 t["caller"].ask(never)
             assert t.status().nodes[0].state == "starting"

@@ -55,7 +55,7 @@ class ContextConformance(LauncherSuite):
                 found.append([client.context()["seed"] for client in clients])
         first, again, otherwise = found
         assert first == again
-        assert len({*first, *otherwise}) == 6  # noqa: PLR2004 - three nodes, two seeds
+        assert len({*first, *otherwise}) == 6
 
     def test_threads_of_a_node_belong_to_it(self) -> None:
         program = Program("threads")
@@ -72,16 +72,16 @@ class ContextConformance(LauncherSuite):
         if self.in_process:
             assert processes == {os.getpid()}
         else:
-            assert len(processes - {os.getpid()}) == 3  # noqa: PLR2004 - one each
+            assert len(processes - {os.getpid()}) == 3
 
     def test_flags_reach_the_nodes(self) -> None:
-        parsed = flags.FLAGS.is_parsed()
+        parsed, saved = flags.FLAGS.is_parsed(), flagsaver.save_flag_values()
         try:
-            with flagsaver.flagsaver():
-                flags.FLAGS(["program", "--lp_conformance_text=told"])
-                with self.start(facts_program()) as t:
-                    assert t["facts"].flag() == "told"
+            flags.FLAGS(["program", "--lp_conformance_text=told"])
+            with self.start(facts_program()) as t:
+                assert t["facts"].flag() == "told"
         finally:
+            flagsaver.restore_flag_values(saved)
             if not parsed:
                 flags.FLAGS.unparse_flags()
 
@@ -116,9 +116,9 @@ class ContextConformance(LauncherSuite):
             with self.start(program) as second:
                 assert first.run.id != second.run.id
                 assert first[echo].echo(1) == 1
-                assert second[echo].echo(2) == 2  # noqa: PLR2004 - what was sent
+                assert second[echo].echo(2) == 2
             assert second.status().phase == "ended"
-            assert first[echo].echo(3) == 3  # noqa: PLR2004 - what was sent
+            assert first[echo].echo(3) == 3
 
     def test_stop_in_one_run_touches_no_other(self) -> None:
         first_program, first_echo = echo_program()
@@ -141,7 +141,7 @@ class ContextConformance(LauncherSuite):
         with futures.ThreadPoolExecutor(4) as pool:
             results = list(pool.map(run_one, range(4)))
         assert [number for _, number in results] == list(range(4))
-        assert len({run_id for run_id, _ in results}) == 4  # noqa: PLR2004 - as many runs
+        assert len({run_id for run_id, _ in results}) == 4
 
     def test_launch(self) -> None:
         program, echo = echo_program()
@@ -159,15 +159,14 @@ class ContextConformance(LauncherSuite):
         program.add_node(PyNode(nodes.write, board, "done"), label="writer")
         program.add_node(CourierNode(nodes.Never), label="never")
 
-        def states(t: object) -> dict[str, str]:
-            return {node.name: node.state for node in run.status().nodes}
+        def states() -> dict[str, str]:
+            return {node.name: node.state for node in t.status().nodes}
 
         with self.start(program) as t:
-            run = t.run
             t[echo].who()
             t[board].read()
-            assert eventually(lambda: states(t)["writer/0"] == "done")
-            assert states(t) == {
+            assert eventually(lambda: states()["writer/0"] == "done")
+            assert states() == {
                 "echo/0": "running",
                 "board/0": "running",
                 "writer/0": "done",

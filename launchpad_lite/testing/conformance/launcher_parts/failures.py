@@ -23,7 +23,7 @@ class FailureConformance(LauncherSuite):
     """Every way to fail, and what the user is told."""
 
     def _failure(self, program: Program) -> NodeFailed:
-        with self.start(program) as t, pytest.raises(NodeFailed) as caught:
+        with pytest.raises(NodeFailed) as caught, self.start(program) as t:
             t.wait(nodes.PATIENCE_S)
         failure = caught.value
         assert failure.node == "bad/0"
