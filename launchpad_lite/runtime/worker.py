@@ -74,6 +74,10 @@ class WorkerBoot:
     checkpoint: pathlib.Path | None
 
 
+_for_good = contextlib.ExitStack()
+"""Never left: threads that outlive the node's own code still belong to it."""
+
+
 class _Interrupts:
     """Turns SIGTERM into the end of the user's code, and of nothing else."""
 
@@ -240,8 +244,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         checkpoint=boot.checkpoint,
         scope=scope,
     )
-    # never left: threads that outlive the node's own code still belong to it
-    context.running(node_context, whole_process=True).__enter__()
+    _for_good.enter_context(context.running(node_context, whole_process=True))
     failure, _ = run_node(node, node_context, interrupts.leave)
     return failure
 

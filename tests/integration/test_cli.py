@@ -725,7 +725,7 @@ def living(place: Path, launcher: str) -> Generator[Live]:
         assert process.stdout is not None
         assert process.stderr is not None
         line = process.stdout.readline()
-        assert line.endswith("served by server/0 server/1\n"), line
+        assert line.endswith("served by server/0 server/1\n"), line + "".join(process.communicate())
         line = process.stderr.readline()
         (run_id,) = re.findall(r"run (\S+) has started", line)
         assert "phase      running" in run_well("status", run_id).out
