@@ -198,6 +198,12 @@ def threads_of(run_id: str) -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t in nodes and nodes[t].run_id == run_id]
 
 
+def start_for_all(thread: threading.Thread) -> None:
+    """Start a thread of ours that serves the whole process: it belongs to no node."""
+    thread.start()
+    _threads.nodes.pop(thread, None)
+
+
 @contextlib.contextmanager
 def running(context: Context, *, whole_process: bool) -> Generator[None]:
     """Make the calling thread run `context`'s node inside this block.

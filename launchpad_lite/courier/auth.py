@@ -33,19 +33,23 @@ def user_token() -> bytes:
     """Return this user's secret for servers used alone, made on first use in a file of mode 0600.
 
     Raises:
-      PermissionError: the file may be read by others.
+      PermissionError: the file may be read by others, or holds no secret.
     """
     path = state_dir() / "token"
-    with contextlib.suppress(FileExistsError):
+    if not path.exists():
         temporary = path.with_name(f"token.{os.getpid()}.{secrets.token_hex(4)}")
-        if not path.exists():
-            temporary.touch(mode=0o600)
+        temporary.touch(mode=0o600)
+        try:
             temporary.write_bytes(make_token())
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)  # atomic, and never over another process's
-            finally:
-                temporary.unlink()
+        finally:
+            temporary.unlink()
     if path.stat().st_mode & 0o077:
         message = f"{path} may be read by others: remove it, and a new one is made."
         raise PermissionError(message)
-    return path.read_bytes()
+    token = path.read_bytes()
+    if len(token) != TOKEN_BYTES:
+        message = f"{path} has been damaged: remove it, and a new one is made."
+        raise PermissionError(message)
+    return token

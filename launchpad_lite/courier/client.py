@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from concurrent.futures import Future, InvalidStateError
+import itertools
+import weakref
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from launchpad_lite import context as node_context
 from launchpad_lite.config import ClientConfig, seconds
 from launchpad_lite.courier import codec
 from launchpad_lite.courier.failures import decode_failure
+from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.peer import AddressedPeer, Deadline, NamedPeer, Peer
 from launchpad_lite.errors import DeadlineExceeded, Unavailable
@@ -18,6 +19,7 @@ from launchpad_lite.handle import receiving_scope
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.messages import Reply
@@ -25,23 +27,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class CallFuture(Future[R]):
-    """A future whose `cancel` also cancels the call."""
-
-    abort: Callable[[], object] | None = None
-
-    def cancel(self) -> bool:
-        """Cancel the call, if it has not ended; return whether it is cancelled."""
-        if self.cancelled():
-            return True
-        if not super().cancel():
-            return False
-        self.set_running_or_notify_cancel()  # wakes those who wait for it
-        if self.abort is not None:
-            self.abort()
-        return True
+T = TypeVar("T")
 
 
 class RemoteMethod:
@@ -121,6 +107,8 @@ class Client:
         self._peer = peer
         self._address = address
         self._config = config
+        if peer.scope is None:  # nobody else has this peer, and nobody else could close it
+            weakref.finalize(self, peer.close).atexit = False
 
     def __reduce__(self) -> tuple[Callable[..., Client], tuple[Any, ...]]:
         """Pickle as the address; a client of a run becomes one in the receiver's run."""
@@ -169,86 +157,55 @@ class Client:
             return codec.decode(reply.content, self._peer.scope)
         raise decode_failure(reply, self._peer.scope)
 
-    def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _reach(self, function: Callable[[Channel, Deadline], T]) -> T:
+        """Do something with the server; again, when its channel is found dead before it began."""
         peer, config = self._peer, self._config
         deadline = Deadline(config.call_timeout)
+        attempts = itertools.count()
         while True:
             channel = peer.channel(deadline, wait=config.wait_for_ready)
-            if method not in peer.methods:
-                peer.check_method(channel, method, deadline)
+            try:
+                return function(channel, deadline)
+            except Unavailable as error:
+                peer.discard(channel)
+                if error.maybe_executed or (not config.wait_for_ready and next(attempts)):
+                    raise
+
+    def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def call(channel: Channel, deadline: Deadline) -> Reply:
+            if method not in self._peer.methods:
+                self._peer.check_method(channel, method, deadline)
             content = self._encode(args, kwargs, copy=channel.local, direct=channel.local)
             left = deadline.left()
             if left == 0.0:
-                message = f"{peer.title} came up too late for {method!r}"
+                message = f"{self._peer.title} came up too late for {method!r}"
                 raise DeadlineExceeded(message)
-            try:
-                reply = channel.call(Request(method, content, left, channel.local))
-            except Unavailable as error:
-                peer.discard(channel)
-                if error.maybe_executed or not config.wait_for_ready:
-                    raise
-            else:
-                return self._decode(reply)
+            return channel.call(Request(method, content, left, channel.local))
+
+        return self._decode(self._reach(call))
 
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-        future: CallFuture[Any] = CallFuture()
-        deadline = Deadline(self._config.call_timeout)
+        peer, config = self._peer, self._config
+        deadline = Deadline(config.call_timeout)
+        call = FutureCall(peer, method, deadline, self._decode, wait=config.wait_for_ready)
         try:
-            channel = self._peer.connected()
+            channel = peer.connected()
             if channel is not None:
                 content = self._encode(args, kwargs, copy=channel.local, direct=channel.local)
-                self._begin(future, method, content, deadline, channel)
-            else:
-                content = self._encode(args, kwargs, copy=True, direct=False)
-                self._begin_when_ready(future, method, content, deadline)
+                # arrays that were not copied may have changed when it is time to try again
+                again = channel.local or not content.buffers
+                try:
+                    call.begin(channel, content, again=again)
+                except Unavailable as error:
+                    peer.discard(channel)
+                    if error.maybe_executed:
+                        raise
+                else:
+                    return call.future
+            call.begin_when_ready(self._encode(args, kwargs, copy=True, direct=False))
         except Exception as error:
-            _fail(future, error)
-        return future
-
-    def _begin_when_ready(
-        self, future: CallFuture[Any], method: str, content: codec.Payload, deadline: Deadline
-    ) -> None:
-        def then(channel: Channel | None, failure: Exception | None) -> None:
-            if channel is None:
-                _fail(future, failure or AssertionError())
-                return
-            try:
-                self._begin(future, method, content, deadline, channel)
-            except Exception as error:
-                _fail(future, error)
-
-        self._peer.when_ready(deadline, wait=self._config.wait_for_ready, then=then)
-
-    def _begin(
-        self,
-        future: CallFuture[Any],
-        method: str,
-        content: codec.Payload,
-        deadline: Deadline,
-        channel: Channel,
-    ) -> None:
-        if method not in self._peer.methods:
-            self._peer.check_method(channel, method, deadline)
-
-        def done(reply: Reply | None, error: Exception | None) -> None:
-            if isinstance(error, Unavailable):
-                self._peer.discard(channel)
-                if not error.maybe_executed and self._config.wait_for_ready:
-                    self._begin_when_ready(future, method, content, deadline)
-                    return
-            if reply is None:
-                _fail(future, error or AssertionError())
-                return
-            try:
-                result = self._decode(reply)
-            except Exception as failure:
-                _fail(future, failure)
-            else:
-                _finish(future, result)
-
-        if not future.cancelled():
-            request = Request(method, content, deadline.left(), channel.local)
-            future.abort = channel.submit(request, done)
+            call.fail(error)
+        return call.future
 
 
 class ValueIterator:
@@ -270,16 +227,6 @@ class ValueIterator:
     def close(self) -> None:
         """End the stream; a thread that waits in it gets StopIteration."""
         self._replies.close()
-
-
-def _finish(future: CallFuture[Any], result: Any) -> None:
-    with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
-        future.set_result(result)
-
-
-def _fail(future: CallFuture[Any], error: Exception) -> None:
-    with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
-        future.set_exception(error)
 
 
 def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
@@ -324,10 +271,8 @@ def list_methods(client: Client) -> list[str]:
     Raises:
       CallError: the server cannot be reached.
     """
-    peer, config = client._peer, client._config  # noqa: SLF001 - the client has only user methods
-    deadline = Deadline(config.call_timeout)
-    channel = peer.channel(deadline, wait=config.wait_for_ready)
-    return sorted(channel.refresh(deadline.left()).methods)
+    reach = client._reach  # noqa: SLF001 - the client has only user methods
+    return reach(lambda channel, deadline: sorted(channel.refresh(deadline.left()).methods))
 
 
 def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
@@ -336,10 +281,12 @@ def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
     Raises:
       CallError: the server cannot be reached, or has no such stream.
     """
-    peer, config = client._peer, client._config  # noqa: SLF001 - the client has only user methods
-    channel = peer.channel(Deadline(config.call_timeout), wait=config.wait_for_ready)
-    content = client._encode(args, {}, copy=channel.local, direct=channel.local)  # noqa: SLF001
-    replies = channel.stream(Request(method, content, None, channel.local))
+
+    def begin(channel: Channel, _: Deadline) -> ReplyStream:
+        content = client._encode(args, {}, copy=channel.local, direct=channel.local)  # noqa: SLF001
+        return channel.stream(Request(method, content, None, channel.local))
+
+    replies = client._reach(begin)  # noqa: SLF001 - the client has only user methods
     return ValueIterator(replies, client._decode)  # noqa: SLF001
 
 

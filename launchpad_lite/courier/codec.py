@@ -6,6 +6,7 @@ owns them, so arrays arrive writable.
 
 from __future__ import annotations
 
+import enum
 import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,15 +68,8 @@ def encode(
         if by_value:  # a lambda, a closure, or a class that only this process has
             buffers.clear()
             pickled = payload.dumps(value, buffers.append)
-    raw = [_raw(buffer) for buffer in buffers]
+    raw = [buffer.raw() for buffer in buffers]
     return Payload(pickled, [bytearray(buffer) for buffer in raw] if copy else raw)
-
-
-def _raw(buffer: pickle.PickleBuffer) -> memoryview:
-    try:
-        return buffer.raw()
-    except BufferError:  # not contiguous: pickle lets these through, sockets do not
-        return memoryview(memoryview(buffer).tobytes())
 
 
 def decode(encoded: Payload, scope: Scope | None = None) -> Any:
@@ -98,13 +92,13 @@ _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 
 def _is_immutable(value: object) -> bool:
-    """Whether a value may pass between threads as it is: exact atoms, and tuples of these."""
+    """Whether a value may pass between threads as it is: exact atoms, enum members, tuples."""
     kind = type(value)
     if kind in _ATOMS:
         return True
     if kind is tuple or kind is frozenset:
         return all(_is_immutable(part) for part in value)  # type: ignore[attr-defined]
-    return False
+    return isinstance(value, enum.Enum)  # there is one of each in a process
 
 
 def check_size(encoded: Payload, limit: int, what: str) -> Payload:

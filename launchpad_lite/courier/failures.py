@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import traceback
 from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import codec
 from launchpad_lite.courier.messages import Reply
 from launchpad_lite.errors import CallError, RemoteError
+from launchpad_lite.frames import format_error, from_user_code
 
 if TYPE_CHECKING:
     from launchpad_lite.context import Scope
@@ -37,27 +37,30 @@ class _Failure:
     type_name: str
     message: str
     trace: str
-    exception: bytes | None
+    exception: codec.Payload | None
+
+
+def _trace(error: BaseException) -> str:
+    """Return the traceback; there is no need of one for what we raise ourselves."""
+    if isinstance(error, CallError) and from_user_code(error) is None:
+        return ""
+    return format_error(error)
 
 
 def encode_failure(error: BaseException, scope: Scope | None) -> Reply:
     """Encode an exception with its traceback."""
     kind = type(error)
-    trace = ""
-    if not isinstance(error, CallError) or isinstance(error, RemoteError):
-        trace = "".join(traceback.format_exception(error))
-    exception: bytes | None = None
+    exception: codec.Payload | None = None
     if isinstance(error, Exception):  # SystemExit and its like must not end the caller
         try:
-            encoded = codec.encode(error, scope)
-            exception = b"" if encoded.buffers else bytes(encoded.pickled)
+            exception = codec.encode(error, scope, copy=True)
         except Exception:
             exception = None
     try:
         message = str(error)
     except Exception:
         message = "(its __str__ raised)"
-    failure = _Failure(f"{kind.__module__}.{kind.__qualname__}", message, trace, exception or None)
+    failure = _Failure(f"{kind.__module__}.{kind.__qualname__}", message, _trace(error), exception)
     return Reply(False, codec.encode(failure))
 
 
@@ -67,7 +70,7 @@ def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
     error: object = None
     if failure.exception is not None:
         try:
-            error = codec.decode(codec.Payload(failure.exception), scope)
+            error = codec.decode(failure.exception, scope)
         except Exception:
             error = None
     if not isinstance(error, Exception):

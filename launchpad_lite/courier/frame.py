@@ -8,7 +8,8 @@ kind u8, pad, method length u16, call id u32, timeout f64 (0: none), pickle leng
 reserved u32 | method, utf-8 | length of each buffer, u64 | pickle | buffers
 ```
 
-All numbers are little-endian.
+All numbers are little-endian. A server that stops says so in a last frame but for the replies: its
+pickle is the ids, u32, of the calls that have begun; the others never will.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ from launchpad_lite.courier.messages import Reply, Request
 from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MAGIC = b"LPC1"
 HEAD = struct.Struct("<BxHIdQII")
-MAX_BUFFERS = 2**20
 MAX_METHOD = 2**12
 
 Bytes = bytes | bytearray | memoryview
@@ -42,6 +42,7 @@ class Kind(enum.IntEnum):
     RESULT = 5
     FAILURE = 6
     END = 7
+    STOPPING = 8
 
 
 class Frame(NamedTuple):
@@ -60,6 +61,11 @@ class Frame(NamedTuple):
     def reply(self) -> Reply:
         """Return it as a reply."""
         return Reply(self.kind == Kind.RESULT, self.content)
+
+    def begun(self) -> set[int]:
+        """Return the ids in a frame of a server that stops."""
+        pickled = self.content.pickled
+        return set(struct.unpack(f"<{len(pickled) // 4}I", pickled))
 
 
 class ProtocolError(Exception):
@@ -97,25 +103,39 @@ def pack_reply(reply: Reply, call_id: int) -> list[Bytes]:
     return pack(Kind.RESULT if reply.ok else Kind.FAILURE, call_id, reply.content)
 
 
-def read(receive: Callable[[int], bytearray], limit: int) -> Frame:
+def pack_stopping(begun: Iterable[int]) -> list[Bytes]:
+    """Return the frame with which a server says that it stops.
+
+    Args:
+      begun: the ids of the connection's calls that run, and will be answered if they end in time.
+    """
+    ids = list(begun)
+    return pack(Kind.STOPPING, 0, Payload(struct.pack(f"<{len(ids)}I", *ids)))
+
+
+def read(receive: Callable[[int], bytearray], limit: int, head: bytearray | None = None) -> Frame:
     """Read one frame.
 
     Args:
       receive: returns exactly so many bytes, in memory of their own.
       limit: the most bytes of pickle and buffers.
+      head: the frame's first `HEAD.size` bytes, where they have been received already.
 
     Raises:
       ProtocolError: these are not frames.
       PayloadTooLarge: the frame exceeds the limit; it has not been read.
     """
     kind, name_length, call_id, timeout, pickle_length, count, reserved = HEAD.unpack(
-        receive(HEAD.size)
+        head or receive(HEAD.size)
     )
-    if not Kind.WELCOME <= kind <= Kind.END or reserved or name_length > MAX_METHOD:
+    if not Kind.WELCOME <= kind <= Kind.STOPPING or reserved or name_length > MAX_METHOD:
         message = "the peer sent something that is not a frame"
         raise ProtocolError(message)
-    if pickle_length > limit or count > MAX_BUFFERS:
-        message = f"a message of {pickle_length:,} bytes exceeds the limit of {limit:,}"
+    if pickle_length > limit or 8 * count > limit:
+        message = (
+            f"a message of {pickle_length:,} bytes and {count:,} buffers exceeds the limit of "
+            f"{limit:,} bytes"
+        )
         raise PayloadTooLarge(message)
     rest = memoryview(receive(name_length + 8 * count + pickle_length))
     lengths = struct.unpack_from(f"<{count}Q", rest, name_length)
@@ -123,7 +143,11 @@ def read(receive: Callable[[int], bytearray], limit: int) -> Frame:
     if total > limit:
         message = f"a message of {total:,} bytes exceeds the limit of {limit:,}"
         raise PayloadTooLarge(message)
-    method = str(rest[:name_length], "utf-8")
+    try:
+        method = str(rest[:name_length], "utf-8")
+    except UnicodeDecodeError as error:
+        message = "the peer sent a method's name that is not text"
+        raise ProtocolError(message) from error
     pickled = rest[name_length + 8 * count :]
     buffers = [receive(length) for length in lengths]
     return Frame(kind, call_id, timeout or None, method, Payload(pickled, buffers))
@@ -148,4 +172,8 @@ def parse(message: bytes, limit: int) -> Frame:
         position += size
         return part
 
-    return read(receive, limit)
+    parsed = read(receive, limit)
+    if position != len(view):
+        text = f"a message goes on after its frame, for {len(view) - position:,} bytes"
+        raise ProtocolError(text)
+    return parsed

@@ -7,6 +7,8 @@ import uuid
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.courier import auth
+from launchpad_lite.courier.codec import check_size
+from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.courier.pool import DaemonExecutor
 from launchpad_lite.courier.transport import (
     Channel,
@@ -43,12 +45,37 @@ class _Call:
         if self._lock.acquire(blocking=False):
             self._done(reply, error)
 
-    def cancel(self) -> None:
-        self._lock.acquire(blocking=False)
+    def cancel(self) -> bool:
+        return self._lock.acquire(blocking=False)
 
     @property
     def finished(self) -> bool:
         return self._lock.locked()
+
+
+class _Stream(ReplyStream):
+    """A service's stream that its listener and its channel can end."""
+
+    def __init__(self, replies: ReplyStream, owners: tuple[set[_Stream], set[_Stream]]) -> None:
+        self._replies = replies
+        self._owners = owners
+        for owner in owners:
+            owner.add(self)
+
+    def __next__(self) -> Reply:
+        try:
+            return next(self._replies)
+        except BaseException:
+            self._leave()
+            raise
+
+    def close(self) -> None:
+        self._leave()
+        self._replies.close()
+
+    def _leave(self) -> None:
+        for owner in self._owners:
+            owner.discard(self)
 
 
 class InprocListener(Listener):
@@ -62,7 +89,7 @@ class InprocListener(Listener):
         self._pool = DaemonExecutor(service.thread_pool_size, name, service.context)
         self._lock = threading.Lock()
         self._calls: set[_Call] = set()
-        self._streams: set[ReplyStream] = set()
+        self._streams: set[_Stream] = set()
         self._stopped = False
 
     def start(self) -> None:
@@ -70,27 +97,47 @@ class InprocListener(Listener):
         _listeners[self.endpoint] = self
 
     def submit(self, call: _Call) -> None:
-        """Queue a call."""
+        """Queue a call.
+
+        Raises:
+          Unavailable: the server has stopped.
+          PayloadTooLarge: the server does not take so much.
+        """
+        what = f"the arguments of a call of {call.request.method!r}"
+        check_size(call.request.arguments, self.service.max_payload_bytes, what)
         with self._lock:
-            if not self._stopped:
-                self._calls.add(call)
-                self._pool.submit(self._run, call)
-                return
-        message = f"the server {self.service.info().name} has stopped"
-        call.finish(None, Unavailable(message, maybe_executed=False))
+            if self._stopped:
+                raise self._unavailable("has stopped", maybe_executed=False)
+            self._calls.add(call)
+            self._pool.submit(self._run, call)
+
+    def _unavailable(self, what: str, *, maybe_executed: bool) -> Unavailable:
+        message = f"the server {self.service.info().name} {what}"
+        return Unavailable(message, maybe_executed=maybe_executed)
 
     def _run(self, call: _Call) -> None:
-        if not call.finished:
-            call.running = True
+        with self._lock:
+            # what `stop` finds waiting, it calls not executed
+            call.running = not call.finished and not self._stopped
+        if call.running:
             call.finish(self.service.call(call.request), None)
         with self._lock:
             self._calls.discard(call)
 
-    def open_stream(self, request: Request) -> ReplyStream:
-        """Begin a stream; it ends with the listener."""
-        stream = self.service.open_stream(request)
-        with self._lock:
-            self._streams.add(stream)
+    def open_stream(self, request: Request, streams: set[_Stream]) -> ReplyStream:
+        """Begin a stream; it ends with the listener, or with the channel.
+
+        Args:
+          request: which stream.
+          streams: the channel's.
+
+        Raises:
+          Unavailable: the server has stopped.
+        """
+        stream = _Stream(self.service.open_stream(request), (self._streams, streams))
+        if self._stopped:
+            stream.close()
+            raise self._unavailable("has stopped", maybe_executed=False)
         return stream
 
     def stop(self, grace: float) -> None:
@@ -99,20 +146,18 @@ class InprocListener(Listener):
             self._stopped = True
             _listeners.pop(self.endpoint, None)
             waiting = [call for call in self._calls if not call.running]
-            streams = list(self._streams)
-        name = self.service.info().name
         for call in waiting:
-            message = f"the server {name} stopped before the call began"
-            call.finish(None, Unavailable(message, maybe_executed=False))
-        for stream in streams:
+            error = self._unavailable("stopped before the call began", maybe_executed=False)
+            call.finish(None, error)
+        for stream in list(self._streams):
             stream.close()
         self._pool.shutdown(wait=False)
         self._pool.join(grace)
         with self._lock:
             late = list(self._calls)
         for call in late:
-            message = f"the server {name} stopped while the call ran"
-            call.finish(None, Unavailable(message, maybe_executed=True))
+            error = self._unavailable("stopped while the call ran", maybe_executed=True)
+            call.finish(None, error)
 
 
 class InprocChannel(Channel):
@@ -126,7 +171,11 @@ class InprocChannel(Channel):
         self._listener = listener
         self._lock = threading.Lock()
         self._pending: set[_Call] = set()
+        self._streams: set[_Stream] = set()
         self._closed = False
+        self._retired = False
+        # What waits for futures runs here, not in a thread of the server's, which it could need.
+        self._callbacks = DaemonExecutor(1, f"lp-futures {self.info.name}", None)
 
     def call(self, request: Request) -> Reply:
         """See the base class."""
@@ -138,52 +187,103 @@ class InprocChannel(Channel):
             outcome.append((reply, error))
             ended.release()
 
-        cancel = self.submit(request, done)
-        if not ended.acquire(timeout=-1 if request.timeout is None else request.timeout):
-            cancel()
-            if not outcome:
-                message = f"{self.info.name}.{request.method} took over {request.timeout:g} s"
-                raise DeadlineExceeded(message)
+        call = _Call(request, done)
+        self._begin(call)
+        try:
+            in_time = ended.acquire(timeout=-1 if request.timeout is None else request.timeout)
+            if not in_time and call.cancel():
+                raise self._late(request)
+        finally:
+            self._end(call)
+        if not in_time:  # it ended just now
+            ended.acquire()
         reply, error = outcome[0]
         if reply is None:
             raise error or AssertionError
         return reply
 
+    def _late(self, request: Request) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"{self.info.name}.{request.method} took over {request.timeout:g} s"
+        )
+
+    def _begin(self, call: _Call) -> None:
+        with self._lock:
+            self._check()
+            self._pending.add(call)
+        try:
+            self._listener.submit(call)
+        except BaseException:
+            self._end(call)
+            raise
+        if call.finished:  # before it was in the set
+            self._end(call)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise _stopped()
+        if self._retired:
+            message = f"the server {self.info.name} went away"
+            raise Unavailable(message, maybe_executed=False)
+
+    def _end(self, call: _Call) -> None:
+        with self._lock:
+            self._pending.discard(call)
+            last = not self._pending and (self._retired or self._closed)
+        if last:
+            self._callbacks.shutdown(wait=False)
+
     def submit(
         self, request: Request, done: Callable[[Reply | None, Exception | None], object]
     ) -> Callable[[], object]:
         """See the base class."""
+        keep_time: Callable[[], object] | None = None
 
-        def forget(reply: Reply | None, error: Exception | None) -> None:
-            with self._lock:
-                self._pending.discard(call)
-            done(reply, error)
-
-        call = _Call(request, forget)
-        with self._lock:
-            closed = self._closed
-            if not closed:
-                self._pending.add(call)
-        if closed:
-            call.finish(None, Stopped("the run has stopped"))
-        else:
-            self._listener.submit(call)
+        def finish(reply: Reply | None, error: Exception | None) -> None:
+            if keep_time is not None:
+                keep_time()
+            self._callbacks.submit(done, reply, error)
+            self._end(call)
 
         def cancel() -> None:
-            call.cancel()
-            with self._lock:
-                self._pending.discard(call)
+            if call.cancel():
+                if keep_time is not None:
+                    keep_time()
+                self._end(call)
 
+        call = _Call(request, finish)
+        if request.timeout is not None:
+            keep_time = deadlines.call_later(
+                request.timeout, lambda: call.finish(None, self._late(request))
+            )
+        try:
+            self._begin(call)
+        except BaseException:
+            cancel()
+            raise
         return cancel
 
     def stream(self, request: Request) -> ReplyStream:
         """See the base class."""
-        return self._listener.open_stream(request)
+        with self._lock:
+            self._check()
+        stream = self._listener.open_stream(request, self._streams)
+        if self._closed:
+            stream.close()
+        return stream
 
     def refresh(self, timeout: float | None) -> ServerInfo:
         """See the base class."""
         self.info = self._listener.service.info()
         return self.info
+
+    def retire(self) -> None:
+        """See the base class."""
+        with self._lock:
+            self._retired = True
+            last = not self._pending
+        if last:
+            self._callbacks.shutdown(wait=False)
 
     def close(self) -> None:
         """See the base class."""
@@ -191,7 +291,15 @@ class InprocChannel(Channel):
             self._closed = True
             pending = list(self._pending)
         for call in pending:
-            call.finish(None, Stopped("the run has stopped"))
+            call.finish(None, _stopped())
+        for stream in list(self._streams):
+            stream.close()
+        if not pending:
+            self._callbacks.shutdown(wait=False)
+
+
+def _stopped() -> Stopped:
+    return Stopped("the run has stopped")
 
 
 class InprocTransport(Transport):

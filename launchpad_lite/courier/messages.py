@@ -28,6 +28,7 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
       name: its service's name in the run.
       incarnation: how often its worker was started before.
       methods: the names it can be called by.
+      thread_pool_size: how many calls it runs at a time.
       max_payload_bytes: the largest call it takes.
       python: its Python version, `major.minor`.
       package: its version of this package.
@@ -38,6 +39,7 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     incarnation: int
     methods: tuple[str, ...]
+    thread_pool_size: int
     max_payload_bytes: int
     python: str
     package: str
@@ -72,6 +74,22 @@ class Reply:
 
     ok: bool
     content: Payload
+
+
+def decode_info(encoded: bytes | bytearray | memoryview, where: str) -> ServerInfo:
+    """Read what a server says of itself.
+
+    Raises:
+      VersionMismatch: it says it in another way than this version does.
+    """
+    try:
+        return msgspec.msgpack.decode(encoded, type=ServerInfo)
+    except msgspec.MsgspecError as error:
+        message = (
+            f"the server at {where} does not shake hands as this version of launchpad_lite, "
+            f"{__version__}, does. Use the same environment for both."
+        )
+        raise VersionMismatch(message) from error
 
 
 def check_versions(info: ServerInfo, where: str) -> None:

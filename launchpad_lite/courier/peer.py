@@ -5,9 +5,11 @@ from __future__ import annotations
 import abc
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import auth, messages, transports
+from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, nearest
 
@@ -30,12 +32,44 @@ class Deadline:
 
     def left(self) -> float | None:
         """Return the seconds left, at least 0; None for no limit."""
-        return None if self._at is None else max(0.0, self._at - time.monotonic())
+        if self._at is None:
+            return None
+        return max(0.0, min(self._at - time.monotonic(), threading.TIMEOUT_MAX))
 
     @property
     def passed(self) -> bool:
         """Whether nothing is left."""
         return self.left() == 0.0
+
+
+class _Waiter:
+    """Someone who is called when the server was found."""
+
+    __slots__ = ("deadline", "keep_time", "then")
+
+    def __init__(
+        self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]
+    ) -> None:
+        self.deadline = deadline
+        self.then = then
+        self.keep_time: Callable[[], object] | None = None
+
+
+class _Search(Deadline):
+    """The time that a search has: as much as anyone who waits for it."""
+
+    def __init__(self, waiting: dict[_Waiter, None]) -> None:
+        super().__init__(None)
+        self._waiting = waiting
+
+    def left(self) -> float | None:
+        most = 0.0
+        for waiter in list(self._waiting):
+            left = waiter.deadline.left()
+            if left is None:
+                return None
+            most = max(most, left)
+        return most
 
 
 class Peer(abc.ABC):
@@ -47,9 +81,11 @@ class Peer(abc.ABC):
         self.methods: frozenset[str] = frozenset()
         self._compress = compress
         self._channel: Channel | None = None
+        self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._connecting = threading.Lock()
-        self._lock = threading.Lock()
-        self._waiting: list[Callable[[Channel | None, Exception | None], object]] = []
+        self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
+        self._waiting: dict[_Waiter, None] = {}
+        self._searching = False
         if scope is not None:
             scope.stop.on_close(self.close)
 
@@ -79,44 +115,106 @@ class Peer(abc.ABC):
         channel = self.connected()
         if channel is not None:
             return channel
+        if not wait:  # not even for someone else who does
+            return self._install(self._connect(deadline, wait=False))
         left = deadline.left()
         if not self._connecting.acquire(timeout=-1 if left is None else left):
-            message = f"{self.title} cannot be reached yet"
-            raise DeadlineExceeded(message)
+            raise self._too_late()
         try:
             channel = self.connected()
             if channel is None:
-                channel = self._connect(deadline, wait=wait)
-                self._set(channel)
+                channel = self._install(self._connect(deadline, wait=True))
             return channel
         finally:
             self._connecting.release()
 
-    def when_ready(self, deadline: Deadline, *, wait: bool, then: Callable[..., object]) -> None:
-        """Call `then(channel, None)` or `then(None, error)` once the server was found, or not."""
+    def _too_late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(f"{self.title} could not be reached in time")
+
+    def _install(self, channel: Channel) -> Channel:
         with self._lock:
-            self._waiting.append(then)
-            if len(self._waiting) > 1:
-                return
-
-        def connect() -> None:
-            channel, failure = None, None
-            try:
-                channel = self.channel(deadline, wait=wait)
-            except Exception as error:
-                failure = error
-            with self._lock:
-                waiting, self._waiting = self._waiting, []
-            for callback in waiting:
-                callback(channel, failure)
-
-        threading.Thread(target=connect, name=f"lp-connect {self.title}", daemon=True).start()
-
-    def _set(self, channel: Channel) -> None:
-        self.methods = frozenset(channel.info.methods)
-        self._channel = channel
+            kept = self._channel
+            if kept is None:
+                self.methods = frozenset(channel.info.methods)
+                self._channel = kept = channel
+        if kept is not channel:  # another thread was faster
+            channel.close()
         if self.scope is not None and self.scope.stop.closed:
             self.close()
+        return kept
+
+    def when_ready(
+        self,
+        deadline: Deadline,
+        *,
+        wait: bool,
+        then: Callable[[Channel | None, Exception | None], object],
+    ) -> Callable[[], object]:
+        """Call `then(channel, None)` or `then(None, error)` once the server was found, or not.
+
+        Returns:
+          A function that takes it back; `then` may still be called when it was too late for that.
+        """
+        waiter = _Waiter(deadline, then)
+        if not wait:
+            self._start(lambda: self._try_once(waiter))
+            return lambda: None
+        with self._lock:
+            if not self._searching:
+                self._start(self._search)
+                self._searching = True
+            self._waiting[waiter] = None
+        left = deadline.left()
+        if left is not None:
+            waiter.keep_time = deadlines.call_later(left, lambda: self._give_up(waiter))
+            if waiter not in self._waiting:  # it was called before it had the timer
+                waiter.keep_time()
+        return lambda: self._take(waiter)
+
+    def _start(self, function: Callable[[], object]) -> None:
+        name = f"lp-connect {self.title}"
+        threading.Thread(target=function, name=name, daemon=True).start()
+
+    def _try_once(self, waiter: _Waiter) -> None:
+        try:
+            channel = self.channel(waiter.deadline, wait=False)
+        except Exception as error:
+            waiter.then(None, error)
+        else:
+            waiter.then(channel, None)
+
+    def _take(self, waiter: _Waiter) -> bool:
+        """Return whether the waiter was still waiting; it does so no longer."""
+        with self._lock:
+            waited = waiter in self._waiting
+            self._waiting.pop(waiter, None)
+        if waiter.keep_time is not None:
+            waiter.keep_time()
+        return waited
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        if self._take(waiter):
+            waiter.then(None, self._too_late())
+
+    def _search(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._searching = False
+                    return
+            channel: Channel | None = None
+            failure: Exception | None = None
+            try:
+                channel = self.channel(_Search(self._waiting), wait=True)
+            except DeadlineExceeded:  # each has a deadline of its own, and is told by `_give_up`
+                failure = self._too_late()
+            except Exception as error:
+                failure = error
+            for waiter in list(self._waiting):
+                if isinstance(failure, DeadlineExceeded) and not waiter.deadline.passed:
+                    continue
+                if self._take(waiter):
+                    waiter.then(channel, failure)
 
     def check_method(self, channel: Channel, method: str, deadline: Deadline) -> None:
         """Refuse a method the server does not have, after asking it once more.
@@ -131,17 +229,23 @@ class Peer(abc.ABC):
                 raise MethodNotFound(message)
 
     def discard(self, channel: Channel) -> None:
-        """Use a channel no more, because its server went away."""
+        """Begin no more calls on a channel, because its server went away.
+
+        Those that have begun may still be answered, by a server that stops in good order.
+        """
         with self._lock:
             if self._channel is channel:
                 self._channel = None
-        channel.close()
+            self._retired.add(channel)
+        channel.retire()
 
     def close(self) -> None:
         """Hang up."""
         with self._lock:
-            channel, self._channel = self._channel, None
-        if channel is not None:
+            if self._channel is not None:
+                self._retired.add(self._channel)
+            channels, self._channel = list(self._retired), None
+        for channel in channels:
             channel.close()
 
 
@@ -162,8 +266,8 @@ class NamedPeer(Peer):
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
         pause = _FIRST_RETRY_S
         while True:
-            record = self._scope.resolve(self._name, deadline.left())
-            failure = Unavailable(
+            record = self._resolve(deadline, wait=wait)
+            failure: Exception = Unavailable(
                 f"{self._name} listens at {', '.join(record.endpoints) or 'no place'}, which "
                 "cannot be reached from here",
                 maybe_executed=False,
@@ -174,7 +278,7 @@ class NamedPeer(Peer):
                     continue
                 try:
                     return self._try(endpoint, record, deadline)
-                except Unavailable as error:
+                except (Unavailable, DeadlineExceeded) as error:
                     failure = error
             if not wait:
                 raise failure
@@ -183,6 +287,14 @@ class NamedPeer(Peer):
                 raise DeadlineExceeded(str(failure)) from failure
             self._scope.await_change(record, pause if left is None else min(pause, left))
             pause = min(pause * 2, _LAST_RETRY_S)
+
+    def _resolve(self, deadline: Deadline, *, wait: bool) -> EndpointRecord:
+        try:
+            return self._scope.resolve(self._name, deadline.left() if wait else 0.0)
+        except DeadlineExceeded as error:
+            if wait:
+                raise
+            raise Unavailable(f"{self._name} is not up yet", maybe_executed=False) from error
 
     def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
@@ -218,34 +330,36 @@ class AddressedPeer(Peer):
         return self._address
 
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
-        endpoint = _endpoint(self._address)
-        transport = transports.get(endpoint.partition(":")[0])
-        token = self._token or auth.user_token()
         pause = _FIRST_RETRY_S
         while True:
             try:
-                channel = transport.connect(
-                    endpoint, token, deadline.left(), compress=self._compress
-                )
-                messages.check_versions(channel.info, self._address)
-            except Unavailable:
+                return self._try(deadline)
+            except (Unavailable, DeadlineExceeded) as error:
                 if not wait:
                     raise
-            except DeadlineExceeded:
-                pass
-            else:
-                return channel
-            left = deadline.left()
-            if left == 0.0:
-                message = f"no server came up at {self._address} in time"
-                raise DeadlineExceeded(message)
+                left = deadline.left()
+                if left == 0.0:
+                    message = f"no server came up at {self._address} in time"
+                    raise DeadlineExceeded(message) from error
             time.sleep(pause if left is None else min(pause, left))
             pause = min(pause * 2, _LAST_RETRY_S)
+
+    def _try(self, deadline: Deadline) -> Channel:
+        endpoint = _endpoint(self._address)
+        transport = transports.get(endpoint.partition(":")[0])
+        token = self._token or auth.user_token()
+        channel = transport.connect(endpoint, token, deadline.left(), compress=self._compress)
+        try:
+            messages.check_versions(channel.info, self._address)
+        except BaseException:
+            channel.close()
+            raise
+        return channel
 
 
 def _endpoint(address: str) -> str:
     """Return an address as an endpoint; plain `host:port` is gRPC's."""
     scheme, _, place = address.partition(":")
-    if scheme in ("inproc", "unix", "grpc"):
+    if scheme in transports.SCHEMES:
         return address
     return f"grpc:127.0.0.1:{place}" if scheme == "localhost" else f"grpc:{address}"

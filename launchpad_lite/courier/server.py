@@ -68,6 +68,7 @@ class Server:
         self._listeners: list[Listener] | None = None
         self._lock = threading.Lock()
         self._started = False
+        self._stopping = threading.Lock()
         self._ended = threading.Event()
 
     @classmethod
@@ -95,10 +96,16 @@ class Server:
     def _bound(self) -> list[Listener]:
         with self._lock:
             if self._listeners is None:
-                self._listeners = [
-                    transports.get(scheme).listen(self._service, self._options)
-                    for scheme in self._schemes
-                ]
+                listeners: list[Listener] = []
+                try:
+                    for scheme in self._schemes:
+                        transport = transports.get(scheme)
+                        listeners.append(transport.listen(self._service, self._options))
+                except BaseException:
+                    for listener in listeners:
+                        listener.stop(0.0)
+                    raise
+                self._listeners = listeners
             return self._listeners
 
     @property
@@ -165,15 +172,37 @@ class Server:
     def Stop(self, grace: float = STOP_GRACE_S) -> None:
         """Serve no longer; calls that run get `grace` seconds to end.
 
+        A method that calls it goes on and gives its result; only `Join` waits for the end then.
+
         Raises:
           ValueError: it was not started.
         """
         if not self._started:
             message = "Server not started yet"
             raise ValueError(message)
-        if not self._ended.is_set():
-            for listener in self._bound():
-                listener.stop(grace)
+        if self._service.is_calling():  # by a method of this very server, which may end first
+            self._stop_beside(grace)
+        else:
+            self._stop(grace)
+
+    def _stop_beside(self, grace: float) -> None:
+        name = f"lp-stop {self._service.info().name}"
+        threading.Thread(target=self._stop, args=(grace,), name=name, daemon=True).start()
+
+    def _stop(self, grace: float) -> None:
+        with self._stopping:
+            if self._ended.is_set():
+                return
+            first, *rest = self._bound()
+            others = [
+                threading.Thread(target=each.stop, args=(grace,), name="lp-stop", daemon=True)
+                for each in rest
+            ]
+            for thread in others:  # none may take calls while another waits for its own
+                thread.start()
+            first.stop(grace)
+            for thread in others:
+                thread.join()
             self._ended.set()
 
     def Join(self) -> None:

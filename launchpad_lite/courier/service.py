@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
 
 
+_log = logging.getLogger(__name__)
+
+
 class ValueStream(Protocol):
     """What a stream method returns."""
 
@@ -31,16 +35,51 @@ class ValueStream(Protocol):
         ...
 
 
-class _Replies(ReplyStream):
-    def __init__(self, values: ValueStream, encode: Callable[[object], Reply]) -> None:
-        self._values = values
-        self._encode = encode
+class _Raises:
+    """A stream that could not begin."""
 
-    def __next__(self) -> Reply:
-        return self._encode(next(self._values))
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __next__(self) -> object:
+        raise self._error
 
     def close(self) -> None:
-        self._values.close()
+        pass
+
+
+class _Replies(ReplyStream):
+    """A stream's values as replies; an exception is the last one."""
+
+    def __init__(
+        self,
+        values: ValueStream,
+        encode: Callable[[object], Reply],
+        encode_failure: Callable[[BaseException], Reply],
+    ) -> None:
+        self._values = values
+        self._encode = encode
+        self._encode_failure = encode_failure
+        self._ended = False
+
+    def __next__(self) -> Reply:
+        if self._ended:
+            raise StopIteration
+        try:
+            return self._encode(next(self._values))
+        except StopIteration:
+            self._ended = True
+            raise
+        except BaseException as error:
+            self.close()
+            return self._encode_failure(error)
+
+    def close(self) -> None:
+        self._ended = True
+        try:
+            self._values.close()
+        except Exception:
+            _log.exception("a stream could not be closed")
 
 
 class MethodService:
@@ -64,6 +103,7 @@ class MethodService:
         self._name = name
         self._scope = scope
         self._slots = threading.BoundedSemaphore(config.thread_pool_size)
+        self._callers: set[int] = set()  # the threads that run a method
 
     def info(self) -> ServerInfo:
         """Return what the handshake tells."""
@@ -72,6 +112,7 @@ class MethodService:
             name=self._name,
             incarnation=self.context.incarnation if self.context else 0,
             methods=tuple(sorted(self.methods)),
+            thread_pool_size=self.thread_pool_size,
             max_payload_bytes=self.max_payload_bytes,
             python=messages.PYTHON,
             package=__version__,
@@ -89,10 +130,18 @@ class MethodService:
                 return encode_failure(self._unknown(request.method, self.methods), self._scope)
             args, kwargs = self._arguments(request)
             with self._slots:
-                result = method(*args, **kwargs)
+                self._callers.add(threading.get_ident())
+                try:
+                    result = method(*args, **kwargs)
+                finally:
+                    self._callers.discard(threading.get_ident())
             return self._reply(result, request)
         except BaseException as error:
             return encode_failure(error, self._scope)
+
+    def is_calling(self) -> bool:
+        """Whether the calling thread runs one of the methods."""
+        return threading.get_ident() in self._callers
 
     def _reply(self, result: object, request: Request) -> Reply:
         try:
@@ -107,13 +156,19 @@ class MethodService:
         return MethodNotFound(f"{self._name} has no method {method!r}{nearest(method, known)}")
 
     def open_stream(self, request: Request) -> ReplyStream:
-        """Begin a stream.
-
-        Raises:
-          MethodNotFound: there is none of that name.
-        """
+        """Begin a stream; never raises, for a failure is the stream's only reply."""
+        values: ValueStream
         method = self.streams.get(request.method)
         if method is None:
-            raise self._unknown(request.method, self.streams)
-        args, kwargs = self._arguments(request)
-        return _Replies(method(*args, **kwargs), lambda value: self._reply(value, request))
+            values = _Raises(self._unknown(request.method, self.streams))
+        else:
+            try:
+                args, kwargs = self._arguments(request)
+                values = method(*args, **kwargs)
+            except BaseException as error:
+                values = _Raises(error)
+        return _Replies(
+            values,
+            lambda value: self._reply(value, request),
+            lambda error: encode_failure(error, self._scope),
+        )

@@ -66,11 +66,7 @@ class Service(Protocol):
         ...
 
     def open_stream(self, request: Request) -> ReplyStream:
-        """Begin a stream; it is not counted against the thread pool.
-
-        Raises:
-          CallError: there is no such stream.
-        """
+        """Begin a stream; it is not counted against the thread pool; never raises."""
         ...
 
 
@@ -115,23 +111,29 @@ class Channel(abc.ABC):
         """Make a call and wait for its reply.
 
         Raises:
-          Unavailable: the server went away.
+          Unavailable: the server went away; when it stopped before the call began, or was not
+            reached at all, its `maybe_executed` is False.
           DeadlineExceeded: the request's timeout passed.
           Stopped: the channel was closed while waiting.
+          PayloadTooLarge: the server does not take so much.
         """
 
     @abc.abstractmethod
     def submit(
         self, request: Request, done: Callable[[Reply | None, Exception | None], object]
     ) -> Callable[[], object]:
-        """Make a call and return at once.
+        """Make a call and return at once, whatever it costs to send it.
 
         Args:
           request: the call.
-          done: called once, in a thread of the channel's, with the reply or what `call` raises.
+          done: called once, in a thread of the channel's, with the reply or what `call` raises. It
+            may make calls.
 
         Returns:
           A function that cancels the call; `done` is then not called.
+
+        Raises:
+          Exception: what `call` raises, when it is known at once; `done` is then not called.
         """
 
     @abc.abstractmethod
@@ -139,7 +141,8 @@ class Channel(abc.ABC):
         """Begin a stream.
 
         Raises:
-          Unavailable: the server went away.
+          Unavailable: the server is not there.
+          Stopped: the channel was closed.
         """
 
     @abc.abstractmethod
@@ -147,8 +150,12 @@ class Channel(abc.ABC):
         """Ask the server again what it says of itself."""
 
     @abc.abstractmethod
+    def retire(self) -> None:
+        """Begin nothing any more; let the calls that wait end, and hang up after the last."""
+
+    @abc.abstractmethod
     def close(self) -> None:
-        """Hang up; calls that wait end with `Stopped`."""
+        """Hang up; calls that wait end with `Stopped`, streams just end."""
 
 
 class Transport(abc.ABC):
@@ -175,5 +182,6 @@ class Transport(abc.ABC):
         Raises:
           Unavailable: nobody listens there.
           NotAuthenticated: the listener does not accept the token.
+          VersionMismatch: the listener shakes hands in another way.
           DeadlineExceeded: it took too long.
         """

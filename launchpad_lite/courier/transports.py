@@ -19,6 +19,9 @@ _MODULES = {
 }
 """Scheme to module, imported on first use: grpcio takes a tenth of a second."""
 
+SCHEMES = frozenset(_MODULES)
+"""The schemes that endpoints can have here."""
+
 
 @functools.cache
 def get(scheme: str) -> Transport:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import select
 import socket
-import struct
 import threading
 import time
 from typing import TYPE_CHECKING, ClassVar
@@ -34,14 +34,16 @@ from launchpad_lite.courier.transport import (
     Transport,
 )
 from launchpad_lite.courier.unix_channel import connect
-from launchpad_lite.errors import CallError, PayloadTooLarge
+from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
-    from launchpad_lite.courier.messages import Request
+    from launchpad_lite.courier.messages import Reply, Request
 
+_log = logging.getLogger(__name__)
 _numbers = itertools.count()
 _HANDSHAKE_S = 10.0
-_STALL = struct.pack("ll", 60, 0)  # a peer that stops in mid-frame for a minute is dropped
+_STALL_S = 60.0  # a peer that stops in mid-frame for so long is dropped
+_NO_DESCRIPTORS_S = 0.1
 _HELLO_BYTES = len(frame.MAGIC) + auth.TOKEN_BYTES
 
 
@@ -95,7 +97,8 @@ class _Greeter:
     def _accept(self) -> None:
         try:
             sock, _ = self._sock.accept()
-        except OSError:  # gone again, or no descriptors left: the next one may do better
+        except OSError:  # no descriptors or no memory left, which others may give back
+            time.sleep(_NO_DESCRIPTORS_S)
             return
         sock.setblocking(False)
         deadline = time.monotonic() + _HANDSHAKE_S
@@ -125,6 +128,22 @@ class _Greeter:
         self._waiting.pop(fd)[0].close()
 
 
+class _Accepted(Connection):
+    """A connection of an authenticated client.
+
+    Attributes:
+      fd: its descriptor, by which it is known until it is closed.
+      running: the ids of its calls that have begun.
+      stream: what it listens to, if it is a stream's.
+    """
+
+    def __init__(self, sock: socket.socket, limit: int) -> None:
+        super().__init__(sock, limit, _STALL_S)
+        self.fd = sock.fileno()
+        self.running: set[int] = set()
+        self.stream: ReplyStream | None = None
+
+
 class UnixListener(Listener):
     """Serves one service on one Unix socket."""
 
@@ -133,30 +152,32 @@ class UnixListener(Listener):
         self.service = service
         self._path = f"{directory}/{os.getpid():x}.{next(_numbers):x}"
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(self._path)
-        sock.listen(1024)
+        try:
+            sock.bind(self._path)
+            sock.listen(1024)
+        except OSError:
+            sock.close()
+            raise
         self.endpoint = f"unix:{self._path}"
         self._epoll = select.epoll()
         self._wake = os.eventfd(0)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._lock = threading.Lock()
-        self._connections: dict[int, Connection] = {}
-        self._streams: dict[int, ReplyStream] = {}
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._connections: dict[int, _Accepted] = {}
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0  # threads that wait for a request
         self._stopping = False
         self._greeter = _Greeter(self, sock)
 
     def start(self) -> None:
         """See the base class."""
-        self._spawn()
+        with self._lock:
+            self._spawn()
         self._greeter.start()
 
     def welcome(self, sock: socket.socket, hello: bytes) -> None:
         """Take over a connection whose client has said who it is."""
-        connection = Connection(sock, self.service.max_payload_bytes)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _STALL)
+        connection = _Accepted(sock, self.service.max_payload_bytes)
         known = hello.startswith(frame.MAGIC) and auth.is_valid(
             hello[len(frame.MAGIC) :], self.service.token
         )
@@ -166,102 +187,113 @@ class UnixListener(Listener):
             connection.send(frame.pack(kind, 0, Payload(info)))
         except OSError:
             known = False
-        if not known:
-            connection.close()
-            return
-        with self._lock:
-            if not self._stopping:
-                self._connections[sock.fileno()] = connection
-                self._epoll.register(sock, select.EPOLLIN | select.EPOLLONESHOT)
-                return
+        if known:
+            with self._lock:
+                if not self._stopping:
+                    self._connections[connection.fd] = connection
+                    self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLONESHOT)
+                    return
         connection.close()
 
     def _spawn(self) -> None:
         name = f"lp-serve {self.service.info().name}"
         thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._idle += 1
-        self._threads.append(thread)
         thread.start()
+        self._idle += 1
+        self._threads.add(thread)
 
     def _serve(self) -> None:
         node_context.adopt(self.service.context)
         while True:
             fd, _ = self._epoll.poll(-1, 1)[0]
-            if fd == self._wake:
-                return
             with self._lock:
+                if self._stopping:
+                    break
                 self._idle -= 1
                 connection = self._connections.get(fd)
+                # This thread may be long; nobody may be left to wait for the next request.
+                if self._idle == 0 and len(self._threads) < self.service.thread_pool_size:
+                    with contextlib.suppress(RuntimeError):  # there can be no more threads
+                        self._spawn()
             if connection is not None:
-                self._serve_one(fd, connection)
+                try:
+                    self._serve_one(connection)
+                except Exception:
+                    _log.exception("%s drops a connection", self.endpoint)
+                    self._drop(connection)
             with self._lock:
                 self._idle += 1
+        with self._lock:
+            self._threads.discard(threading.current_thread())
+            self._close_if_last()
 
-    def _serve_one(self, fd: int, connection: Connection) -> None:
+    def _serve_one(self, connection: _Accepted) -> None:
         try:
-            # the lock: an event may be an old one, of a closed connection with the same descriptor
-            with connection.read_lock:
-                request = connection.read()
+            # It may be that nothing has come: the event was that of a connection which had the
+            # same descriptor and was closed before this thread came to it.
+            request = connection.read_if_any()
         except PayloadTooLarge as error:
-            self._answer_and_drop(fd, connection, error)
+            self._answer(connection, encode_failure(error.with_traceback(None), None), 0)
+            self._drop(connection)
             return
-        except (OSError, EOFError, frame.ProtocolError, ValueError):
-            self._drop(fd, connection)
+        except (OSError, EOFError, frame.ProtocolError):
+            self._drop(connection)
             return
         with self._lock:
-            if not self._stopping:
-                # nobody may be left to read the next request, so let another thread wait for it
-                if self._idle == 0 and len(self._threads) < self.service.thread_pool_size:
-                    self._spawn()
-                self._epoll.modify(fd, select.EPOLLIN | select.EPOLLONESHOT)
+            if self._stopping or self._connections.get(connection.fd) is not connection:
+                return
+            self._epoll.modify(connection.fd, select.EPOLLIN | select.EPOLLONESHOT)
+            if request is None:
+                return
+            if request.kind == frame.Kind.CALL:
+                connection.running.add(request.call_id)
         if request.kind == frame.Kind.CALL:
-            reply = self.service.call(request.request())
-            pieces = frame.pack_reply(reply, request.call_id)
-            try:
-                connection.send(pieces)
-            except OSError:
-                self._drop(fd, connection)
-        elif request.kind == frame.Kind.STREAM:
-            self._start_stream(fd, connection, request.request())
+            self._answer(connection, self.service.call(request.request()), request.call_id)
+            connection.running.discard(request.call_id)
+        elif request.kind == frame.Kind.STREAM and connection.stream is None:
+            self._start_stream(connection, request.request())
         else:
-            self._drop(fd, connection)
+            self._drop(connection)
 
-    def _answer_and_drop(self, fd: int, connection: Connection, error: CallError) -> None:
-        with contextlib.suppress(OSError):  # the drop tells the client as well
-            connection.send(frame.pack_reply(encode_failure(error, None), 0))
-        self._drop(fd, connection)
-
-    def _start_stream(self, fd: int, connection: Connection, request: Request) -> None:
+    def _answer(self, connection: _Accepted, reply: Reply, call_id: int) -> None:
         try:
-            stream = self.service.open_stream(request)
-        except CallError as error:
-            self._answer_and_drop(fd, connection, error)
-            return
+            connection.send(frame.pack_reply(reply, call_id))
+        except OSError:
+            self._drop(connection)
+
+    def _start_stream(self, connection: _Accepted, request: Request) -> None:
+        stream = self.service.open_stream(request)
         with self._lock:
-            self._streams[fd] = stream
+            there = self._connections.get(connection.fd) is connection
+            if there:
+                connection.stream = stream
+        if not there:  # it was dropped meanwhile
+            stream.close()
+            return
         name = f"lp-stream {self.service.info().name}"
         threading.Thread(
-            target=self._send_stream, args=(fd, connection, stream), name=name, daemon=True
+            target=self._send_stream, args=(connection, stream), name=name, daemon=True
         ).start()
 
-    def _send_stream(self, fd: int, connection: Connection, stream: ReplyStream) -> None:
+    def _send_stream(self, connection: _Accepted, stream: ReplyStream) -> None:
         node_context.adopt(self.service.context)
         try:
             for reply in stream:
                 connection.send(frame.pack_reply(reply, 0))
             connection.send(frame.pack(frame.Kind.END, 0, Payload(b"")))
         except OSError:
-            stream.close()
-        self._drop(fd, connection)
+            pass  # the client is gone
+        finally:
+            self._drop(connection)
 
-    def _drop(self, fd: int, connection: Connection) -> None:
+    def _drop(self, connection: _Accepted) -> None:
         with self._lock:
-            if self._connections.get(fd) is not connection:
+            if self._connections.get(connection.fd) is not connection:
                 return  # another thread was faster, and the descriptor may be another's by now
-            del self._connections[fd]
-            stream = self._streams.pop(fd, None)
-            self._epoll.unregister(fd)
-            connection.close()
+            del self._connections[connection.fd]
+            self._epoll.unregister(connection.fd)
+            stream = connection.stream
+        connection.close()
         if stream is not None:
             stream.close()
 
@@ -271,17 +303,32 @@ class UnixListener(Listener):
             if self._stopping:
                 return
             self._stopping = True
-            threads = list(self._threads)
+            threads = self._threads - {threading.current_thread()}
+            connections = {each: list(each.running) for each in self._connections.values()}
+            os.eventfd_write(self._wake, 1)
         self._greeter.stop()
-        os.unlink(self._path)  # noqa: PTH108 - one system call, and it must exist
-        os.eventfd_write(self._wake, 1)
+        with contextlib.suppress(FileNotFoundError):  # whoever removed it meant the same
+            os.unlink(self._path)  # noqa: PTH108 - one system call
+        for connection, running in connections.items():
+            self._say_goodbye(connection, running)
+            if not running:
+                self._drop(connection)
         deadline = time.monotonic() + grace
         for thread in threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
-        for fd, connection in list(self._connections.items()):
-            self._drop(fd, connection)
-        if not any(thread.is_alive() for thread in threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for connection in connections:
+            self._say_goodbye(connection, list(connection.running))
+            self._drop(connection)
+        with self._lock:
+            self._close_if_last()
+
+    def _say_goodbye(self, connection: _Accepted, running: list[int]) -> None:
+        """Tell a client, if it listens, which of its calls have begun; no other call will."""
+        with contextlib.suppress(OSError):
+            connection.send_now(frame.pack_stopping(running))  # so short that it goes whole
+
+    def _close_if_last(self) -> None:
+        if not self._threads and not self._connections and not self._epoll.closed:
             self._epoll.close()
             os.close(self._wake)
 

@@ -86,7 +86,9 @@ class Early(Patient):
     def __init__(self) -> None:
         process = psutil.Process()
         agent = process.parent()
-        launcher = agent.parent() if agent and "runtime.agent" in " ".join(agent.cmdline()) else process
+        launcher = (
+            agent.parent() if agent and "runtime.agent" in " ".join(agent.cmdline()) else process
+        )
         assert launcher is not None
         launcher.send_signal(signal.SIGINT)
 

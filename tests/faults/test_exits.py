@@ -105,6 +105,30 @@ def test_a_script_that_raises_in_the_block_stops_its_run(
     assert bench.nothing_is_left()
 
 
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_child_that_the_script_forks_leaves_the_run_alone(
+    launcher: str, script: Path, bench: Bench
+) -> None:
+    body = """
+    import os
+    if __name__ == "__main__":
+        run = lp.launch(programs.make_patient(), launcher)
+        while programs.notes().read_text().count("is up") < 2:
+            pass
+        child = os.fork()
+        if child == 0:
+            sys.exit(7)
+        programs.note(f"child {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
+        programs.note(run.status().phase)
+        run.stop()
+    """
+    bench.start(write(script, body), launcher)
+    assert bench.ended() == 0, bench.output
+    assert bench.notes[-4:-2] == ["child 7", "running"]
+    assert sorted(bench.notes[-2:]) == ["returned", "stop handler"]
+    assert bench.nothing_is_left()
+
+
 UNGUARDED = """
     lp.launch(programs.make_good(), launcher).wait()
     print("the end of the script")

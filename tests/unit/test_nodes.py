@@ -210,7 +210,10 @@ def test_the_originals_way_to_set_options() -> None:
             lambda: CourierNode(Server).options(call_timeout=dt.timedelta(seconds=-2)),
             "call_timeout=-2.0: give seconds",
         ),
-        (lambda: unchecked(PyNode(work).options)(env={"A": 1}), "env: A must be a string without null characters, not 1."),
+        (
+            lambda: unchecked(PyNode(work).options)(env={"A": 1}),
+            "env: A must be a string without null characters, not 1.",
+        ),
         (
             lambda: CourierNode(Server, courier_kwargs={"call_timeout": 1}),
             "no courier setting 'call_timeout'. Known: port, thread_pool_size.",

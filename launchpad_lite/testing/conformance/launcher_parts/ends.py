@@ -132,11 +132,12 @@ class EndConformance(LauncherSuite):
         with pytest.raises((Stopped, Unavailable)):
             future.result(nodes.PATIENCE_S)
 
-    @pytest.mark.parametrize("cls", [nodes.Counter, nodes.RunningCounter])
+    @pytest.mark.parametrize("cls", [nodes.Counter, nodes.SlowCounter, nodes.RunningCounter])
     def test_save_and_restore(self, cls: type[nodes.Counter], shared_dir: Path) -> None:
         checkpoint_dir = str(shared_dir / "checkpoints")
         for expected in (5, 10, 15):
             program = Program("counter")
             counter = program.add_node(CourierNode(cls), label="counter")
-            with self.start(program, checkpoint_dir=checkpoint_dir) as t:
+            # saving is what the notice is for, and grace comes after it
+            with self.start(program, checkpoint_dir=checkpoint_dir, grace_s=0.1) as t:
                 assert t[counter].add(5) == expected

@@ -26,6 +26,9 @@ class FailureConformance(LauncherSuite):
         with pytest.raises(NodeFailed) as caught, self.start(program) as t:
             t.wait(nodes.PATIENCE_S)
         failure = caught.value
+        with pytest.raises(NodeFailed) as again:
+            t.wait(0)
+        assert again.value is failure
         assert failure.node == "bad/0"
         assert "node bad/0 failed" in str(failure)
         assert t.status().phase == "ended"

@@ -250,6 +250,14 @@ class RunningCounter(Counter):
         launching.wait_for_stop()
 
 
+class SlowCounter(Counter):
+    """One that takes its time to save."""
+
+    def save(self, path: str) -> None:
+        time.sleep(0.5)
+        super().save(path)
+
+
 class Finite(Echo):
     """Serves until it is told to finish."""
 

@@ -1,0 +1,156 @@
+"""Calls for futures: begun when the server is reached, and again while it certainly did nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import Future, InvalidStateError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from launchpad_lite.courier.messages import Request
+from launchpad_lite.errors import DeadlineExceeded, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.courier.codec import Payload
+    from launchpad_lite.courier.messages import Reply
+    from launchpad_lite.courier.peer import Deadline, Peer
+    from launchpad_lite.courier.transport import Channel
+
+R = TypeVar("R")
+
+
+class CallFuture(Future[R]):
+    """A future whose `cancel` also cancels the call; from any thread, any number of times."""
+
+    abort: Callable[[], object] | None = None
+
+    def cancel(self) -> bool:
+        """Cancel the call, if it has not ended; return whether it is cancelled."""
+        if self.cancelled():
+            return True
+        if not super().cancel():
+            return False
+        with self._condition:
+            first = self._state == "CANCELLED"  # and not yet "CANCELLED_AND_NOTIFIED"
+            if first:
+                self.set_running_or_notify_cancel()  # wakes those who wait for it
+        if first and self.abort is not None:
+            self.abort()
+        return True
+
+
+class FutureCall:
+    """One call, from its arguments to its future's result."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        method: str,
+        deadline: Deadline,
+        decode: Callable[[Reply], Any],
+        *,
+        wait: bool,
+    ) -> None:
+        """Prepare a call.
+
+        Args:
+          peer: the server.
+          method: what to call.
+          deadline: when the future fails.
+          decode: returns a reply's result, or raises its failure.
+          wait: whether to wait for a server that is not up yet.
+        """
+        self.future: CallFuture[Any] = CallFuture()
+        self.future.abort = self._abort
+        self._peer = peer
+        self._method = method
+        self._deadline = deadline
+        self._decode = decode
+        self._wait = wait
+        self._undo: list[Callable[[], object]] = []
+
+    def _abort(self) -> None:
+        for undo in list(self._undo):
+            undo()
+
+    def _can_be_undone(self, undo: Callable[[], object]) -> None:
+        self._undo.append(undo)
+        if self.future.cancelled():  # just before
+            undo()
+
+    def begin(self, channel: Channel, content: Payload, *, again: bool) -> None:
+        """Make the call on a channel.
+
+        Args:
+          channel: to the server.
+          content: the arguments.
+          again: whether they will still be the same when it is time to try again.
+
+        Raises:
+          Unavailable: the server went away, before the call began.
+          Exception: what else `Channel.submit` raises.
+        """
+        if self._method not in self._peer.methods:
+            self._peer.check_method(channel, self._method, self._deadline)
+
+        def done(reply: Reply | None, error: Exception | None) -> None:
+            if isinstance(error, Unavailable):
+                self._retry(channel, content, error, again=again)
+            elif reply is None:
+                self.fail(error or AssertionError())
+            else:
+                self._finish(reply)
+
+        if not self.future.cancelled():
+            left = self._deadline.left()
+            if left == 0.0:
+                message = f"{self._peer.title} came up too late for {self._method!r}"
+                raise DeadlineExceeded(message)
+            request = Request(self._method, content, left, channel.local)
+            self._can_be_undone(channel.submit(request, done))
+
+    def begin_when_ready(self, content: Payload) -> None:
+        """Make the call once there is a channel.
+
+        Args:
+          content: the arguments, which do not change.
+        """
+
+        def then(channel: Channel | None, failure: Exception | None) -> None:
+            if channel is None:
+                self.fail(failure or AssertionError())
+                return
+            try:
+                self.begin(channel, content, again=True)
+            except Unavailable as error:
+                self._retry(channel, content, error, again=True)
+            except Exception as error:
+                self.fail(error)
+
+        if not self.future.cancelled():
+            peer, deadline = self._peer, self._deadline
+            self._can_be_undone(peer.when_ready(deadline, wait=self._wait, then=then))
+
+    def _retry(
+        self, channel: Channel, content: Payload, error: Unavailable, *, again: bool
+    ) -> None:
+        self._peer.discard(channel)
+        if again and self._wait and not error.maybe_executed:
+            self.begin_when_ready(content)
+        else:
+            self.fail(error)
+
+    def _finish(self, reply: Reply) -> None:
+        try:
+            result = self._decode(reply)
+        except Exception as error:
+            self.fail(error)
+        else:
+            with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+                self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """End with an exception."""
+        with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+            self.future.set_exception(error)

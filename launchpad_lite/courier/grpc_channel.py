@@ -1,0 +1,207 @@
+"""The client's side of calls over gRPC, and what both sides call things."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from launchpad_lite.courier import frame
+from launchpad_lite.courier.codec import check_size
+from launchpad_lite.courier.messages import decode_info
+from launchpad_lite.courier.transport import Channel, ReplyStream
+from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+
+HELLO = "/launchpad_lite.Courier/Hello"
+CALL = "/launchpad_lite.Courier/Call"
+STREAM = "/launchpad_lite.Courier/Stream"
+TOKEN = "launchpad-lite-token"  # noqa: S105 - the name of the metadata, not a secret
+NOT_BEGUN = "launchpad-lite-not-begun"  # metadata of a call that the server will not begin
+_NOT_CONNECTED = "failed to connect to all addresses"  # what gRPC says when it sent nothing
+CONNECT_S = 20.0
+_NO_LIMIT = 2**62  # what the server may answer; it keeps to its own limit
+
+OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.so_reuseport", 0),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+def join(pieces: Sequence[frame.Bytes]) -> bytes:
+    """Return a frame as one message."""
+    return b"".join(pieces)
+
+
+class GrpcChannel(Channel):
+    """A client's way to one gRPC server."""
+
+    def __init__(self, target: str, token: bytes, timeout: float, *, compress: bool) -> None:
+        """Connect and shake hands; see `Transport.connect`."""
+        self._target = target
+        self._metadata = ((TOKEN, token.hex()),)
+        compression = grpc.Compression.Gzip if compress else None
+        self._channel = grpc.insecure_channel(target, OPTIONS, compression)
+        self._lock = threading.Lock()
+        self._running = 0
+        self._retired = False
+        self._closed = False
+        channel: Any = self._channel  # no serializers: bytes in, bytes out
+        self._hello: Any = channel.unary_unary(HELLO)
+        self._call: Any = channel.unary_unary(CALL)
+        self._stream: Any = channel.unary_stream(STREAM)
+        try:
+            self.refresh(timeout)
+        except BaseException:
+            self._channel.close()
+            raise
+
+    def refresh(self, timeout: float | None) -> ServerInfo:
+        """See the base class."""
+        timeout = CONNECT_S if timeout is None else timeout
+        try:
+            info = self._hello(b"", timeout=timeout, metadata=self._metadata)
+        except (grpc.RpcError, ValueError) as error:
+            failure = self._translate(error, f"the handshake with {self._target}", timeout)
+            if isinstance(failure, Unavailable):
+                failure.maybe_executed = False
+            raise failure from None
+        self.info = decode_info(info, self._target)
+        return self.info
+
+    def _begin(self, request: Request) -> bytes:
+        what = f"the arguments of {self._title(request)}"
+        check_size(request.arguments, self.info.max_payload_bytes, what)
+        with self._lock:
+            if self._retired and not self._closed:
+                message = f"{self.info.name} went away before the call of {request.method!r}"
+                raise Unavailable(message, maybe_executed=False)
+            self._running += 1
+        return join(frame.pack_request(request, 0))
+
+    def _end(self) -> None:
+        with self._lock:
+            self._running -= 1
+            last = self._retired and not self._running
+        if last:
+            self._close_beside()
+
+    def _close_beside(self) -> None:
+        # gRPC's own threads, which call back, must not wait for themselves
+        threading.Thread(target=self._channel.close, name="lp-close", daemon=True).start()
+
+    def call(self, request: Request) -> Reply:
+        """See the base class."""
+        message = self._begin(request)
+        try:
+            answer = self._call(message, timeout=request.timeout, metadata=self._metadata)
+        except (grpc.RpcError, ValueError) as error:
+            raise self._translate(error, self._title(request), request.timeout) from None
+        finally:
+            self._end()
+        return frame.parse(answer, _NO_LIMIT).reply()
+
+    def submit(
+        self, request: Request, done: Callable[[Reply | None, Exception | None], object]
+    ) -> Callable[[], object]:
+        """See the base class."""
+        message = self._begin(request)
+        try:
+            call = self._call.future(message, timeout=request.timeout, metadata=self._metadata)
+        except ValueError as error:
+            self._end()
+            raise self._translate(error, self._title(request), request.timeout) from None
+        cancelled = threading.Event()
+
+        def finish(ended: Any) -> None:
+            self._end()
+            if cancelled.is_set():
+                return
+            try:
+                reply = frame.parse(ended.result(), _NO_LIMIT).reply()
+            except Exception as error:
+                done(None, self._translate(error, self._title(request), request.timeout))
+            else:
+                done(reply, None)
+
+        call.add_done_callback(finish)
+
+        def cancel() -> None:
+            cancelled.set()
+            call.cancel()
+
+        return cancel
+
+    def stream(self, request: Request) -> ReplyStream:
+        """See the base class."""
+        message = self._begin(request)
+        try:
+            call = self._stream(message, metadata=self._metadata)
+            call.initial_metadata()  # waits until it has begun, or failed
+        except ValueError as error:
+            self._end()
+            raise self._translate(error, self._title(request), None) from None
+        if not call.is_active() and call.code() != grpc.StatusCode.OK:
+            self._end()
+            raise self._translate(call, self._title(request), None)
+        if not call.add_callback(self._end):
+            self._end()
+        return _GrpcStream(call)
+
+    def _title(self, request: Request) -> str:
+        return f"{self.info.name}.{request.method}"
+
+    def _translate(self, error: Exception, what: str, timeout: float | None) -> Exception:
+        if self._closed or isinstance(error, ValueError):
+            return Stopped("the run has stopped")
+        if not isinstance(error, grpc.Call):
+            return Unavailable(f"{what} got no answer: {error}", maybe_executed=True)
+        code, detail = error.code(), error.details() or ""
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            limit = "the time it had" if timeout is None else f"{timeout:g} s"
+            return DeadlineExceeded(f"{what} took over {limit}")
+        if code == grpc.StatusCode.UNAUTHENTICATED:
+            return NotAuthenticated(f"{self._target} belongs to another run, or to another user")
+        if code == grpc.StatusCode.UNIMPLEMENTED:
+            return NotAuthenticated(f"{self._target} belongs to a server of another kind")
+        not_begun = any(key == NOT_BEGUN for key, _ in error.trailing_metadata() or ())
+        return Unavailable(
+            f"{what} got no answer: {detail}",
+            maybe_executed=not not_begun and not detail.startswith(_NOT_CONNECTED),
+        )
+
+    def retire(self) -> None:
+        """See the base class."""
+        with self._lock:
+            self._retired = True
+            last = not self._running
+        if last:
+            self._close_beside()
+
+    def close(self) -> None:
+        """See the base class."""
+        self._closed = True
+        self._channel.close()
+
+
+class _GrpcStream(ReplyStream):
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __next__(self) -> Reply:
+        try:
+            message = next(self._call)
+        except grpc.RpcError:
+            raise StopIteration from None
+        return frame.parse(message, _NO_LIMIT).reply()
+
+    def close(self) -> None:
+        self._call.cancel()

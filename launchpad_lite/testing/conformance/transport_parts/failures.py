@@ -1,0 +1,248 @@
+"""What methods raise arrives, and never harms the server."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pytest
+
+from launchpad_lite.courier.failures import RemoteTraceback
+from launchpad_lite.errors import (
+    MethodNotFound,
+    NotAuthenticated,
+    PayloadTooLarge,
+    RemoteError,
+    Unavailable,
+)
+from launchpad_lite.testing.conformance.transport_parts.base import (
+    PATIENCE_S,
+    TOKEN,
+    Caller,
+    Lab,
+    TransportSuite,
+)
+from launchpad_lite.testing.conformance.transport_parts.values import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class PlainError(Exception):
+    """An exception with an attribute."""
+
+    detail: Any = None
+
+
+class FieldsError(Exception):
+    """An exception that its arguments do not rebuild."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+
+
+class UnpicklableError(Exception):
+    """An exception whose pickling raises."""
+
+    def __reduce__(self) -> NoReturn:
+        raise ValueError("never to be pickled")
+
+
+class UnreadableError(Exception):
+    """An exception whose unpickling raises."""
+
+    def __reduce__(self) -> Any:
+        return _fail_to_load, ()
+
+
+class OtherThingError(Exception):
+    """An exception that is unpickled as something else."""
+
+    def __reduce__(self) -> Any:
+        return str, ("no exception",)
+
+
+class SilentError(Exception):
+    """An exception that cannot be shown."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(first + second)
+
+    def __str__(self) -> NoReturn:
+        raise ValueError("no words")
+
+
+class Unloadable:
+    """A value whose unpickling raises."""
+
+    def __reduce__(self) -> Any:
+        return _fail_to_load, ()
+
+
+def _fail_to_load() -> NoReturn:
+    raise pickle.UnpicklingError("not to be loaded")
+
+
+def fail_with(error: Any) -> NoReturn:
+    """Raise an exception made by a function."""
+    raise error()
+
+
+def give(make: Any) -> Any:
+    """Return a value made by a function."""
+    return make()
+
+
+def fail_with_note() -> NoReturn:
+    """Raise an exception with an attribute, a note and a cause."""
+    error = PlainError("a", 1)
+    error.detail = np.arange(3)
+    error.add_note("a note")
+    raise error from KeyError("its cause")
+
+
+def _both(caller: Caller, method: str, *args: Any) -> tuple[BaseException, BaseException]:
+    """Return how a call fails, waited for and as a future."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - which one is what is returned
+        caller.call(method, *args)
+    failure = caller.failure(method, *args)
+    assert failure is not None
+    return caught.value, failure
+
+
+class FailureConformance(TransportSuite):
+    """Exceptions arrive as their own type or as `RemoteError`, and the server lives on."""
+
+    def test_an_exception_arrives_as_its_own_type(self, lab: Lab) -> None:
+        caller = lab.caller(fail_with_note, echo)
+        for error in _both(caller, "fail_with_note"):
+            assert type(error) is PlainError
+            assert error.args == ("a", 1)
+            assert error.detail.tolist() == [0, 1, 2]
+            assert error.__notes__ == ["a note"]
+            cause = error.__cause__
+            assert isinstance(cause, RemoteTraceback)
+            assert "in fail_with_note" in cause.text
+            assert "KeyError: 'its cause'" in cause.text
+        assert caller.call("echo", 1) == 1
+
+    @pytest.mark.parametrize("kind", [ValueError, StopIteration, TimeoutError, OSError])
+    def test_exceptions_that_mean_something_to_python_arrive(
+        self, lab: Lab, kind: type[Exception]
+    ) -> None:
+        for error in _both(lab.caller(fail_with), "fail_with", kind):
+            assert type(error) is kind
+
+    def test_errors_of_ours_are_the_method_s_not_the_transport_s(self, lab: Lab) -> None:
+        def call_another() -> NoReturn:
+            raise Unavailable("another server is gone", maybe_executed=False)
+
+        for error in _both(lab.caller(call_another), "call_another"):
+            assert type(error) is Unavailable
+            assert error.maybe_executed is False
+            assert "in call_another" in str(error.__cause__)
+
+    def test_a_local_class_arrives_by_value(self, lab: Lab) -> None:
+        class LocalError(Exception):
+            pass
+
+        for error in _both(lab.caller(fail_with), "fail_with", LocalError):
+            assert type(error).__name__ == "LocalError"
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: FieldsError(7, "why"), "7: why"),
+            (lambda: UnpicklableError("secret"), "secret"),
+            (lambda: UnreadableError("garbled"), "garbled"),
+            (lambda: OtherThingError("not this"), "not this"),
+            (lambda: SilentError(1, 2), "(its __str__ raised)"),
+            (lambda: SystemExit(3), "3"),
+            (lambda: KeyboardInterrupt("stop"), "stop"),
+            (lambda: GeneratorExit("done"), "done"),
+        ],
+        ids=["constructor", "pickling", "unpickling", "other", "str", "exit", "interrupt", "close"],
+    )
+    def test_what_cannot_be_rebuilt_arrives_as_a_remote_error(
+        self, lab: Lab, make: Callable[[], BaseException], message: str
+    ) -> None:
+        caller = lab.caller(fail_with, echo, threads=1)
+        name = type(make()).__qualname__
+        for error in _both(caller, "fail_with", make):
+            assert type(error) is RemoteError
+            assert error.type_name.endswith(f".{name}")
+            assert message in str(error)
+            assert "in fail_with" in error.remote_traceback
+        assert caller.call("echo", 1) == 1
+
+    def test_a_result_that_cannot_be_sent_is_named(self, lab: Lab) -> None:
+        caller = lab.caller(give, echo, threads=1)
+        for error in _both(caller, "give", lambda: (value for value in "abc")):
+            assert type(error) is TypeError
+            assert "the result of server.give cannot be sent" in str(error)
+        assert caller.call("echo", 1) == 1
+
+    def test_a_result_that_cannot_be_read_fails_its_call_only(self, lab: Lab) -> None:
+        caller = lab.caller(give, echo)
+        for error in _both(caller, "give", Unloadable):
+            assert type(error) is pickle.UnpicklingError
+        assert caller.call("echo", 1) == 1
+
+    def test_arguments_that_cannot_be_read_fail_their_call_only(self, lab: Lab) -> None:
+        caller = lab.caller(echo, threads=1)
+        for error in _both(caller, "echo", Unloadable()):
+            assert type(error) is pickle.UnpicklingError
+            assert "not to be loaded" in str(error.__cause__)
+        assert caller.call("echo", 1) == 1
+
+    def test_wrong_arguments_raise_a_type_error(self, lab: Lab) -> None:
+        for error in _both(lab.caller(give), "give", 1, 2, 3):
+            assert type(error) is TypeError
+            assert "give()" in str(error)
+
+    def test_an_unknown_method_names_the_nearest(self, lab: Lab) -> None:
+        caller = lab.caller(echo, give)
+        for error in _both(caller, "ehco"):
+            assert type(error) is MethodNotFound
+            assert "server has no method 'ehco'; did you mean 'echo'?" in str(error)
+            assert "Known: echo, give." in str(error)
+            assert error.__cause__ is None
+
+    @pytest.mark.parametrize(
+        "token",
+        [bytes(len(TOKEN)), bytes(reversed(TOKEN)), TOKEN[:-1] + b"\xff"],
+        ids=["zeros", "reversed", "last"],
+    )
+    def test_a_wrong_token_is_refused(self, lab: Lab, token: bytes) -> None:
+        served = lab.serve(echo)
+        with pytest.raises(NotAuthenticated):
+            lab.connect(served, token)
+        assert lab.connect(served).call("echo", 1) == 1
+
+    def test_too_large_arguments_are_refused(self, lab: Lab) -> None:
+        caller = lab.caller(echo, limit=100_000, threads=1)
+        for size in (100_001, 8 * 2**20):
+            for error in _both(caller, "echo", np.zeros(size, np.int8)):
+                assert type(error) is PayloadTooLarge
+                assert "100,000" in str(error)
+        assert caller.call("echo", np.zeros(90_000, np.int8)).nbytes == 90_000
+
+    def test_too_large_results_are_refused(self, lab: Lab) -> None:
+        caller = lab.caller(give, limit=100_000, threads=1)
+        for error in _both(caller, "give", lambda: np.zeros(100_001, np.int8)):
+            assert type(error) is PayloadTooLarge
+            assert "the result of server.give" in str(error)
+        assert caller.call("give", lambda: np.zeros(90_000, np.int8)).nbytes == 90_000
+
+    def test_futures_that_fail_leave_the_others_alone(self, lab: Lab) -> None:
+        caller = lab.caller(echo, fail_with)
+        calls = [
+            caller.submit("fail_with", ValueError) if number % 3 else caller.submit("echo", number)
+            for number in range(60)
+        ]
+        for number, call in enumerate(calls):
+            if number % 3:
+                assert type(call.exception(PATIENCE_S)) is ValueError
+            else:
+                assert call.result(PATIENCE_S) == number

@@ -1,0 +1,206 @@
+"""Streams from the server."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pytest
+
+from launchpad_lite.errors import MethodNotFound
+from launchpad_lite.testing.conformance.transport_parts.base import (
+    PATIENCE_S,
+    Lab,
+    TransportSuite,
+    in_thread,
+)
+from launchpad_lite.testing.conformance.transport_parts.failures import PlainError
+from launchpad_lite.testing.conformance.transport_parts.values import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Feed:
+    """A stream of what is put into it."""
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.closed = threading.Event()
+        for value in values:
+            self.put(value)
+
+    def put(self, value: Any) -> None:
+        self._queue.put((value,))
+
+    def end(self) -> None:
+        self._queue.put(None)
+
+    def __next__(self) -> Any:
+        entry = self._queue.get(timeout=PATIENCE_S)
+        if entry is None:
+            raise StopIteration
+        if isinstance(entry[0], Exception):
+            raise entry[0]
+        return entry[0]
+
+    def close(self) -> None:
+        self.closed.set()
+        self.end()
+
+
+class Feeds:
+    """Opens feeds, and remembers them."""
+
+    def __init__(self) -> None:
+        self.opened: queue.SimpleQueue[Feed] = queue.SimpleQueue()
+
+    def feed(self) -> Feed:
+        """Open one that goes on."""
+        feed = Feed()
+        self.opened.put(feed)
+        return feed
+
+    def newest(self) -> Feed:
+        return self.opened.get(timeout=PATIENCE_S)
+
+
+def count(stop: int) -> Feed:
+    """Open a feed of numbers that ends."""
+    feed = Feed(range(stop))
+    feed.end()
+    return feed
+
+
+def refuse() -> NoReturn:
+    """Fail to open."""
+    raise PlainError("no feed")
+
+
+class StreamConformance(TransportSuite):
+    """Values come one after the other, until either end closes the stream."""
+
+    def test_values_come_in_order_and_end(self, lab: Lab) -> None:
+        caller = lab.caller(streams=(count,))
+        assert list(caller.stream("count", 100)) == list(range(100))
+        assert list(caller.stream("count", 0)) == []
+
+    def test_values_come_when_they_are_made(self, lab: Lab) -> None:
+        feeds = Feeds()
+        caller = lab.caller(streams=(feeds.feed,))
+        values = caller.stream("feed")
+        feed = feeds.newest()
+        array = np.zeros(2**18)
+        for _ in range(3):
+            feed.put(array)
+            received = next(values)
+            received += 1
+            assert not array.any()
+        feed.end()
+        assert next(values, "the end") == "the end"
+        assert next(values, "the end") == "the end"
+
+    def test_streams_need_no_thread_of_the_pool(self, lab: Lab) -> None:
+        feeds = Feeds()
+        served = lab.serve(echo, streams=(feeds.feed, count), threads=1)
+        caller = lab.connect(served)
+        streams = [caller.stream("feed") for _ in range(70)]
+        for number in range(70):
+            feeds.newest().put(number)
+        assert caller.call("echo", 1) == 1
+        assert caller.submit("echo", 2).result(PATIENCE_S) == 2
+        assert list(caller.stream("count", 2)) == [0, 1]
+        assert sorted(map(next, streams)) == list(range(70))
+
+    def test_a_busy_server_opens_streams(self, lab: Lab) -> None:
+        gate = lab.gate()
+        caller = lab.caller(gate.enter, streams=(count,), threads=2)
+        calls = [caller.submit("enter", 1)]
+        gate.wait_for(1)
+        assert list(caller.stream("count", 2)) == [0, 1]
+        gate.open()
+        assert calls[0].result(PATIENCE_S) == 1
+
+    def test_a_stream_can_be_closed_from_another_thread(self, lab: Lab) -> None:
+        feeds = Feeds()
+        caller = lab.caller(streams=(feeds.feed,))
+        values = caller.stream("feed")
+        feed = feeds.newest()
+        feed.put(1)
+        assert next(values) == 1
+        with in_thread(next, values, "closed") as last:
+            values.close()
+            assert last.result(PATIENCE_S) == "closed"
+        assert next(values, "closed") == "closed"
+        assert feed.closed.wait(PATIENCE_S)
+        values.close()
+
+    def test_a_stream_that_nobody_reads_can_be_closed(self, lab: Lab) -> None:
+        feeds = Feeds()
+        caller = lab.caller(streams=(feeds.feed,))
+        values = caller.stream("feed")
+        feed = feeds.newest()
+        values.close()
+        assert feed.closed.wait(PATIENCE_S)
+
+    def test_a_stream_ends_with_its_channel(self, lab: Lab) -> None:
+        feeds = Feeds()
+        caller = lab.caller(streams=(feeds.feed,))
+        values = caller.stream("feed")
+        feed = feeds.newest()
+        with in_thread(next, values, "closed") as last:
+            caller.channel.close()
+            assert last.result(PATIENCE_S) == "closed"
+        assert feed.closed.wait(PATIENCE_S)
+
+    def test_a_stream_ends_with_its_server(self, lab: Lab) -> None:
+        feeds = Feeds()
+        served = lab.serve(streams=(feeds.feed,))
+        caller = lab.connect(served)
+        values = caller.stream("feed")
+        feed = feeds.newest()
+        with in_thread(next, values, "stopped") as last:
+            served.stop()
+            assert last.result(PATIENCE_S) == "stopped"
+        assert feed.closed.wait(PATIENCE_S)
+
+    def test_an_unknown_stream_names_the_nearest(self, lab: Lab) -> None:
+        caller = lab.caller(echo, streams=(count,))
+        values = caller.stream("cuont")
+        with pytest.raises(MethodNotFound, match="did you mean 'count'"):
+            next(values)
+        assert next(values, "the end") == "the end"
+
+    def test_what_opening_raises_arrives(self, lab: Lab) -> None:
+        caller = lab.caller(echo, streams=(refuse, count), threads=1)
+        values = caller.stream("refuse")
+        with pytest.raises(PlainError, match="no feed"):
+            next(values)
+        assert next(values, "the end") == "the end"
+        with pytest.raises(TypeError):
+            next(caller.stream("count", 1, 2, 3))
+        assert caller.call("echo", 1) == 1
+
+    def test_what_a_stream_raises_is_its_end(self, lab: Lab) -> None:
+        feeds = Feeds()
+        caller = lab.caller(streams=(feeds.feed,))
+        values = caller.stream("feed")
+        feed = feeds.newest()
+        feed.put(1)
+        feed.put(PlainError("enough"))
+        assert next(values) == 1
+        with pytest.raises(PlainError, match="enough"):
+            next(values)
+        assert next(values, "the end") == "the end"
+        assert feed.closed.wait(PATIENCE_S)
+
+    def test_a_value_that_cannot_be_sent_is_the_end(self, lab: Lab) -> None:
+        feeds = Feeds()
+        caller = lab.caller(streams=(feeds.feed,))
+        values = caller.stream("feed")
+        feeds.newest().put(threading.Lock())
+        with pytest.raises(TypeError, match="cannot be sent"):
+            next(values)
+        assert next(values, "the end") == "the end"

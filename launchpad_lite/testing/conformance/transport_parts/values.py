@@ -1,0 +1,215 @@
+"""What goes in comes out: arguments, results, arrays, buffers."""
+
+from __future__ import annotations
+
+import enum
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from launchpad_lite.testing.conformance.transport_parts.base import PATIENCE_S, Lab, TransportSuite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEGABYTE = 2**20
+_BASE = np.arange(24, dtype=np.float32)
+ARRAYS: dict[str, np.ndarray[Any, Any]] = {
+    "vector": _BASE,
+    "matrix": _BASE.reshape(4, 6),
+    "0-d": np.array(3.5),
+    "empty": np.empty(0),
+    "empty matrix": np.empty((0, 3), np.int8),
+    "no columns": np.empty((3, 0), np.int64),
+    "Fortran": np.asfortranarray(_BASE.reshape(4, 6)),
+    "every other": _BASE[::2],
+    "backwards": _BASE[::-1],
+    "columns": _BASE.reshape(4, 6)[:, 1:3],
+    "transposed": _BASE.reshape(2, 3, 4).transpose(2, 0, 1),
+    "broadcast": np.broadcast_to(np.float64(7), (3, 4)),
+    "big-endian": np.arange(5, dtype=">i4"),
+    "bool": np.array([True, False]),
+    "complex": np.array([1 + 2j]),
+    "text": np.array(["a", "bcd"]),
+    "bytes": np.array([b"a", b"bcd"]),
+    "dates": np.array(["2020-01-01", "NaT"], "datetime64[D]"),
+    "records": np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")]),
+    "objects": np.array([None, "x", (1, 2)], object),
+    "large": np.arange(MEGABYTE, dtype=np.uint16),
+}
+
+
+class Color(enum.Enum):
+    """An enumeration."""
+
+    RED = 1
+
+
+def echo(*args: Any, **kwargs: Any) -> Any:
+    """Return what came."""
+    if kwargs:
+        return args, kwargs
+    return args[0] if len(args) == 1 else args
+
+
+def _shifted(offset: int) -> Callable[[int], int]:
+    return lambda value: value * 2 + offset
+
+
+def add_one(array: Any) -> Any:
+    """Change an array in place."""
+    array += 1
+    return array
+
+
+class Keeper:
+    """Keeps an array."""
+
+    def __init__(self) -> None:
+        self.kept: Any = None
+
+    def keep(self, array: Any) -> None:
+        self.kept = array
+
+    def give(self) -> Any:
+        return self.kept
+
+    def total(self) -> int:
+        return int(self.kept.sum())
+
+
+class ValueConformance(TransportSuite):
+    """Values arrive as they were sent, and belong to whoever got them."""
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            True,
+            -(2**100),
+            1.5,
+            2j,
+            "text \N{SNOWMAN}",
+            b"bytes",
+            (),
+            ("a", (1, b"")),
+            frozenset({1}),
+            [1, [2]],
+            {"a": {1, 2}},
+            bytearray(b"x"),
+            Color.RED,
+            range(3),
+            Color,
+        ],
+        ids=repr,
+    )
+    def test_values_arrive_with_their_types(self, lab: Lab, value: Any) -> None:
+        result = lab.caller(echo).call("echo", value)
+        assert result == value
+        assert type(result) is type(value)
+
+    def test_positional_and_keyword_arguments_arrive(self, lab: Lab) -> None:
+        caller = lab.caller(echo)
+        assert caller.call("echo", 1, "a", x=None, y=[2]) == ((1, "a"), {"x": None, "y": [2]})
+        assert caller.call("echo") == ()
+        assert caller.submit("echo", x=1).result(PATIENCE_S) == ((), {"x": 1})
+
+    def test_functions_without_a_name_travel_by_value(self, lab: Lab) -> None:
+        def apply(function: Any, value: int) -> Any:
+            return function(value), lambda: value + offset
+
+        offset = 10
+        doubled, later = lab.caller(apply).call("apply", _shifted(offset), 4)
+        assert (doubled, later()) == (18, 14)
+
+    @pytest.mark.parametrize("name", ARRAYS)
+    def test_arrays_arrive_equal_and_writable(self, lab: Lab, name: str) -> None:
+        array = ARRAYS[name]
+        result = lab.caller(echo).call("echo", array)
+        assert result.dtype == array.dtype
+        assert result.shape == array.shape
+        np.testing.assert_array_equal(result, array)
+        assert result.flags.writeable
+        result[...] = result
+
+    def test_arguments_arrive_writable(self, lab: Lab) -> None:
+        array = np.zeros(3)
+        result = lab.caller(add_one).call("add_one", array)
+        assert result.tolist() == [1, 1, 1]
+        assert array.tolist() == [0, 0, 0]
+
+    @pytest.mark.parametrize("size", [3, MEGABYTE])
+    def test_an_argument_is_the_server_s_own(self, lab: Lab, size: int) -> None:
+        keeper = Keeper()
+        caller = lab.caller(keeper.keep, keeper.total)
+        array = np.zeros(size, np.int64)
+        caller.call("keep", array)
+        array += 1
+        assert caller.call("total") == 0
+        keeper.kept += 5
+        assert array.sum() == size
+
+    @pytest.mark.parametrize("size", [3, MEGABYTE])
+    def test_a_result_is_the_caller_s_own(self, lab: Lab, size: int) -> None:
+        keeper = Keeper()
+        keeper.kept = np.zeros(size, np.int64)
+        caller = lab.caller(keeper.give)
+        first, second = caller.call("give"), caller.call("give")
+        keeper.kept += 1
+        first += 5
+        assert not second.any()
+        assert keeper.kept.sum() == size
+
+    def test_lists_and_bytearrays_are_copied_too(self, lab: Lab) -> None:
+        keeper = Keeper()
+        caller = lab.caller(keeper.keep, keeper.give)
+        value: list[Any] = [bytearray(b"ab"), {"x": [1]}]
+        caller.call("keep", value)
+        value.append(None)
+        assert caller.call("give") == [bytearray(b"ab"), {"x": [1]}]
+        assert caller.call("give") is not keeper.kept
+
+    @pytest.mark.parametrize("size", [3, 4 * MEGABYTE])
+    def test_an_array_may_change_when_submit_has_returned(self, lab: Lab, size: int) -> None:
+        gate = lab.gate()
+        caller = lab.caller(gate.enter, add_one, threads=1)
+        first = caller.submit("enter")
+        gate.wait_for(1)
+        array = np.zeros(size, np.int8)
+        future = caller.submit("add_one", array)
+        array += 7
+        gate.open()
+        first.result(PATIENCE_S)
+        assert np.array_equal(np.unique(future.result(PATIENCE_S)), [1])
+
+    def test_an_array_that_occurs_twice_is_one(self, lab: Lab) -> None:
+        array = np.zeros(2)
+        first, second = lab.caller(echo).call("echo", [array, array])
+        assert first is second
+
+    def test_buffers_travel_beside_the_pickle(self, lab: Lab) -> None:
+        result = lab.caller(echo).call("echo", pickle.PickleBuffer(bytearray(b"abcdef")))
+        assert bytes(result) == b"abcdef"
+        assert not memoryview(result).readonly
+
+    @pytest.mark.parametrize("count", [1023, 1025, 3000])
+    def test_many_buffers_arrive(self, lab: Lab, count: int) -> None:
+        arrays = [np.full(number % 5, number) for number in range(count)]
+        caller = lab.caller(echo)
+        for result in (
+            caller.call("echo", arrays),
+            caller.submit("echo", arrays).result(PATIENCE_S),
+        ):
+            assert len(result) == count
+            assert all(map(np.array_equal, result, arrays))
+
+    def test_large_payloads_arrive(self, lab: Lab) -> None:
+        array = np.random.default_rng(1).integers(0, 255, 20 * MEGABYTE, np.uint8)
+        caller = lab.caller(echo)
+        for value in (array, array.tobytes()):
+            result = caller.call("echo", value)
+            assert type(result) is type(value)
+            assert bytes(result) == bytes(value)
+        assert np.array_equal(caller.submit("echo", array).result(PATIENCE_S), array)
