@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context, flags, source
-from launchpad_lite.errors import ContextError, ExitCode, UsageError
+from launchpad_lite.errors import ContextError, ExitCode
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.planning import LaunchPlan, compile_program
@@ -82,9 +82,6 @@ def plan(
     Raises:
       ProgramError: the program cannot be launched as it is; all of its errors are named.
     """
-    if not isinstance(program, Program):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
-        message = f"launch needs an lp.Program, not {program!r}."
-        raise UsageError(message)
     capabilities = registry.get(_launcher_name(launcher)).capabilities()
     return compile_program(
         program, capabilities, config=config or flags.run_config(), resources=resources

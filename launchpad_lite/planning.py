@@ -153,6 +153,9 @@ def compile_program(
       UnpicklableError: a node cannot be sent to its worker.
       UsageError: `resources` names a group that is not there.
     """
+    if not isinstance(program, Program):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+        message = f"an lp.Program is needed, not {program!r}."
+        raise UsageError(message)
     config = config or RunConfig()
     resources = resources or {}
     for label in resources:

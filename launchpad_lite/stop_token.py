@@ -36,6 +36,8 @@ class StopToken:
         self._closed_event = threading.Event()
         self.reason = ""
         self.attentive = False
+        self.requested = False
+        """Whether this node asked for the end of the run."""
 
     @property
     def event(self) -> threading.Event:
@@ -62,6 +64,10 @@ class StopToken:
         with self._lock:
             if handler in self._handlers:
                 self._handlers.remove(handler)
+
+    def expect(self, seconds: float) -> bool:
+        """Wait for a notice that is on its way; unlike `wait`, says nothing of the node."""
+        return self._event.wait(seconds)
 
     @property
     def stopping(self) -> bool:

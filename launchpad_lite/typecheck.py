@@ -121,8 +121,17 @@ def made_class(constructor: Callable[..., Any]) -> type | None:
 
 
 def _signature(constructor: Any) -> inspect.Signature:
-    partial = isinstance(constructor, functools.partial)
-    return inspect.signature(cast("Any", constructor) if partial else unwrapped(constructor))
+    if isinstance(constructor, functools.partial):
+        return inspect.signature(cast("Any", constructor))
+    called = unwrapped(constructor)
+    known = isinstance(called, type | types.FunctionType)
+    return _signature_of(called) if known else inspect.signature(called)
+
+
+@functools.lru_cache(maxsize=128)
+def _signature_of(called: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a class or function; a group of nodes asks many times."""
+    return inspect.signature(called)
 
 
 def _without_hints(signature: inspect.Signature) -> inspect.Signature:

@@ -135,10 +135,8 @@ class Client:
         return RemoteMethod(self, name)
 
     def __getattr__(self, name: str) -> RemoteMethod:
-        """Return a method of the server."""
-        method = self._method(name)
-        self.__dict__[name] = method
-        return method
+        """Return a method of the server; not kept, so that a client goes when its user lets go."""
+        return self._method(name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the server itself."""

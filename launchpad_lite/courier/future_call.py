@@ -71,8 +71,14 @@ class FutureCall:
         self._undo: list[Callable[[], object]] = []
 
     def _abort(self) -> None:
-        for undo in list(self._undo):
+        for undo in self._let_go():
             undo()
+
+    def _let_go(self) -> list[Callable[[], object]]:
+        """Keep nothing that the future does not need any more; it may be kept for long."""
+        undo, self._undo = self._undo, []
+        self.future.abort = None
+        return undo
 
     def _can_be_undone(self, undo: Callable[[], object]) -> None:
         self._undo.append(undo)
@@ -147,10 +153,12 @@ class FutureCall:
         except Exception as error:
             self.fail(error)
         else:
+            self._let_go()
             with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
                 self.future.set_result(result)
 
     def fail(self, error: Exception) -> None:
         """End with an exception."""
+        self._let_go()
         with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
             self.future.set_exception(error)

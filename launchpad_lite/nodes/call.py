@@ -45,6 +45,13 @@ class CallNode(Node[T_co]):
 
     def check(self) -> Iterator[Problem]:
         """Yield what does not fit the signature, or those of deferred objects in the arguments."""
+        if not callable(self._function):
+            kind = type(self._function).__qualname__
+            yield Problem(
+                f"{self._function!r} cannot be called. Pass the class, {kind}, and its arguments: "
+                "the object is made in the worker."
+            )
+            return
         yield from typecheck.check_call(self._function, self._args, self._kwargs)
         for path, leaf in walk.leaves(walk_arguments(self)):
             if isinstance(leaf, DeferredConstruction):
@@ -69,8 +76,11 @@ def checkpoint(instance: object, context: Context) -> None:
     if path.exists():
         restore(str(path))
     failed: list[BaseException] = []
+    begun = False
 
     def on_notice() -> None:
+        nonlocal begun
+        begun = True
         try:
             _replace(path, save)
         except BaseException as error:
@@ -79,6 +89,8 @@ def checkpoint(instance: object, context: Context) -> None:
     def end() -> None:
         stop.unregister(on_notice)
         stop.finish()  # let a save that runs end
+        if stop.requested and not begun:
+            on_notice()  # the node stopped the run and did not wait for the notice
         if failed:
             raise failed[0]
 

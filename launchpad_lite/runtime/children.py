@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pathlib
 import signal
 import sys
 from typing import TYPE_CHECKING
-
-import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -37,6 +36,8 @@ def signal_quietly(pid: int, number: int) -> None:
 
 def kill_descendants(pid: int | None = None) -> None:
     """Kill all descendants of a process (None: this one), not the process itself."""
+    import psutil
+
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children(recursive=True):
             signal_quietly(child.pid, signal.SIGKILL)
@@ -49,14 +50,25 @@ def kill_tree(pid: int) -> None:
     signal_quietly(pid, signal.SIGKILL)
 
 
+def _children() -> list[int]:
+    """Return this process's children; on Linux without a look at every process there is."""
+    try:
+        tasks = pathlib.Path("/proc/self/task")
+        texts = [(task / "children").read_text() for task in tasks.iterdir()]
+    except OSError:
+        import psutil
+
+        return [child.pid for child in psutil.Process().children()]
+    return [int(pid) for text in texts for pid in text.split()]
+
+
 def end_orphans(known: Container[int]) -> None:
     """Kill and reap this process's children, and theirs, but those that are known.
 
     The children of one that was killed fall to this process, so this goes on until there are none.
     """
-    me = psutil.Process()
     while True:
-        orphans = [child.pid for child in me.children() if child.pid not in known]
+        orphans = [pid for pid in _children() if pid not in known]
         if not orphans:
             return
         for pid in orphans:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Context
     from launchpad_lite.node import Node
+    from launchpad_lite.stop_token import StopToken
+
+_CUT_OFF = (Stopped, Unavailable, Cancelled)
+_NOTICE_DELAY_S = 1.0
 
 
 def run_node(
@@ -39,7 +43,7 @@ def run_node(
             context.scope.stop.finish()
     except BaseException as error:
         leave()  # the interruption may have come just before the first time
-        failure = _judge(error, stopping=context.scope.stop.stopping)
+        failure = _judge(error, stopping=_stops(error, context.scope.stop))
         cause = error if failure else None
     if not context.instance.done():
         context.instance.set_exception(cause or Stopped("the node ended before it made an object"))
@@ -51,13 +55,20 @@ def run_node(
     return failure, cause
 
 
+def _stops(error: BaseException, stop: StopToken) -> bool:
+    """Whether the run stops; a call to a node that has ended may fail just before the notice."""
+    if isinstance(error, _CUT_OFF):
+        return stop.expect(_NOTICE_DELAY_S)
+    return stop.stopping
+
+
 def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
     """Return why it is a failure; None for the ways in which a node may end."""
     if isinstance(error, SystemExit):
         if stopping or error.code in (None, 0):
             return None
         return Failure(f"SystemExit: {error.code}", format_error(error))
-    if stopping and isinstance(error, Stopped | Unavailable | Cancelled):
+    if stopping and isinstance(error, _CUT_OFF):
         return None  # it was cut off in a call to a node that has ended already
     summary = "".join(traceback.format_exception_only(error)).strip()
     return Failure(summary, format_error(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -214,6 +215,8 @@ def _after_fork() -> None:
 
 os.register_at_fork(after_in_child=_after_fork)
 
-# Before the threads of thread pools are joined; atexit's functions run after that.
+# Before the threads of thread pools are joined; atexit's functions run after that. Their module
+# registers such a function too, and cannot be loaded any more while a run is waited for at exit.
+importlib.import_module("concurrent.futures.thread")
 getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)
 atexit.register(_exit_with_code)

@@ -94,5 +94,5 @@ class RunScope:
 
     def request_stop(self, reason: str) -> None:
         """Ask for the end of the run."""
-        self.stop.attentive = True
+        self.stop.attentive = self.stop.requested = True
         self.control.request_stop(reason)

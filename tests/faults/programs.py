@@ -50,6 +50,11 @@ def note_up() -> None:
     note(f"{lp.get_context().name} is up, {os.getpid()}")
 
 
+def wait_until_up(count: int) -> None:
+    while not notes().exists() or notes().read_text().count("is up") < count:
+        time.sleep(0.01)
+
+
 class Server:
     def __init__(self) -> None:
         note_up()
@@ -122,8 +127,7 @@ class Stopper:
         self._others = others
 
     def run(self) -> None:
-        while notes().read_text().count("is up") < self._others:
-            time.sleep(0.01)
+        wait_until_up(self._others)
         lp.stop()
 
 

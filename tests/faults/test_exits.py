@@ -93,9 +93,7 @@ def test_a_script_that_raises_in_the_block_stops_its_run(
     body = """
     if __name__ == "__main__":
         with lp.launch(programs.make_patient(), launcher) as run:
-            run.client("server").work(1)
-            while programs.notes().read_text().count("is up") < 2:
-                pass
+            programs.wait_until_up(2)
             raise KeyError("mine")
     """
     bench.start(write(script, body), launcher)
@@ -113,8 +111,7 @@ def test_a_child_that_the_script_forks_leaves_the_run_alone(
     import os
     if __name__ == "__main__":
         run = lp.launch(programs.make_patient(), launcher)
-        while programs.notes().read_text().count("is up") < 2:
-            pass
+        programs.wait_until_up(2)
         child = os.fork()
         if child == 0:
             sys.exit(7)

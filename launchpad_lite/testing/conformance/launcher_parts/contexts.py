@@ -14,7 +14,7 @@ from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode
 from launchpad_lite.program import Program
-from launchpad_lite.testing.conformance.launcher_parts import nodes
+from launchpad_lite.testing.conformance.launcher_parts import failing, nodes
 from launchpad_lite.testing.conformance.launcher_parts.base import LauncherSuite, eventually
 from launchpad_lite.testing.conformance.launcher_parts.calls import echo_program
 
@@ -106,7 +106,7 @@ class ContextConformance(LauncherSuite):
     def test_run_can_be_disabled(self) -> None:
         program = Program("disabled")
         program.add_node(CourierNode(nodes.Runner).disable_run(), label="courier")
-        program.add_node(PyClassNode(nodes.FailsInRun, nodes.fail).disable_run(), label="class")
+        program.add_node(PyClassNode(failing.FailsInRun, failing.fail).disable_run(), label="class")
         with self.start(program) as t:
             assert t["courier"].who() == "courier/0"
 

@@ -9,7 +9,7 @@ import pytest
 from launchpad_lite.errors import NodeFailed
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode
-from launchpad_lite.testing.conformance.launcher_parts import nodes
+from launchpad_lite.testing.conformance.launcher_parts import failing, nodes
 from launchpad_lite.testing.conformance.launcher_parts.base import LauncherSuite
 from launchpad_lite.testing.conformance.launcher_parts.ends import board_program
 
@@ -51,32 +51,32 @@ class FailureConformance(LauncherSuite):
 
     def test_failure_in_a_constructor(self) -> None:
         program, _ = board_program()
-        program.add_node(CourierNode(nodes.FailsInConstructor), label="bad")
+        program.add_node(CourierNode(failing.FailsInConstructor), label="bad")
         self._check_trace(self._failure(program), "__init__")
 
     def test_failure_in_run(self) -> None:
         program, _ = board_program()
-        program.add_node(CourierNode(nodes.FailsInRun, nodes.fail), label="bad")
+        program.add_node(CourierNode(failing.FailsInRun, failing.fail), label="bad")
         self._check_trace(self._failure(program), "run")
 
     def test_failure_in_run_of_a_class_node(self) -> None:
         program, _ = board_program()
-        program.add_node(PyClassNode(nodes.FailsInRun, nodes.fail), label="bad")
+        program.add_node(PyClassNode(failing.FailsInRun, failing.fail), label="bad")
         self._check_trace(self._failure(program), "run")
 
     def test_failure_in_a_function(self) -> None:
         program, _ = board_program()
-        program.add_node(PyNode(nodes.fail), label="bad")
+        program.add_node(PyNode(failing.fail), label="bad")
         self._check_trace(self._failure(program), "fail")
 
     def test_exit_with_a_status(self) -> None:
         program, _ = board_program()
-        program.add_node(PyNode(nodes.exit_3), label="bad")
+        program.add_node(PyNode(failing.exit_3), label="bad")
         assert "SystemExit: 3" in str(self._failure(program))
 
     @pytest.mark.parametrize(
         ("way", "text"),
-        [(nodes.exit_hard, "exited with status 7"), (nodes.kill, "killed by SIGKILL")],
+        [(failing.exit_hard, "exited with status 7"), (failing.kill, "killed by SIGKILL")],
     )
     def test_death_of_the_process(self, way: Callable[[], None], text: str) -> None:
         if self.in_process:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import flags
 
@@ -18,9 +17,6 @@ from launchpad_lite import launching
 from launchpad_lite.context import bind, get_context
 from launchpad_lite.courier.client import submit
 from launchpad_lite.errors import Unavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TEXT_FLAG = flags.DEFINE_string("lp_conformance_text", "unset", "A flag for the launcher suite.")
 PATIENCE_S = 60.0
@@ -355,45 +351,3 @@ def call_until_gone(finite: Finite, board: Board) -> None:
             finite.echo(1)
     except Unavailable as error:
         board.write(f"{error}")
-
-
-# --- nodes that fail ---
-
-
-class FailsInConstructor:
-    def __init__(self) -> None:
-        print("said before", flush=True)  # noqa: T201 - goes to the log
-        raise ConformanceError("boom", 1)
-
-
-class FailsInRun:
-    def __init__(self, way: Callable[[], object]) -> None:
-        self._way = way
-
-    def run(self) -> None:
-        print("said before", flush=True)  # noqa: T201 - goes to the log
-        self._way()
-
-
-def fail() -> None:
-    """Raise."""
-    print("said before", flush=True)  # noqa: T201 - goes to the log
-    raise ConformanceError("boom", 1)
-
-
-def exit_3() -> None:
-    """Exit as a script does."""
-    print("said before", flush=True)  # noqa: T201 - goes to the log
-    sys.exit(3)
-
-
-def exit_hard() -> None:
-    """End the process without cleaning up."""
-    print("said before", flush=True)  # noqa: T201 - goes to the log
-    os._exit(7)
-
-
-def kill() -> None:
-    """End the process by force."""
-    print("said before", flush=True)  # noqa: T201 - goes to the log
-    os.kill(os.getpid(), signal.SIGKILL)

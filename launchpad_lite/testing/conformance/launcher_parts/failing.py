@@ -1,0 +1,52 @@
+"""The nodes of the launcher suite that fail, each in its own way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from launchpad_lite.testing.conformance.launcher_parts.nodes import ConformanceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class FailsInConstructor:
+    def __init__(self) -> None:
+        print("said before", flush=True)  # noqa: T201 - goes to the log
+        raise ConformanceError("boom", 1)
+
+
+class FailsInRun:
+    def __init__(self, way: Callable[[], object]) -> None:
+        self._way = way
+
+    def run(self) -> None:
+        print("said before", flush=True)  # noqa: T201 - goes to the log
+        self._way()
+
+
+def fail() -> None:
+    """Raise."""
+    print("said before", flush=True)  # noqa: T201 - goes to the log
+    raise ConformanceError("boom", 1)
+
+
+def exit_3() -> None:
+    """Exit as a script does."""
+    print("said before", flush=True)  # noqa: T201 - goes to the log
+    sys.exit(3)
+
+
+def exit_hard() -> None:
+    """End the process without cleaning up."""
+    print("said before", flush=True)  # noqa: T201 - goes to the log
+    os._exit(7)
+
+
+def kill() -> None:
+    """End the process by force."""
+    print("said before", flush=True)  # noqa: T201 - goes to the log
+    os.kill(os.getpid(), signal.SIGKILL)
