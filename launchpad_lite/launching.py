@@ -10,13 +10,13 @@ from launchpad_lite.errors import ContextError, ExitCode
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.planning import LaunchPlan, compile_program
-from launchpad_lite.program import Program
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
     from launchpad_lite.config import RunConfig
+    from launchpad_lite.program import Program
     from launchpad_lite.resources import Resources
     from launchpad_lite.runtime.run import Run
 

@@ -35,8 +35,9 @@ class CallFuture(Future[R]):
             first = self._state == "CANCELLED"  # and not yet "CANCELLED_AND_NOTIFIED"
             if first:
                 self.set_running_or_notify_cancel()  # wakes those who wait for it
-        if first and self.abort is not None:
-            self.abort()
+        abort = self.abort
+        if first and abort is not None:
+            abort()
         return True
 
 

@@ -38,15 +38,20 @@ class _Call:
     ) -> None:
         self.request = request
         self.running = False
-        self._done = done
+        self._done: Callable[[Reply | None, Exception | None], object] | None = done
         self._lock = threading.Lock()
 
     def finish(self, reply: Reply | None, error: Exception | None) -> None:
         if self._lock.acquire(blocking=False):
-            self._done(reply, error)
+            done, self._done = self._done, None  # which may hold this call
+            if done is not None:
+                done(reply, error)
 
     def cancel(self) -> bool:
-        return self._lock.acquire(blocking=False)
+        first = self._lock.acquire(blocking=False)
+        if first:
+            self._done = None
+        return first
 
     @property
     def finished(self) -> bool:

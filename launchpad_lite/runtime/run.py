@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_HEARTBEAT_S = 2.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -76,11 +78,23 @@ class Run:
           SystemExit: the run was stopped by SIGTERM.
         """
         with signals.held():
-            ended = self._controller.join(timeout)
+            ended = self._join(timeout)
         if ended:
             _unwaited.discard(self)
             self._report()
         return ended
+
+    def _join(self, timeout: float | None) -> bool:
+        """Wait, looking up now and then.
+
+        The kernel may hand a second Ctrl-C to another thread of the process, while the main thread,
+        which alone runs Python's handlers, sleeps on.
+        """
+        if timeout is not None:
+            return self._controller.join(timeout)
+        while not self._controller.join(_HEARTBEAT_S):
+            pass
+        return True
 
     def _report(self) -> None:
         number = signals.remove(self._controller)

@@ -81,6 +81,11 @@ class Bench:
     def output(self) -> str:
         return self._output.read_text(errors="replace")
 
+    def note(self, text: str) -> None:
+        """Writes a note for the nodes."""
+        with (self._directory / "notes").open("a") as file:
+            file.write(f"{text}\n")
+
     @property
     def notes(self) -> list[str]:
         with contextlib.suppress(OSError):

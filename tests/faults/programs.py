@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -186,6 +187,20 @@ def make_failing() -> lp.Program:
     program = lp.Program("failing")
     program.add_node(lp.CourierNode(Server), label="server")
     program.add_node(lp.PyNode(fail), label="bad")
+    return program
+
+
+def use_pool() -> None:
+    note_up()
+    while "go on" not in notes().read_text():
+        time.sleep(0.01)
+    with ThreadPoolExecutor() as pool:
+        note(f"pool: {sum(pool.map(int, '123'))}")
+
+
+def make_pool() -> lp.Program:
+    program = lp.Program("pool")
+    program.add_node(lp.PyNode(use_pool), label="pool")
     return program
 
 

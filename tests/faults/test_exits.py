@@ -47,6 +47,17 @@ def test_a_run_nobody_waited_for_is_waited_for(launcher: str, script: Path, benc
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_its_nodes_can_do_as_ever_meanwhile(launcher: str, script: Path, bench: Bench) -> None:
+    bench.start(write(script, GUARDED.format(factory="make_pool")), launcher)
+    bench.wait_for("is up")
+    bench.wait_for_output("the end of the script")
+    bench.note("go on")
+    assert bench.ended() == 0, bench.output
+    assert bench.notes[-1] == "pool: 6"
+    assert bench.nothing_is_left()
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_its_failure_is_the_exit_code(launcher: str, script: Path, bench: Bench) -> None:
     bench.start(write(script, GUARDED.format(factory="make_failing")), launcher)
     assert bench.ended() == 1, bench.output

@@ -33,7 +33,7 @@ def test_ctrl_c_in_a_script(launcher: str, bench: Bench) -> None:
     bench.launch("make_patient", launcher)
     bench.wait_for("is up", 2)
     bench.interrupt()
-    assert bench.ended() == -signal.SIGINT  # what a shell shows as 130
+    assert bench.ended() in (-signal.SIGINT, 130)  # a shell shows both as 130
     assert sorted(bench.notes[-2:]) == sorted(CLEAN)
     assert bench.nothing_is_left()
 
