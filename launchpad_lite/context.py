@@ -11,7 +11,6 @@ import contextvars
 import dataclasses
 import functools
 import threading
-import weakref
 from concurrent import futures
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -144,6 +143,16 @@ class Context:
         return f"{self.label}/{self.index}"
 
 
+_NODE = "_launchpad_lite_node"
+"""The attribute of a thread that holds its node: so the two go together."""
+
+
+def node_of(thread: threading.Thread) -> Context | None:
+    """Return the node that a thread was started by, if it was noted."""
+    node: Context | None = thread.__dict__.get(_NODE)
+    return node
+
+
 class _Threads:
     """Which node a thread that the user started belongs to."""
 
@@ -152,22 +161,18 @@ class _Threads:
         self._users = 0
         self._start: Callable[[threading.Thread], None] = threading.Thread.start
         self._ours: object = None
-        self.nodes: weakref.WeakKeyDictionary[threading.Thread, Context] = (
-            weakref.WeakKeyDictionary()
-        )
 
     def follow(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
                 self._start = original = threading.Thread.start
-                nodes = self.nodes
 
                 @functools.wraps(original)
                 def start(thread: threading.Thread) -> None:
                     context = _own()
-                    if context is not None and thread not in nodes:
-                        nodes[thread] = context
+                    if context is not None and node_of(thread) is None:
+                        thread.__dict__[_NODE] = context
                     original(thread)
 
                 self._ours = start
@@ -189,19 +194,19 @@ _lock = threading.Lock()
 
 
 def _own() -> Context | None:
-    return _current.get() or _threads.nodes.get(threading.current_thread()) or _process_node
+    return _current.get() or node_of(threading.current_thread()) or _process_node
 
 
 def threads_of(run_id: str) -> list[threading.Thread]:
     """Return the living threads that belong to a run's nodes, as far as they were started there."""
-    nodes = _threads.nodes
-    return [t for t in threading.enumerate() if t in nodes and nodes[t].run_id == run_id]
+    nodes = [(thread, node_of(thread)) for thread in threading.enumerate()]
+    return [thread for thread, node in nodes if node is not None and node.run_id == run_id]
 
 
 def start_for_all(thread: threading.Thread) -> None:
     """Start a thread of ours that serves the whole process: it belongs to no node."""
     thread.start()
-    _threads.nodes.pop(thread, None)
+    thread.__dict__.pop(_NODE, None)
 
 
 @contextlib.contextmanager
@@ -217,7 +222,7 @@ def running(context: Context, *, whole_process: bool) -> Generator[None]:
     if whole_process:
         _process_node = context
     else:
-        _threads.nodes[threading.current_thread()] = context
+        threading.current_thread().__dict__[_NODE] = context
         _threads.follow()
     try:
         yield
@@ -233,7 +238,7 @@ def adopt(context: Context | None) -> None:
     """Make the calling thread, one of ours that serves a node, belong to that node for good."""
     _current.set(context)
     if context is not None:
-        _threads.nodes[threading.current_thread()] = context
+        threading.current_thread().__dict__[_NODE] = context
 
 
 def get_context() -> Context:

@@ -31,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
       SystemExit: a script that was run ended like this, or the run was stopped by a signal.
     """
+    for name in ("stdout", "stderr"):  # closed by whoever started the command
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _dispatch(given)

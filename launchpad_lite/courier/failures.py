@@ -54,11 +54,11 @@ def encode_failure(error: BaseException, scope: Scope | None) -> Reply:
     if isinstance(error, Exception):  # SystemExit and its like must not end the caller
         try:
             exception = codec.encode(error, scope, copy=True)
-        except Exception:
+        except BaseException:  # code of the exception's class runs, and may do anything
             exception = None
     try:
-        message = str(error)
-    except Exception:
+        message = f"{error}"
+    except BaseException:
         message = "(its __str__ raised)"
     failure = _Failure(f"{kind.__module__}.{kind.__qualname__}", message, _trace(error), exception)
     return Reply(False, codec.encode(failure))
@@ -71,7 +71,7 @@ def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
     if failure.exception is not None:
         try:
             error = codec.decode(failure.exception, scope)
-        except Exception:
+        except BaseException:
             error = None
     if not isinstance(error, Exception):
         return RemoteError(failure.type_name, failure.message, failure.trace)

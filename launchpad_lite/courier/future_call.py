@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.errors import DeadlineExceeded, Unavailable
+from launchpad_lite.frames import from_user_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,5 +162,7 @@ class FutureCall:
     def fail(self, error: Exception) -> None:
         """End with an exception."""
         self._let_go()
+        # our own frames tell nothing, and would keep the client as long as the future is kept
+        error.with_traceback(from_user_code(error))
         with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
             self.future.set_exception(error)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _FIRST_RETRY_S = 0.02
 _LAST_RETRY_S = 1.0
+_FOREVER_S = 2.0**31  # more than locks, sockets or gRPC can wait, infinity included
 
 
 class Deadline:
@@ -28,13 +29,13 @@ class Deadline:
 
     def __init__(self, timeout: float | None) -> None:
         """Start the clock; None never ends."""
+        if timeout is not None and timeout >= _FOREVER_S:
+            timeout = None
         self._at = None if timeout is None else time.monotonic() + timeout
 
     def left(self) -> float | None:
         """Return the seconds left, at least 0; None for no limit."""
-        if self._at is None:
-            return None
-        return max(0.0, min(self._at - time.monotonic(), threading.TIMEOUT_MAX))
+        return None if self._at is None else max(0.0, self._at - time.monotonic())
 
     @property
     def passed(self) -> bool:

@@ -106,6 +106,7 @@ class UnixFutures:
                 call = self._take(answer.call_id)
                 if call is not None:
                     call.done(answer.reply(), None)
+                del answer, call  # they hold arrays and the client, and the next one may be far off
         except BROKEN:
             pass
         finally:

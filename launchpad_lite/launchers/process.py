@@ -14,12 +14,17 @@ from launchpad_lite.courier import transports
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
+from launchpad_lite.runtime import children
 from launchpad_lite.runtime.agent_backend import AgentBackend
 from launchpad_lite.runtime.logs import LogViewer, standard_output
 from launchpad_lite.runtime.worker import WorkerBoot
 
 if TYPE_CHECKING:
     from launchpad_lite.runtime.run import Run
+
+
+AGENT_END_S = 10.0
+"""Seconds that an agent has to end after the last worker."""
 
 
 class ProcessLauncher(Launcher):
@@ -65,7 +70,7 @@ class _ProcessRun:
             [sys.executable, "-c", code], stdin=theirs.fileno(), start_new_session=True
         )
         theirs.close()
-        self._local.controller.at_end(self._agent.wait)
+        self._local.controller.at_end(functools.partial(_end, self._agent))
         if self._options.show_output:
             logs = {worker.name: self._local.log(worker.name) for worker in self._plan.workers}
             viewer = LogViewer(logs, standard_output())
@@ -99,3 +104,12 @@ class _ProcessRun:
                 checkpoint=local.checkpoint(spec.name),
             )
         )
+
+
+def _end(agent: subprocess.Popen[bytes]) -> None:
+    """Wait for an agent that has been hung up on; kill it, and its workers, if it does not end."""
+    try:
+        agent.wait(AGENT_END_S)
+    except subprocess.TimeoutExpired:
+        children.kill_tree(agent.pid)
+        agent.wait()

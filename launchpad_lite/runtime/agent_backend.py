@@ -156,12 +156,17 @@ def _is_running(process: psutil.Process) -> bool:
     return False
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def _failure(message: link.WorkerExited) -> Failure | None:
     if message.report:
         failure: Failure | None = pickle.loads(message.report)
         return failure
-    if message.status == 0:
-        return None
     if message.status < 0:
-        return Failure(f"its process was killed by {signal.Signals(-message.status).name}")
+        return Failure(f"its process was killed by {_signal_name(-message.status)}")
     return Failure(f"its process exited with status {message.status}")

@@ -202,9 +202,11 @@ def _run(boot_bytes: bytes, line: socket.socket) -> int:
         summary = "".join(traceback.format_exception_only(error)).strip()
         ended = isinstance(error, SystemExit) and interrupts.requested
         failure = None if ended else Failure(summary, traceback.format_exc())
-    if failure is not None:
-        sys.stderr.write(failure.trace)
     line.sendall(pickle.dumps(failure))
+    if failure is not None:
+        with contextlib.suppress(Exception):  # the node may have closed it
+            sys.stderr.write(failure.trace)
+            sys.stderr.flush()
     return 0 if failure is None else 1
 
 

@@ -50,7 +50,11 @@ class Bench:
             arguments: Of the interpreter.
             terminal: The descriptor of a terminal that the process shall have; None for none.
         """
-        environment = {**os.environ, programs.DIRECTORY: str(self._directory)}
+        environment = {
+            **os.environ,
+            programs.DIRECTORY: str(self._directory),
+            "PYTHONFAULTHANDLER": "1",
+        }
         command = [sys.executable, *arguments]
         if terminal is not None:  # os.login_tty makes the session and takes the terminal
             code = "import os, sys; os.login_tty(0); os.execv(sys.executable, sys.argv[1:])"
@@ -151,6 +155,8 @@ class Bench:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # shows the stacks of its threads
+            self.process.wait()
             raise AssertionError(f"it goes on:\n{self.notes}\n{self.output}") from None
 
     def processes(self) -> list[psutil.Process]:
