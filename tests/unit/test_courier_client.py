@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -285,19 +285,6 @@ def test_streams(place: Place) -> None:
 # Settings.
 
 
-@pytest.mark.parametrize(
-    "timeout", [SHORT_S, dt.timedelta(seconds=SHORT_S)], ids=["float", "delta"]
-)
-def test_calls_have_a_timeout(
-    server: courier.Server, calculator: Calculator, timeout: float | dt.timedelta
-) -> None:
-    client = courier.Client(server.address, call_timeout=timeout)
-    with pytest.raises(DeadlineExceeded, match=r"enter took over 0\.\d+ s"):
-        client.enter()
-    assert isinstance(client.futures.enter().exception(PATIENCE_S), DeadlineExceeded)
-    calculator.opened.set()
-
-
 @pytest.mark.parametrize("timeout", [None, 0, dt.timedelta(0), 1e9, float("inf")], ids=str)
 def test_no_limit(place: Place, server: courier.Server, timeout: Any) -> None:
     for client in (
@@ -529,23 +516,6 @@ def test_cancelling_races_with_the_end(place: Place) -> None:
         if number % 2:
             client.add(1)
         assert future.cancel() or future.result(PATIENCE_S) == number + 1
-
-
-def test_callbacks_may_call_and_raise(place: Place) -> None:
-    client = place.client()
-    seen: Future[Any] = Future()
-
-    def call(future: Future[Any]) -> None:
-        seen.set_result(client.add(future.result()))
-
-    def fail(_: Future[Any]) -> NoReturn:
-        raise ValueError("logged by concurrent.futures")
-
-    future = client.futures.add(1)
-    future.add_done_callback(call)
-    future.add_done_callback(fail)
-    assert seen.result(PATIENCE_S) == 3
-    assert client.futures.add(2).result(PATIENCE_S) == 3
 
 
 # What a client holds.

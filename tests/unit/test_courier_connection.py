@@ -223,27 +223,6 @@ def test_what_the_peer_takes_goes_at_once(ends: Ends) -> None:
     assert not any(thread.name == "lp-test-send" for thread in threading.enumerate())
 
 
-def test_posting_never_waits_and_keeps_the_order(ends: Ends) -> None:
-    left, right = ends
-    outbox = Outbox(left, "lp-test-send")
-    letters = [Letter() for _ in range(60)]
-    array = bytearray(MEGABYTE)
-    for number, letter in enumerate(letters):
-        array[0] = number
-        outbox.post(packed(b"x", bytes(0) if number % 2 else array, call_id=number), letter)
-    array[0] = 255
-    assert left.sent_bytes < letters[-1].end
-    for number in range(60):
-        found = right.read(soon())
-        assert found.call_id == number
-        (buffer,) = found.content.buffers
-        assert bytes(buffer[:1]) == (b"" if number % 2 else bytes([number]))
-    assert [letter.end for letter in letters] == sorted(letter.end for letter in letters)
-    assert left.sent_bytes == letters[-1].end
-    outbox.post(packed(b"again"), letters[0])
-    assert bytes(right.read().content.pickled) == b"again"
-
-
 def test_whether_a_letter_went_out_is_known(ends: Ends) -> None:
     left, right = ends
     outbox, first, second = Outbox(left, "lp-test-send"), Letter(), Letter()
