@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -74,6 +75,8 @@ class WorkerBoot:
     checkpoint: pathlib.Path | None
 
 
+_INTERRUPT_RETRY_S = 0.1
+
 _for_good = contextlib.ExitStack()
 """Never left: threads that outlive the node's own code still belong to it."""
 
@@ -89,6 +92,7 @@ class _Interrupts:
         self._requests: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._closer = threading.Thread(target=self._close, name="lp-terminate", daemon=True)
         self._closer.start()
+        self._heard = False
         self.requested = False
 
     def _close(self) -> None:
@@ -96,20 +100,32 @@ class _Interrupts:
         self._token.close(self._seconds)
 
     def on_term(self, *_: object) -> None:
-        self.requested = True
+        self._heard = self.requested = True
         # closing takes locks that the interrupted code may hold, and so does starting a thread
         self._requests.put(None)
         if self._in_user_code:
             raise SystemExit
 
     def send(self, seconds: float = 0.0) -> None:
-        """Send SIGTERM to the main thread; stop handlers and `save` have `seconds` left.
+        """Close the token and send SIGTERM to the main thread.
 
-        Sent to the process, any of its threads may get it, and only that one wakes up; Python runs
-        the handler in the main thread, which would sleep on.
+        Args:
+          seconds: what is left to stop handlers and `save`.
         """
         self._seconds = seconds
-        signal.pthread_kill(self._main, signal.SIGTERM)
+        self.requested = True
+        self._requests.put(None)
+        threading.Thread(target=self._interrupt, name="lp-interrupt", daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """Send the signal until it is heard.
+
+        Python runs the handler in the main thread. A signal that another thread gets does not wake
+        that one, nor does one that comes just before it falls asleep.
+        """
+        while self._in_user_code and not self._heard:
+            signal.pthread_kill(self._main, signal.SIGTERM)
+            time.sleep(_INTERRUPT_RETRY_S)
 
     def leave(self) -> None:
         """Interrupt no more; if that was asked for, wait for the stop handlers."""
@@ -214,9 +230,10 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
     control = RemoteControl(boot.controller, boot.token, f"{boot.label}/{boot.index}")
 
     def on_notice(seconds: float, reason: str) -> None:
-        if boot.has_run and not token.attentive:
-            interrupts.send()  # it would only waste the time
+        hasty = boot.has_run and not token.attentive
         token.notice(seconds, reason)
+        if hasty:
+            interrupts.send()  # it would only waste the time
 
     control.attach(on_notice)
     source.install(boot.source)

@@ -52,8 +52,11 @@ def test_launcher_and_agent_are_killed(bench: Bench) -> None:
     agent = psutil.Process(bench.agent)
     agent.suspend()  # it must not notice
     bench.kill(bench.process.pid, agent.pid)
-    bench.process.wait()
-    assert psutil.wait_procs(bench.processes(), 10)[1] == []
+    bench.process.communicate()
+    assert psutil.wait_procs(bench.processes(), SOON_S)[1] == []
+    bench.launch("make_good", "thread")  # removes what neither of them could
+    assert bench.ended() == 0
+    assert bench.sockets_are_gone()
 
 
 def test_the_launcher_exits_hard(bench: Bench) -> None:
