@@ -152,14 +152,14 @@ class FutureCall:
     def _finish(self, reply: Reply) -> None:
         try:
             result = self._decode(reply)
-        except Exception as error:
+        except BaseException as error:  # code of the result's class runs, and may do anything
             self.fail(error)
         else:
             self._let_go()
             with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
                 self.future.set_result(result)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """End with an exception."""
         self._let_go()
         # our own frames tell nothing, and would keep the client as long as the future is kept

@@ -126,13 +126,12 @@ class _Handlers(grpc.GenericRpcHandler):
             with self._changed:
                 self._streams.discard(stream)
 
-    def refuse(self) -> None:
-        """Begin no more calls, and end the streams."""
+    def refuse(self, pool: DaemonExecutor) -> None:
+        """Begin no more calls, and end the streams; no call waits for the pool to be told so."""
         with self._changed:
             self._stopping = True
             streams = list(self._streams)
-        # those that still come need no thread of the pool to be refused
-        self._handlers[CALL] = grpc.unary_unary_rpc_method_handler(self._run_beside(self._call))
+        pool.hand_over(self._beside)
         for stream in streams:
             stream.close()
 
@@ -188,8 +187,7 @@ class GrpcListener(Listener):
         if not self._started:  # or else it would keep its port
             self.start()
         # gRPC itself would cancel what comes while it stops, and not tell whether it has begun
-        self._handlers.refuse()
-        self._pool.drain()
+        self._handlers.refuse(self._pool)
         self._handlers.wait(grace)
         left = max(_LAST_S, deadline - time.monotonic())
         self._server.stop(left).wait(left + 1)

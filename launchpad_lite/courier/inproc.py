@@ -90,7 +90,8 @@ class InprocListener(Listener):
         """Listen under an endpoint that no other listener has."""
         self.service = service
         self.endpoint = f"inproc:{uuid.uuid4().hex}"
-        name = f"lp-serve {service.info().name}"
+        self._name = service.info().name
+        name = f"lp-serve {self._name}"
         self._pool = DaemonExecutor(service.thread_pool_size, name, service.context)
         self._lock = threading.Lock()
         self._calls: set[_Call] = set()
@@ -117,7 +118,7 @@ class InprocListener(Listener):
             self._pool.submit(self._run, call)
 
     def _unavailable(self, what: str, *, maybe_executed: bool) -> Unavailable:
-        message = f"the server {self.service.info().name} {what}"
+        message = f"the server {self._name} {what}"
         return Unavailable(message, maybe_executed=maybe_executed)
 
     def _run(self, call: _Call) -> None:

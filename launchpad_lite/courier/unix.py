@@ -63,7 +63,7 @@ class _Greeter:
         self._poll.register(self._wake, select.POLLIN)
         self._waiting: dict[int, tuple[socket.socket, bytearray, float]] = {}
         self._thread = threading.Thread(
-            target=self._run, name=f"lp-accept {listener.service.info().name}", daemon=True
+            target=self._run, name=f"lp-accept {listener.name}", daemon=True
         )
 
     def start(self) -> None:
@@ -150,6 +150,7 @@ class UnixListener(Listener):
     def __init__(self, service: Service, directory: str) -> None:
         """Bind a socket in `directory`."""
         self.service = service
+        self.name = service.info().name
         self._path = f"{directory}/{os.getpid():x}.{next(_numbers):x}"
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -193,10 +194,11 @@ class UnixListener(Listener):
                     self._connections[connection.fd] = connection
                     self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLONESHOT)
                     return
+            self._say_goodbye(connection, [])  # it knows the welcome, and may have called already
         connection.close()
 
     def _spawn(self) -> None:
-        name = f"lp-serve {self.service.info().name}"
+        name = f"lp-serve {self.name}"
         thread = threading.Thread(target=self._serve, name=name, daemon=True)
         thread.start()
         self._idle += 1
@@ -270,7 +272,7 @@ class UnixListener(Listener):
         if not there:  # it was dropped meanwhile
             stream.close()
             return
-        name = f"lp-stream {self.service.info().name}"
+        name = f"lp-stream {self.name}"
         threading.Thread(
             target=self._send_stream, args=(connection, stream), name=name, daemon=True
         ).start()

@@ -85,12 +85,12 @@ class ConcurrencyConformance(TransportSuite):
         first = caller.submit("enter")
         gate.wait_for(1)
         large = [caller.submit("echo", np.full(2**20, number)) for number in range(3)]
-        small = [caller.submit("echo", number) for number in range(2000)]
+        small = [caller.submit("echo", number) for number in range(1000)]
         assert not any(call.done() for call in large + small)
         gate.open()
         first.result(PATIENCE_S)
         assert [call.result(PATIENCE_S)[-1] for call in large] == [0, 1, 2]
-        assert [call.result(PATIENCE_S) for call in small] == list(range(2000))
+        assert [call.result(PATIENCE_S) for call in small] == list(range(1000))
 
     def test_many_threads_share_a_channel(self, lab: Lab) -> None:
         caller = lab.caller(echo)

@@ -194,7 +194,7 @@ class ValueConformance(TransportSuite):
         assert bytes(result) == b"abcdef"
         assert not memoryview(result).readonly
 
-    @pytest.mark.parametrize("count", [1023, 1025, 3000])
+    @pytest.mark.parametrize("count", [1025, 2500])
     def test_many_buffers_arrive(self, lab: Lab, count: int) -> None:
         arrays = [np.full(number % 5, number) for number in range(count)]
         caller = lab.caller(echo)
@@ -206,7 +206,7 @@ class ValueConformance(TransportSuite):
             assert all(map(np.array_equal, result, arrays))
 
     def test_large_payloads_arrive(self, lab: Lab) -> None:
-        array = np.random.default_rng(1).integers(0, 255, 20 * MEGABYTE, np.uint8)
+        array = np.arange(5 * MEGABYTE, dtype=np.int32)
         caller = lab.caller(echo)
         for value in (array, array.tobytes()):
             result = caller.call("echo", value)

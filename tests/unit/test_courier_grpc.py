@@ -1,0 +1,174 @@
+"""The gRPC transport against peers that are not ours."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from launchpad_lite.config import ClientConfig, ServerConfig
+from launchpad_lite.courier import frame, transports
+from launchpad_lite.courier.client import client_at
+from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.grpc_channel import CALL, HELLO, STREAM
+from launchpad_lite.courier.grpc_channel import TOKEN as TOKEN_KEY
+from launchpad_lite.courier.service import MethodService
+from launchpad_lite.courier.transport import ListenOptions
+from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
+
+PATIENCE_S = 30.0
+SHORT_S = 0.1
+TOKEN = bytes(range(32))
+RIGHT = ((TOKEN_KEY, TOKEN.hex()),)
+STRANGERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "none": (),
+    "empty": ((TOKEN_KEY, ""),),
+    "wrong": ((TOKEN_KEY, bytes(32).hex()),),
+    "upper": ((TOKEN_KEY, TOKEN.hex().upper()),),
+    "longer": ((TOKEN_KEY, f"{TOKEN.hex()}00"),),
+}
+
+
+class Bench:
+    """A listener, and a gRPC channel to it that is not ours."""
+
+    def __init__(self) -> None:
+        config = ServerConfig(thread_pool_size=1, max_payload_bytes=10**6)
+        self.service = MethodService("server", TOKEN, config, None, None)
+        self.service.methods["echo"] = lambda value: value
+        self.service.methods["enter"] = self.enter
+        self.opened = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.listener = transports.get("grpc").listen(self.service, ListenOptions())
+        self.listener.start()
+        place = self.listener.endpoint.removeprefix("grpc:")
+        self.channel: Any = grpc.insecure_channel(place, [("grpc.use_local_subchannel_pool", 1)])
+
+    def enter(self) -> None:
+        self.entered.release()
+        self.opened.wait(PATIENCE_S)
+
+    def code(self, method: str, message: bytes, metadata: Any = RIGHT) -> grpc.StatusCode:
+        """How a call ends."""
+        try:
+            self.channel.unary_unary(method)(message, metadata=metadata, timeout=PATIENCE_S)
+        except grpc.RpcError as error:
+            code: grpc.StatusCode = error.code()
+            return code
+        return grpc.StatusCode.OK
+
+    def client(self) -> Any:
+        return client_at(self.listener.endpoint, TOKEN, ClientConfig())
+
+    def close(self) -> None:
+        self.opened.set()
+        self.channel.close()
+        self.listener.stop(PATIENCE_S)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    one = Bench()
+    yield one
+    one.close()
+
+
+class Bomb:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._path,)
+
+
+def message(content: object) -> bytes:
+    payload = Payload(pickle.dumps(((content,),)))
+    return b"".join(frame.pack(frame.Kind.CALL, 0, payload, method="echo"))
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_nothing_of_a_stranger_is_decoded(bench: Bench, stranger: str, tmp_path: Path) -> None:
+    target = tmp_path / "exploded"
+    bomb, metadata = message(Bomb(target)), STRANGERS[stranger]
+    for method in (HELLO, CALL, STREAM, "/some.Other/Method"):
+        assert bench.code(method, bomb, metadata) == grpc.StatusCode.UNAUTHENTICATED
+    assert not target.exists()
+    assert bench.code(CALL, bomb) == grpc.StatusCode.OK
+    assert target.exists()  # that of a friend is
+
+
+def test_strangers_need_no_thread_of_the_pool(bench: Bench) -> None:
+    running = bench.client().futures.enter()
+    assert bench.entered.acquire(timeout=PATIENCE_S)
+    assert bench.code(CALL, b"x", ()) == grpc.StatusCode.UNAUTHENTICATED
+    with pytest.raises(NotAuthenticated):
+        transports.get("grpc").connect(bench.listener.endpoint, bytes(32), PATIENCE_S)
+    bench.opened.set()
+    running.result(PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"garbage", bytes(32), message(1)[:-1], message(1) + b"more"],
+    ids=["empty", "garbage", "zeros", "short", "long"],
+)
+def test_what_is_not_a_frame_is_refused(bench: Bench, content: bytes) -> None:
+    assert bench.code(CALL, content) == grpc.StatusCode.INVALID_ARGUMENT
+    assert bench.code(CALL, message(1)) == grpc.StatusCode.OK
+    assert bench.code("/launchpad_lite.Courier/Other", b"") == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_grpc_server_of_another_kind() -> None:
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with pytest.raises(NotAuthenticated, match="belongs to a server of another kind"):
+        client_at(f"localhost:{port}", TOKEN, ClientConfig()).echo(1)
+    server.stop(None)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A place where somebody listens and says nothing."""
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(socket.socket())
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        yield f"grpc:127.0.0.1:{sock.getsockname()[1]}"
+
+
+def test_a_server_that_says_nothing(silent: str) -> None:
+    with pytest.raises(DeadlineExceeded, match=r"the handshake with 127\.0\.0\.1:\d+ took over"):
+        transports.get("grpc").connect(silent, TOKEN, SHORT_S)
+
+
+def test_no_time_is_no_time(silent: str) -> None:
+    with pytest.raises(DeadlineExceeded):
+        transports.get("grpc").connect(silent, TOKEN, 0.0)
+
+
+def test_a_server_that_has_gone_was_not_reached(bench: Bench) -> None:
+    channel = transports.get("grpc").connect(bench.listener.endpoint, TOKEN, PATIENCE_S)
+    bench.listener.stop(PATIENCE_S)
+    with pytest.raises(Unavailable) as caught:
+        channel.refresh(PATIENCE_S)
+    assert not caught.value.maybe_executed
+    channel.close()
+
+
+def test_compressed_messages_arrive(bench: Bench) -> None:
+    channel = transports.get("grpc").connect(
+        bench.listener.endpoint, TOKEN, PATIENCE_S, compress=True
+    )
+    assert channel.info.name == "server"
+    channel.close()

@@ -1,0 +1,333 @@
+"""Clients of a run: they find servers by name, and find them again."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from launchpad_lite import courier
+from launchpad_lite.config import ClientConfig, ServerConfig
+from launchpad_lite.courier.client import client_in_run
+from launchpad_lite.endpoint import EndpointRecord, host_id
+from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
+from tests.unit.fake_scope import FakeScope
+
+PATIENCE_S = 30.0
+SHORT_S = 0.1
+TOKEN = bytes(range(32))
+NO_WAIT = ClientConfig(wait_for_ready=False)
+
+
+class Run(FakeScope):
+    """A run whose directory the test fills."""
+
+    def __init__(self, directory: str, *schemes: str) -> None:
+        super().__init__()
+        self.credentials = TOKEN
+        self.schemes = schemes
+        self.socket_dir = directory
+        self.changed = threading.Condition()
+        self.stop.on_close(self._wake)
+
+    def _wake(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+    def resolve(self, name: str, timeout: float | None) -> EndpointRecord:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.changed:
+            while name not in self.published:
+                self.stop.check()
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise DeadlineExceeded(f"{name} did not come up")
+                self.changed.wait(left)
+            self.stop.check()
+            return self.published[name]
+
+    def await_change(self, record: EndpointRecord, timeout: float) -> None:
+        with self.changed:
+            if self.published.get(record.name) == record:
+                self.changed.wait(timeout)
+        self.stop.check()
+
+    def move(self, name: str, *endpoints: str, host: str | None = None) -> None:
+        """Say where a service listens now."""
+        with self.changed:
+            before = self.published.get(name)
+            incarnation = before.incarnation + 1 if before else 0
+            self.published[name] = EndpointRecord(
+                self.run_id, name, incarnation, host or host_id(), endpoints
+            )
+            self.changed.notify_all()
+
+
+class Bench:
+    """Servers of a run, and clients in it."""
+
+    def __init__(self, scheme: str) -> None:
+        self.stack = contextlib.ExitStack()
+        directory = tempfile.mkdtemp(prefix="lp-", dir="/tmp")
+        self.stack.callback(shutil.rmtree, directory)
+        self.run = Run(directory, scheme)
+        self.opened = threading.Event()
+        self.entered = threading.Semaphore(0)
+
+    def enter(self, value: Any = None) -> Any:
+        self.entered.release()
+        self.opened.wait(PATIENCE_S)
+        return value
+
+    def wait_for(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert self.entered.acquire(timeout=PATIENCE_S)
+
+    def serve(self, tag: str = "", threads: int = 4, name: str = "server/0") -> courier.Server:
+        """A server that is not published."""
+        config = ServerConfig(thread_pool_size=threads)
+        server = courier.Server.in_run(name, self.run, None, config)
+        server.Bind("echo", lambda value: value)
+        server.Bind("tag", lambda: tag)
+        server.Bind("enter", self.enter)
+        server.Start()
+        self.stack.callback(server.Stop)
+        return server
+
+    def publish(self, tag: str = "", threads: int = 4) -> courier.Server:
+        server = self.serve(tag, threads)
+        self.run.move("server/0", *server.endpoints)
+        return server
+
+    def client(self, config: ClientConfig | None = None, name: str = "server/0") -> Any:
+        return client_in_run(self.run, name, config or ClientConfig())
+
+    def close(self) -> None:
+        self.opened.set()
+        self.run.stop.close()
+        self.stack.close()
+
+
+@pytest.fixture(params=["inproc", "unix", "grpc"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    one = Bench(request.param)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def unix() -> Iterator[Bench]:
+    one = Bench("unix")
+    yield one
+    one.close()
+
+
+def test_clients_wait_until_the_server_is_published(bench: Bench) -> None:
+    client = bench.client()
+    future = client.futures.echo(np.ones(3))
+    with ThreadPoolExecutor(2) as threads:
+        call = threads.submit(client.echo, 2)
+        bench.publish()
+        assert future.result(PATIENCE_S).sum() == 3
+        assert call.result(PATIENCE_S) == 2
+    assert repr(client) == "<courier.Client of server/0>"
+
+
+def test_without_waiting_an_unpublished_server_is_unavailable(bench: Bench) -> None:
+    client = bench.client(NO_WAIT)
+    with pytest.raises(Unavailable, match="server/0 is not up yet"):
+        client.echo(1)
+    assert isinstance(client.futures.echo(1).exception(PATIENCE_S), Unavailable)
+    bench.publish()
+    assert client.echo(1) == client.futures.echo(1).result(PATIENCE_S) == 1
+
+
+def test_who_does_not_wait_is_not_held_up_by_who_does(bench: Bench) -> None:
+    patient, impatient = bench.client(), bench.client(NO_WAIT)
+    future = patient.futures.echo(1)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(patient.echo, 2)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                impatient.echo(3)
+            assert isinstance(impatient.futures.echo(4).exception(PATIENCE_S), Unavailable)
+        bench.publish()
+        assert future.result(PATIENCE_S) == 1
+        assert call.result(PATIENCE_S) == 2
+
+
+@pytest.mark.parametrize("patient_first", [True, False])
+def test_futures_of_one_server_have_deadlines_of_their_own(
+    unix: Bench, patient_first: bool
+) -> None:
+    quick = unix.client(ClientConfig(call_timeout=SHORT_S))
+    limited = unix.client(ClientConfig(call_timeout=PATIENCE_S))
+    patient = unix.client()
+    order = [patient, limited, quick] if patient_first else [quick, limited, patient]
+    futures = {client: client.futures.echo(1) for client in order}
+    assert isinstance(futures[quick].exception(PATIENCE_S), DeadlineExceeded)
+    assert not futures[limited].done()
+    assert not futures[patient].done()
+    unix.publish()
+    assert futures[limited].result(PATIENCE_S) == 1
+    assert futures[patient].result(PATIENCE_S) == 1
+
+
+def test_a_sync_call_has_its_own_deadline_too(unix: Bench) -> None:
+    patient = unix.client()
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(patient.echo, 1)
+        with pytest.raises(DeadlineExceeded):
+            unix.client(ClientConfig(call_timeout=SHORT_S)).echo(1)
+        unix.publish()
+        assert call.result(PATIENCE_S) == 1
+
+
+def test_a_restarted_server_is_found_again(bench: Bench) -> None:
+    first = bench.publish("first")
+    client, futures_only = bench.client(), bench.client()
+    assert client.tag() == "first"
+    assert futures_only.futures.tag().result(PATIENCE_S) == "first"
+    first.Stop()
+    early = futures_only.futures.tag()
+    second = bench.publish("second")
+    second.Bind("new", lambda: "new")
+    assert early.result(PATIENCE_S) == "second"
+    assert client.new() == "new"
+    assert client.tag() == "second"
+    assert futures_only.futures.tag().result(PATIENCE_S) == "second"
+
+
+def test_calls_that_have_begun_end_on_the_old_server(bench: Bench) -> None:
+    first = bench.publish("first")
+    client = bench.client()
+    running = client.futures.enter(1)
+    bench.wait_for()
+    with ThreadPoolExecutor(2) as threads:
+        waiting = threads.submit(client.enter, 2)
+        bench.wait_for()
+        stopping = threads.submit(first.Stop, PATIENCE_S)
+        bench.publish("second")
+        while client.tag() != "second":  # the old one may still take calls for a moment
+            assert not stopping.done()
+        assert client.futures.tag().result(PATIENCE_S) == "second"
+        assert not running.done()
+        assert not waiting.done()
+        bench.opened.set()
+        assert running.result(PATIENCE_S) == 1
+        assert waiting.result(PATIENCE_S) == 2
+        stopping.result(PATIENCE_S)
+
+
+def test_calls_that_have_not_begun_move_to_the_new_server(bench: Bench) -> None:
+    first = bench.publish("first", threads=1)
+    client = bench.client()
+    running = client.futures.enter(1)
+    bench.wait_for()
+    with ThreadPoolExecutor(2) as threads:
+        futures = [client.futures.tag() for _ in range(5)]
+        call = threads.submit(client.tag)
+        bench.publish("second")
+        stopping = threads.submit(first.Stop, PATIENCE_S)
+        assert [future.result(PATIENCE_S) for future in futures] == ["second"] * 5
+        assert call.result(PATIENCE_S) == "second"
+        assert not running.done()
+        bench.opened.set()
+        assert running.result(PATIENCE_S) == 1
+        stopping.result(PATIENCE_S)
+
+
+@pytest.mark.parametrize("scheme", ["unix", "inproc"])
+def test_an_array_that_was_not_copied_is_not_sent_again(scheme: str) -> None:
+    """On unix its memory is the user's, who may have changed it; in a process it was copied."""
+    bench = Bench(scheme)
+    first = bench.publish("first", threads=1)
+    client = bench.client()
+    running = client.futures.enter(1)
+    bench.wait_for()
+    array = np.zeros(3)
+    future = client.futures.echo(array)
+    array += 7
+    bench.publish("second")
+    with ThreadPoolExecutor(1) as threads:
+        stopping = threads.submit(first.Stop, PATIENCE_S)
+        if scheme == "unix":
+            error = future.exception(PATIENCE_S)
+            assert isinstance(error, Unavailable)
+            assert not error.maybe_executed
+        else:
+            assert future.result(PATIENCE_S).tolist() == [0, 0, 0]
+        bench.opened.set()
+        stopping.result(PATIENCE_S)
+    assert running.result(PATIENCE_S) == 1
+    bench.close()
+
+
+def test_the_end_of_the_run_wakes_all_who_wait(bench: Bench) -> None:
+    bench.publish()
+    client, missing = bench.client(), bench.client(name="missing/0")
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [
+            client.futures.enter(),
+            threads.submit(client.enter),
+            missing.futures.echo(1),
+            threads.submit(missing.echo, 1),
+            threads.submit(missing.echo, 2),
+        ]
+        bench.wait_for(2)
+        bench.run.stop.close()
+        for call in waiting:
+            assert isinstance(call.exception(PATIENCE_S), Stopped)
+        bench.opened.set()
+    for late in (client, missing):
+        with pytest.raises(Stopped):
+            late.echo(1)
+        assert isinstance(late.futures.echo(1).exception(PATIENCE_S), Stopped)
+
+
+def test_the_end_of_the_run_wakes_who_waits_for_an_old_server(bench: Bench) -> None:
+    first = bench.publish("first")
+    client = bench.client()
+    running = client.futures.enter()
+    bench.wait_for()
+    with ThreadPoolExecutor(1) as threads:
+        stopping = threads.submit(first.Stop, PATIENCE_S)
+        bench.publish("second")
+        while client.tag() != "second":
+            assert not stopping.done()
+        bench.run.stop.close()
+        assert isinstance(running.exception(PATIENCE_S), Stopped)
+        bench.opened.set()
+        stopping.result(PATIENCE_S)
+
+
+def test_another_s_endpoint_is_refused(bench: Bench) -> None:
+    other = bench.serve(name="other/0")
+    bench.run.move("server/0", *other.endpoints)
+    client = bench.client()
+    with pytest.raises(NotAuthenticated, match="looked for 'server/0' of run 'run', found 'other"):
+        client.echo(1)
+    assert isinstance(client.futures.echo(1).exception(PATIENCE_S), NotAuthenticated)
+
+
+def test_endpoints_of_other_hosts_are_left_alone(unix: Bench) -> None:
+    server = unix.serve()
+    unix.run.move("server/0", *server.endpoints, host="elsewhere")
+    with pytest.raises(Unavailable, match="cannot be reached from here"):
+        unix.client(NO_WAIT).echo(1)
+    unix.run.move("server/0", *server.endpoints)
+    assert unix.client(NO_WAIT).echo(1) == 1
+
+
+def test_the_next_endpoint_is_tried(unix: Bench) -> None:
+    server = unix.serve()
+    unix.run.move("server/0", "unix:/tmp/lp-nobody", "carrier-pigeon:roof", *server.endpoints)
+    assert unix.client(NO_WAIT).echo(1) == 1
