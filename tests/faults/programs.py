@@ -29,7 +29,7 @@ if sys.argv[1] == "daemon":
     if os.fork(): os._exit(0)
     os.setsid()
     if os.fork(): os._exit(0)
-descriptor = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
+descriptor = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 os.write(descriptor, f"{sys.argv[1]} is up, {os.getpid()}\\n".encode())
 time.sleep(600)
 """
