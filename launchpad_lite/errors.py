@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import difflib
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,6 +48,31 @@ class ExitCode(enum.IntEnum):
     NODES_STUCK = 5
     CONTROLLER_LOST = 6
     INTERRUPTED = 130
+
+
+class StatusCode(enum.IntEnum):
+    """The canonical codes of gRPC and Abseil: what kind of trouble a call had.
+
+    Source: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+    """
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
 
 
 def _rebuild(cls: type[LaunchpadError], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
@@ -152,8 +177,27 @@ class Stopped(LaunchpadError):
     """The run has stopped; what was asked for was not done."""
 
 
+class _Message:
+    """An error's text; not a property, so that an attribute of the same name goes first."""
+
+    @overload
+    def __get__(self, error: None, kind: type) -> Self: ...
+    @overload
+    def __get__(self, error: BaseException, kind: type) -> str: ...
+    def __get__(self, error: BaseException | None, kind: type) -> Self | str:
+        return self if error is None else str(error)
+
+
 class CallError(LaunchpadError):
-    """A call between nodes failed before or after the method ran."""
+    """A call between nodes failed before or after the method ran.
+
+    Attributes:
+      code: the canonical status code of the trouble.
+      message: the text, as `str` gives it.
+    """
+
+    code: StatusCode = StatusCode.UNKNOWN
+    message = _Message()
 
 
 class Unavailable(CallError):
@@ -162,6 +206,8 @@ class Unavailable(CallError):
     Attributes:
       maybe_executed: False when the method certainly did not start; True when nobody can tell.
     """
+
+    code = StatusCode.UNAVAILABLE
 
     def __init__(self, message: str, *, maybe_executed: bool) -> None:
         """Keep the message and whether the method may have run."""
@@ -172,25 +218,45 @@ class Unavailable(CallError):
 class DeadlineExceeded(CallError, TimeoutError):
     """The call did not end within its time."""
 
+    code = StatusCode.DEADLINE_EXCEEDED
+
+    def __init__(self, message: str) -> None:
+        """Add what this is called in gRPC and in the original Courier."""
+        super().__init__(f"{message} (Deadline Exceeded)")
+
 
 class Cancelled(CallError):
     """The call was cancelled before it ended."""
+
+    code = StatusCode.CANCELLED
+
+    def __init__(self, message: str) -> None:
+        """Add what this is called in gRPC and in the original Courier."""
+        super().__init__(f"{message} (CANCELLED)")
 
 
 class MethodNotFound(CallError, AttributeError):
     """The server has no such method."""
 
+    code = StatusCode.NOT_FOUND
+
 
 class NotAuthenticated(CallError):
     """The server and the client do not belong to the same run, or to the same user."""
+
+    code = StatusCode.UNAUTHENTICATED
 
 
 class VersionMismatch(CallError):
     """The server runs another Python or another version of this package."""
 
+    code = StatusCode.FAILED_PRECONDITION
+
 
 class PayloadTooLarge(CallError):
     """The arguments or the result exceed the configured limit."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
 
 
 class RemoteError(CallError):

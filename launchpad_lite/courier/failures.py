@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from typing import TYPE_CHECKING
+import functools
+import types
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from launchpad_lite.courier import codec
 from launchpad_lite.courier.messages import Reply
@@ -12,6 +15,18 @@ from launchpad_lite.frames import format_error, from_user_code
 
 if TYPE_CHECKING:
     from launchpad_lite.context import Scope
+
+_also_call_error = False
+
+
+def set_also_call_error(also: bool) -> None:  # noqa: FBT001 - the name says what it is
+    """Let the exceptions that methods raise arrive as `RemoteError`s too, in this process.
+
+    Programs for the original Courier expect its error for all that goes wrong in a call. With this,
+    `except CallError` and `except ValueError` both catch a method's ValueError.
+    """
+    global _also_call_error  # noqa: PLW0603 - one process, one program
+    _also_call_error = also
 
 
 class RemoteTraceback(Exception):
@@ -75,6 +90,53 @@ def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
             error = None
     if not isinstance(error, Exception):
         return RemoteError(failure.type_name, failure.message, failure.trace)
+    if _also_call_error and not isinstance(error, CallError):
+        error = _as_call_error(error, failure.trace)
     if failure.trace:
         error.__cause__ = RemoteTraceback(failure.trace)
     return error
+
+
+_FIELDS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+
+
+@functools.lru_cache(maxsize=256)
+def _call_error_class(kind: type[Exception]) -> type[Exception]:
+    """Return a class of `kind`s that are `RemoteError`s too; what it makes are plain ones."""
+
+    def new(_: type, *args: Any, **kwargs: Any) -> Exception:
+        return kind(*args, **kwargs)
+
+    def reduce_ex(error: Any, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        plain: Exception = error._lp_plain  # noqa: SLF001 - a field of this very class
+        return plain.__reduce_ex__(protocol)
+
+    members = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__slots__": ("_lp_plain", "remote_traceback"),
+        "__new__": new,
+        "__reduce_ex__": reduce_ex,
+        "type_name": f"{kind.__module__}.{kind.__qualname__}",
+    }
+    return cast("type[Exception]", type(kind.__name__, (kind, RemoteError), members))
+
+
+def _as_call_error(plain: Exception, trace: str) -> Exception:
+    """Return the exception as one that is a `RemoteError` too, or itself where that cannot be."""
+    kind = type(plain)
+    try:
+        # no constructor runs: its `super().__init__` would now be that of RemoteError
+        error: Any = kind.__new__(_call_error_class(cast("Any", kind)), *plain.args)
+        for base in kind.__mro__:
+            for field in vars(base).values():
+                if isinstance(field, _FIELDS):
+                    with contextlib.suppress(AttributeError, TypeError):  # not set, or read-only
+                        value = field.__get__(plain, kind)
+                        if value is not None:  # which may mean "not set", and be no value to set
+                            field.__set__(error, value)
+        error._lp_plain = plain  # noqa: SLF001 - a field of the class above
+        error.remote_traceback = trace
+    except Exception:  # code of the exception's class runs, and may do anything
+        return plain
+    return cast("Exception", error)

@@ -226,7 +226,8 @@ class Peer(abc.ABC):
         if method not in self.methods:
             self.methods = frozenset(channel.refresh(deadline.left()).methods)
             if method not in self.methods:
-                message = f"{self.title} has no method {method!r}{nearest(method, self.methods)}"
+                likely = nearest(method, self.methods)
+                message = f"method {method} not found on {self.title}{likely}"
                 raise MethodNotFound(message)
 
     def discard(self, channel: Channel) -> None:
@@ -282,10 +283,14 @@ class NamedPeer(Peer):
                 except (Unavailable, DeadlineExceeded) as error:
                     failure = error
             if not wait:
-                raise failure
+                if isinstance(failure, DeadlineExceeded):
+                    raise failure
+                message = f"failed to connect to all addresses of {self._name}: {failure}"
+                raise Unavailable(message, maybe_executed=False) from failure
             left = deadline.left()
             if left == 0.0:
-                raise DeadlineExceeded(str(failure)) from failure
+                message = f"{self._name} could not be reached in time: {failure}"
+                raise DeadlineExceeded(message) from failure
             self._scope.await_change(record, pause if left is None else min(pause, left))
             pause = min(pause * 2, _LAST_RETRY_S)
 
@@ -295,7 +300,8 @@ class NamedPeer(Peer):
         except DeadlineExceeded as error:
             if wait:
                 raise
-            raise Unavailable(f"{self._name} is not up yet", maybe_executed=False) from error
+            message = f"{self._name} is not up yet: failed to connect to all addresses, it has none"
+            raise Unavailable(message, maybe_executed=False) from error
 
     def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])

@@ -153,7 +153,7 @@ class MethodService:
         return messages.Reply(True, codec.check_size(content, self.max_payload_bytes, what))
 
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
-        return MethodNotFound(f"{self._name} has no method {method!r}{nearest(method, known)}")
+        return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")
 
     def open_stream(self, request: Request) -> ReplyStream:
         """Begin a stream; never raises, for a failure is the stream's only reply."""

@@ -66,7 +66,7 @@ def test_bind_and_unbind(server: courier.Server) -> None:
     assert courier.list_methods(client) == ["one", "two"]
     server.Unbind("one")
     assert courier.list_methods(client) == ["two"]
-    with pytest.raises(MethodNotFound, match="has no method 'one'"):
+    with pytest.raises(MethodNotFound, match="method one not found on courier"):
         client.one()
     with pytest.raises(KeyError):
         server.Unbind("one")

@@ -7,8 +7,10 @@ import pickle
 import re
 from collections.abc import Iterator
 
+import grpc
+
 from launchpad_lite import errors
-from launchpad_lite.errors import ExitCode, LaunchpadError, nearest
+from launchpad_lite.errors import CallError, ExitCode, LaunchpadError, StatusCode, nearest
 
 CLASSES: list[type[LaunchpadError]] = [
     value
@@ -160,3 +162,35 @@ def test_a_typo_is_answered_with_the_nearest_name() -> None:
     )
     assert nearest("xyz", ["thread", "process"]) == ". Known: process, thread."
     assert nearest("xyz", []) == ". Known: none."
+
+
+def test_errors_of_calls_have_the_canonical_codes() -> None:
+    """The numbers are those of https://grpc.github.io/grpc/core/md_doc_statuscodes.html."""
+    codes = {type(error).__name__: error.code for error in EXAMPLES if isinstance(error, CallError)}
+    assert codes == {
+        "CallError": 2,
+        "Unavailable": 14,
+        "DeadlineExceeded": 4,
+        "Cancelled": 1,
+        "MethodNotFound": 5,
+        "NotAuthenticated": 16,
+        "VersionMismatch": 9,
+        "PayloadTooLarge": 8,
+        "RemoteError": 2,
+    }
+    grpc_codes = {code.name: code.value[0] for code in grpc.StatusCode}
+    assert {code.name: code.value for code in StatusCode} == grpc_codes
+
+
+def test_errors_of_calls_have_a_message() -> None:
+    for error in EXAMPLES:
+        if isinstance(error, CallError):
+            assert error.message == str(error)
+            assert "message" not in vars(error)
+
+
+def test_what_programs_for_the_original_look_for() -> None:
+    assert (
+        str(errors.DeadlineExceeded("it took over 1 s")) == "it took over 1 s (Deadline Exceeded)"
+    )
+    assert errors.Cancelled("given up").message == "given up (CANCELLED)"

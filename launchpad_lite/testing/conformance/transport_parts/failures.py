@@ -205,7 +205,7 @@ class FailureConformance(TransportSuite):
         caller = lab.caller(echo, give)
         for error in _both(caller, "ehco"):
             assert type(error) is MethodNotFound
-            assert "server has no method 'ehco'; did you mean 'echo'?" in str(error)
+            assert "method ehco not found on server; did you mean 'echo'?" in str(error)
             assert "Known: echo, give." in str(error)
             assert error.__cause__ is None
 
