@@ -89,7 +89,8 @@ class Client:
         """Make a client of a server that is used alone.
 
         Args:
-          server_address: `localhost:port`, what `Server.address` says.
+          server_address: `localhost:port`, what `Server.address` says; or the name that a server
+            of this host and user was given.
           compress: whether to compress messages, on gRPC.
           call_timeout: seconds for each call; None or 0 for no limit.
           wait_for_ready: whether calls wait for a server that is not up yet.

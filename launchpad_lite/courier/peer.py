@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from launchpad_lite.courier import auth, messages, transports
+from launchpad_lite.courier import auth, messages, names, transports
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, nearest
@@ -317,16 +317,21 @@ class NamedPeer(Peer):
 
 
 class AddressedPeer(Peer):
-    """A server that is used alone, at an address."""
+    """A server that is used alone, at an address or with a name."""
 
     def __init__(self, address: str, token: bytes | None, *, compress: bool) -> None:
-        """Name the address: `localhost:port`, or an endpoint `scheme:place`.
+        """Say which server it is.
 
         Args:
-          address: where the server listens.
+          address: its address or name, see `names.endpoint_of`.
           token: the secret to show; None for this user's.
           compress: ask for compression where the transport has it.
+
+        Raises:
+          UsageError: it is neither an address nor a name.
         """
+        if names.is_name(address):
+            names.check(address)
         self._address = address
         self._token = token
         super().__init__(None, compress=compress)
@@ -352,7 +357,7 @@ class AddressedPeer(Peer):
             pause = min(pause * 2, _LAST_RETRY_S)
 
     def _try(self, deadline: Deadline) -> Channel:
-        endpoint = _endpoint(self._address)
+        endpoint = names.endpoint_of(self._address)
         transport = transports.get(endpoint.partition(":")[0])
         token = self._token or auth.user_token()
         channel = transport.connect(endpoint, token, deadline.left(), compress=self._compress)
@@ -362,11 +367,3 @@ class AddressedPeer(Peer):
             channel.close()
             raise
         return channel
-
-
-def _endpoint(address: str) -> str:
-    """Return an address as an endpoint; plain `host:port` is gRPC's."""
-    scheme, _, place = address.partition(":")
-    if scheme in transports.SCHEMES:
-        return address
-    return f"grpc:127.0.0.1:{place}" if scheme == "localhost" else f"grpc:{address}"

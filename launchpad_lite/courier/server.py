@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
-from launchpad_lite.courier import auth, transports
+from launchpad_lite.courier import auth, names, transports
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
 
@@ -28,12 +28,15 @@ class Server:
 
     Example:
       ```
-      server = courier.Server()
+      server = courier.Server("adder")
       server.Bind("add", lambda a, b: a + b)
       server.Start()
-      courier.Client(server.address).add(4, 7)  # 11
+      courier.Client("adder").add(4, 7)  # 11, in any process of this user
       ```
     """
+
+    _announce: Callable[[tuple[str, ...]], object] | None = None
+    _withdraw: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -44,16 +47,19 @@ class Server:
         """Make a server that is used alone.
 
         Args:
-          name: shown in messages.
+          name: what clients of the same host and user may find it by, once it is started.
           port: its TCP port; None for any that is free.
           thread_pool_size: calls that run at a time; more wait for their turn.
 
         Raises:
-          UsageError: an argument is out of its range.
+          UsageError: an argument is out of its range, or this cannot be a name.
         """
+        claim = None if name is None else names.Claim(name)
         config = ServerConfig(port=port or 0, thread_pool_size=thread_pool_size)
         service = MethodService(name or "courier", auth.user_token(), config, None, None)
         self._set_up(service, config, ["grpc"], None)
+        if claim is not None:
+            self._announce, self._withdraw = claim.take, claim.give_back
 
     def _set_up(
         self,
@@ -68,6 +74,7 @@ class Server:
         self._listeners: list[Listener] | None = None
         self._lock = threading.Lock()
         self._started = False
+        self._closed = False
         self._stopping = threading.Lock()
         self._ended = threading.Event()
 
@@ -78,19 +85,22 @@ class Server:
         scope: Scope,
         context: Context | None,
         config: ServerConfig,
+        announce: Callable[[tuple[str, ...]], object] | None = None,
     ) -> Server:
-        """Make a server of a run, on the scope's transports; whoever makes it publishes it.
+        """Make a server of a run, on the scope's transports.
 
         Args:
           name: the service's name in the run.
           scope: of the run.
           context: the node whose methods it serves, if it is a node's.
           config: its settings; with a `port` it listens on gRPC too.
+          announce: is told where it listens, once it serves.
         """
         server = cls.__new__(cls)
         service = MethodService(name, scope.credentials, config, context, scope)
         schemes = [*scope.schemes, "grpc"] if config.port is not None else scope.schemes
         server._set_up(service, config, list(dict.fromkeys(schemes)), scope.socket_dir)  # noqa: SLF001 - its second constructor
+        server._announce = announce  # noqa: SLF001 - as above
         return server
 
     def _bound(self) -> list[Listener]:
@@ -142,12 +152,8 @@ class Server:
         self._service.methods[method_name] = py_func
 
     def Unbind(self, method_name: str) -> None:
-        """Serve a name no longer.
-
-        Raises:
-          KeyError: nothing is bound to it.
-        """
-        del self._service.methods[method_name]
+        """Serve a name no longer; one that nothing is bound to is no error."""
+        self._service.methods.pop(method_name, None)
 
     def bind_stream(self, method_name: str, function: Callable[..., ValueStream]) -> None:
         """Serve a stream under a name."""
@@ -157,17 +163,24 @@ class Server:
         """Begin to serve.
 
         Raises:
-          ValueError: it was started before.
+          ValueError: it was started before, or its node has ended.
           OSError: its port is taken.
+          UsageError: another server has its name.
         """
         listeners = self._bound()
         with self._lock:
-            if self._started:
-                message = "Server already started"
+            if self._started or self._closed:
+                message = "Server already started" if self._started else "Server already stopped"
                 raise ValueError(message)
             self._started = True
         for listener in listeners:
             listener.start()
+        if self._announce is not None:
+            try:
+                self._announce(self.endpoints)
+            except BaseException:
+                self._stop(0.0)
+                raise
 
     def Stop(self, grace: float = STOP_GRACE_S) -> None:
         """Serve no longer; calls that run get `grace` seconds to end.
@@ -185,6 +198,12 @@ class Server:
         else:
             self._stop(grace)
 
+    def close(self, grace: float = STOP_GRACE_S) -> None:
+        """Stop it if it was started; it cannot be started any more."""
+        with self._lock:
+            self._closed = True
+        self._stop(grace)
+
     def _stop_beside(self, grace: float) -> None:
         name = f"lp-stop {self._service.info().name}"
         threading.Thread(target=self._stop, args=(grace,), name=name, daemon=True).start()
@@ -193,15 +212,15 @@ class Server:
         with self._stopping:
             if self._ended.is_set():
                 return
-            first, *rest = self._bound()
-            others = [
+            if self._withdraw is not None:
+                self._withdraw()
+            threads = [
                 threading.Thread(target=each.stop, args=(grace,), name="lp-stop", daemon=True)
-                for each in rest
+                for each in self._listeners or ()
             ]
-            for thread in others:  # none may take calls while another waits for its own
+            for thread in threads:  # none may take calls while another waits for its own
                 thread.start()
-            first.stop(grace)
-            for thread in others:
+            for thread in threads:
                 thread.join()
             self._ended.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import types
 from typing import (
     TYPE_CHECKING,
@@ -45,6 +46,13 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+SET_SERVER = "set_courier_server"
+"""The method of an object that starts its server itself."""
+
+_NOT_CALLED = frozenset({"run", SET_SERVER})
 
 CLIENT_NAMES = frozenset({"futures", "aio", "address"})
 """What a client has of its own, so that a method cannot be called like it."""
@@ -166,6 +174,9 @@ class CourierNode(InstanceNode[T]):
 
     With a `run` method, the node calls it and serves until it returns; without, it serves until
     the run stops. Methods are called from up to `thread_pool_size` threads at a time.
+
+    An object with a method `set_courier_server` gets the node's `courier.Server` there, and starts
+    it itself, with `server.Start()`, when it is ready to be called; it may `Stop()` it as well.
     """
 
     kind: ClassVar[str] = "CourierNode"
@@ -285,10 +296,16 @@ class CourierNode(InstanceNode[T]):
         context.instance.set_result(instance)
         checkpoint(instance, context)
         server = self._make_server(instance, context)
-        server.Start()
-        context.cleanup.callback(server.Stop, context.scope.config.grace_s / 2)
-        context.scope.publish(context.scope.name_of(self._address), server.endpoints)
+        context.cleanup.callback(server.close, context.scope.config.grace_s / 2)
         run = self.run_method(instance)
+        if SET_SERVER not in dir(instance):
+            server.Start()
+        else:
+            instance.set_courier_server(server)
+            if run is None:
+                _warn_unless_started(server, context)
+            else:
+                context.cleanup.callback(_warn_unless_started, server, context)
         if run is not None:
             run()
         elif self.has_run:  # it was supposed to have one, so the run waits for its end
@@ -304,16 +321,27 @@ class CourierNode(InstanceNode[T]):
             thread_pool_size=options.thread_pool_size,
             max_payload_bytes=scope.config.max_payload_bytes,
         )
-        server = Server.in_run(scope.name_of(self._address), scope, context, config)
+        name = scope.name_of(self._address)
+        announce = functools.partial(scope.publish, name)
+        server = Server.in_run(name, scope, context, config, announce)
         for name in public_methods(instance):
             server.Bind(name, getattr(instance, name))
         return server
 
 
+def _warn_unless_started(server: Server, context: Context) -> None:
+    if not server.has_started:
+        _log.warning(
+            "%s: nobody can call it, for its %s has not called server.Start()",
+            context.name,
+            SET_SERVER,
+        )
+
+
 def public_methods(target: object) -> list[str]:
     """Return the names of what clients can call: public callables and `__call__`, but `run`."""
-    names = [name for name in dir(target) if not name.startswith("_") and name != "run"]
-    found = [name for name in names if _is_method(target, name)]
+    names = [name for name in dir(target) if not name.startswith("_")]
+    found = [name for name in names if name not in _NOT_CALLED and _is_method(target, name)]
     cls = target if isinstance(target, type) else type(target)
     return [*found, "__call__"] if "__call__" in _attributes(cls) else found
 

@@ -14,10 +14,10 @@ import urllib.parse
 from typing import TYPE_CHECKING
 
 import msgspec
-import psutil
 
 from launchpad_lite.courier.auth import state_dir
 from launchpad_lite.errors import UsageError
+from launchpad_lite.owner import Owner
 from launchpad_lite.runtime.controller import RunStatus
 
 if TYPE_CHECKING:
@@ -27,31 +27,6 @@ KEPT_RUNS = 50
 """How many run directories are kept; older ones go when a new run starts."""
 
 TAIL_BYTES = 2**14
-
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """The process that launched a run; in a file until the run has ended.
-
-    Attributes:
-      pid: its number.
-      process_started: when it was started, in seconds since 1970.
-    """
-
-    pid: int
-    process_started: float
-
-    @classmethod
-    def this_process(cls) -> Owner:
-        """Return the calling process."""
-        return cls(pid=os.getpid(), process_started=psutil.Process().create_time())
-
-    def is_alive(self) -> bool:
-        """Whether that process is still there."""
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.process_started) < 1
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        return False
 
 
 class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):

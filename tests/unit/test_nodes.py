@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ClientSettings
 from launchpad_lite.context import Context
 from launchpad_lite.errors import UsageError
@@ -26,7 +27,7 @@ from launchpad_lite.nodes.courier import (
     public_methods,
 )
 from launchpad_lite.nodes.python import PyClassNode, PyNode
-from tests.unit.fake_scope import fake_context
+from tests.unit.fake_scope import FakeScope, fake_context
 
 T = TypeVar("T")
 
@@ -426,3 +427,49 @@ def test_only_a_pair_of_save_and_restore_counts(tmp_path: Path) -> None:
     checkpoint(Saver(), context)
     stop(context)
     assert list(tmp_path.iterdir()) == []
+
+
+# An object that starts its server itself.
+
+
+class Reluctant:
+    """Never starts its server."""
+
+    def set_courier_server(self, server: courier.Server) -> None: ...
+
+    def answer(self) -> int:
+        return 42
+
+
+class ReluctantRunner(Reluctant):
+    def run(self) -> None: ...
+
+
+def test_set_courier_server_is_no_method_of_the_service() -> None:
+    assert public_methods(Reluctant()) == public_methods(Reluctant) == ["answer"]
+
+
+@pytest.mark.parametrize("cls", [Reluctant, ReluctantRunner])
+def test_a_server_that_nobody_starts_is_told(
+    cls: type[Reluctant], caplog: pytest.LogCaptureFixture
+) -> None:
+    node = CourierNode(cls)
+    context = fake_context(FakeScope(names={node.addresses[0]: "node/0"}))
+    context.scope.stop.close()
+    with context.cleanup:
+        node.run(context)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "node/0: nobody can call it, for its set_courier_server has not called server.Start()"
+    )
+
+
+def test_an_object_with_any_attribute_starts_no_server_itself() -> None:
+    scope = FakeScope()
+    node = CourierNode(lambda: courier.Client("localhost:1")).disable_run()
+    scope.names[node.addresses[0]] = "node/0"
+    context = fake_context(scope)
+    scope.stop.close()
+    with context.cleanup:
+        node.run(context)
+    assert "node/0" in scope.published

@@ -19,9 +19,9 @@ Address CallError Cancelled Context ContextError ControllerLost CourierClient Co
 CourierNode DeadlineExceeded Deferred Edge ExitCode Handle HandleError LaunchOptions LaunchPlan
 LauncherUnavailableError LaunchpadError MethodNotFound Node NodeFailed NodesStuck NotAuthenticated
 PayloadTooLarge Program ProgramError PyClassNode PyNode RemoteError Resources Run RunConfig RunError
-Stopped Unavailable UnpicklableError UsageError VersionMismatch __version__ bind courier get_context
-launch make_program plan register_stop_handler seconds_left stop stop_event submit testing
-unregister_stop_handler wait_for_stop
+StatusCode Stopped Unavailable UnpicklableError UsageError VersionMismatch __version__ bind courier
+get_context launch make_program plan register_stop_handler seconds_left stop stop_event submit
+testing unregister_stop_handler wait_for_stop
 """
 
 

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.owner import Owner
 from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.controller import NodeStatus, RunStatus
-from launchpad_lite.runtime.rundir import Owner, RunDirectory, tail
+from launchpad_lite.runtime.rundir import RunDirectory, tail
 
 TOKEN = bytes(range(32))
 
@@ -106,12 +107,6 @@ def test_the_rendezvous() -> None:
     run.remove_rendezvous()
     assert run.rendezvous() is None
     assert not run.is_alive()
-
-
-def test_a_process_that_is_gone() -> None:
-    assert not dead_owner().is_alive()
-    ours = Owner.this_process()
-    assert not Owner(pid=ours.pid, process_started=ours.process_started - 100).is_alive()
 
 
 def test_the_end_of_a_log() -> None:

@@ -31,6 +31,7 @@ FLOORS = (
         "metrics",
         "version",
         "frames",
+        "owner",
     ),
     (
         *("address", "handle", "context", "node", "program", "payload", "source", "planning"),

@@ -19,7 +19,10 @@ from launchpad_lite.testing.conformance.launcher_parts.calls import CallConforma
 from launchpad_lite.testing.conformance.launcher_parts.contexts import ContextConformance
 from launchpad_lite.testing.conformance.launcher_parts.ends import EndConformance
 from launchpad_lite.testing.conformance.launcher_parts.failures import FailureConformance
+from launchpad_lite.testing.conformance.launcher_parts.servers import ServerConformance
 
 
-class LauncherConformance(CallConformance, ContextConformance, EndConformance, FailureConformance):
+class LauncherConformance(
+    CallConformance, ContextConformance, EndConformance, FailureConformance, ServerConformance
+):
     """All that a launcher owes; see the module."""

@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -17,6 +17,9 @@ from launchpad_lite import launching
 from launchpad_lite.context import bind, get_context
 from launchpad_lite.courier.client import submit
 from launchpad_lite.errors import Unavailable
+
+if TYPE_CHECKING:
+    from launchpad_lite.courier.server import Server
 
 TEXT_FLAG = flags.DEFINE_string("lp_conformance_text", "unset", "A flag for the launcher suite.")
 PATIENCE_S = 60.0
@@ -70,6 +73,34 @@ class Echo:
 
     def stop(self) -> None:
         launching.stop()
+
+
+class StartsAtOnce(Echo):
+    """Starts its server itself, as soon as it has it."""
+
+    def set_courier_server(self, server: Server) -> None:
+        server.Start()
+
+
+class StartsInRun(Echo):
+    """Starts its server in `run`, and perhaps stops it again."""
+
+    def __init__(self, starts: bool, stops: bool) -> None:  # noqa: FBT001 - the suite's own
+        self._starts, self._stops = starts, stops
+        self._asked = threading.Event()
+
+    def set_courier_server(self, server: Server) -> None:
+        self._server = server
+
+    def finish(self) -> None:
+        self._asked.set()
+
+    def run(self) -> None:
+        if self._starts:
+            self._server.Start()
+            self._asked.wait(PATIENCE_S)
+        if self._stops:
+            self._server.Stop()
 
 
 class Runner(Echo):

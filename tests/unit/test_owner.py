@@ -1,0 +1,31 @@
+"""Which process something belongs to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+
+from launchpad_lite.owner import Owner
+
+
+def test_this_process_lives() -> None:
+    ours = Owner.this_process()
+    assert ours.pid == os.getpid()
+    assert ours.is_alive()
+
+
+def test_a_process_that_is_gone_does_not() -> None:
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        owner = Owner(pid=child.pid, process_started=psutil.Process(child.pid).create_time())
+        assert owner.is_alive()
+        child.kill()
+    assert not owner.is_alive()
+
+
+def test_nor_does_one_whose_number_another_has_now() -> None:
+    ours = Owner.this_process()
+    assert not Owner(pid=ours.pid, process_started=ours.process_started - 100).is_alive()
