@@ -1,17 +1,22 @@
-"""Names of services."""
+"""Names of services, and their places where there is no run to name them."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING, Protocol
 
 from launchpad_lite import context
-from launchpad_lite.errors import ProgramError, Unavailable
+from launchpad_lite.errors import ContextError, ProgramError, Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+PORT_VARIABLE = "LP_PORT_"
+"""What begins the environment variables that hold ports with a name."""
 
 
 class Names(Protocol):
@@ -22,11 +27,45 @@ class Names(Protocol):
         ...
 
 
+class HasAddresses(Protocol):
+    """A node, as the one that owns addresses."""
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """The addresses this node serves."""
+        ...
+
+    def allocate_address(self, address: Address) -> None:
+        """Make this node the owner of `address`: it will serve it."""
+        ...
+
+
+class AbstractAddressBuilder(abc.ABC):
+    """Says where a service is that belongs to no run."""
+
+    @abc.abstractmethod
+    def build(self) -> str:
+        """Return `host:port`, the same each time."""
+
+
+class SimpleLocalAddressBuilder(AbstractAddressBuilder):
+    """A port of the loopback interface that nobody uses at the moment."""
+
+    def __init__(self) -> None:
+        """Choose a port; the service has to listen on it before somebody else does."""
+        self._place = f"localhost:{_free_port()}"
+
+    def build(self) -> str:
+        """See the base class."""
+        return self._place
+
+
 class Address:
     """The place of a service in a program: a name, never a port.
 
     A node owns the addresses it serves. Which name an address has is decided when a plan is made,
-    so that one program can be planned, and run, many times.
+    so that one program can be planned, and run, many times. Outside a run, an address that was
+    bound has the place that its builder says.
 
     Attributes:
       name: the name inside a run, such as `producer/3`; None in the process that declared it.
@@ -37,6 +76,36 @@ class Address:
         """Make the address of a service that does not exist yet."""
         self.name: str | None = None
         self.hint = hint
+        self._builder: AbstractAddressBuilder | None = None
+
+    def assign(self, node: HasAddresses) -> None:
+        """Make a node the owner of this address, as `node.allocate_address` does."""
+        if self not in node.addresses:
+            node.allocate_address(self)
+
+    def bind(self, address_builder: AbstractAddressBuilder) -> None:
+        """Say where the service is when its node runs outside a program."""
+        self._builder = address_builder
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it has a place outside a run."""
+        return self._builder is not None
+
+    def place(self) -> str:
+        """Return where the service is outside a run, `host:port`.
+
+        Raises:
+          ContextError: it was not bound.
+        """
+        if self._builder is None:
+            message = (
+                f"{self!r} has no place here: it belongs to no run of this process, and is not "
+                "bound. Launch the program; or, to run a node without one, as in a test, bind its "
+                "addresses before: launchpad_lite.address.bind_addresses([node])."
+            )
+            raise ContextError(message)
+        return self._builder.build()
 
     def __repr__(self) -> str:
         """Show the name, if there is one."""
@@ -46,7 +115,8 @@ class Address:
         """Return `host:port` of the service, for servers and clients that are not Courier's.
 
         In the node that owns the address this picks a free port, which the node is then expected
-        to listen on; elsewhere it waits until the owner has done so.
+        to listen on; elsewhere it waits until the owner has done so. An address that was bound
+        says its place at once where there is no run.
 
         Args:
           timeout: seconds to wait; None for no limit.
@@ -54,10 +124,15 @@ class Address:
         Raises:
           DeadlineExceeded: the owner did not ask for its port in time.
           Unavailable: the owner has ended.
-          ContextError: called outside a node.
+          ContextError: called outside a node, and it was not bound.
         """
-        node = context.get_context()
+        try:
+            node = context.get_context()
+        except ContextError:
+            return self.place()
         name = node.scope.name_of(self)
+        if self.is_bound and name == self.place():  # without a run, the one is the other
+            return name
         if name.partition("#")[0] == node.name:
             place = node.scope.shared(("port", name), _free_place)
             node.scope.publish(name, (f"tcp:{place}",))
@@ -83,6 +158,8 @@ class Address:
         if self.name is not None:
             return _named, (self.name, self.hint)
         names: Names | None = getattr(_local, "names", None)
+        if names is None and self._builder is not None:
+            return _named, (self.place(), self.hint)
         if names is None:
             message = (
                 f"{self!r} has no name outside a run, so it cannot be pickled here. Handles travel "
@@ -98,10 +175,44 @@ def _named(name: str, hint: str) -> Address:
     return address
 
 
+def bind_addresses(nodes: Iterable[HasAddresses]) -> None:
+    """Give each node's addresses a free port of this machine, so that it can run without a program.
+
+    Then `threading.Thread(target=node.run).start()` runs a node, and `handle.dereference()` gives a
+    client of it.
+    """
+    for node in nodes:
+        for address in node.addresses:
+            address.bind(SimpleLocalAddressBuilder())
+
+
+def get_port_from_address(address: str) -> int:
+    """Return the port of `host:port`.
+
+    Args:
+      address: its port is a number, or a name `NAME`: then the environment variable
+        `LP_PORT_NAME` holds the number.
+
+    Raises:
+      UsageError: there is no such variable, or no number in it.
+    """
+    port = address.rpartition(":")[2]
+    given = port if port.isdecimal() else os.environ.get(f"{PORT_VARIABLE}{port}", "")
+    if not given.isdecimal():
+        message = f"{address!r} has no port: {port!r} is no number, nor is {PORT_VARIABLE}{port}."
+        raise UsageError(message)
+    return int(given)
+
+
 def _free_place() -> str:
+    return f"127.0.0.1:{_free_port()}"
+
+
+def _free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{sock.getsockname()[1]}"
+        port: int = sock.getsockname()[1]
+        return port
 
 
 _local = threading.local()

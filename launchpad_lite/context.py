@@ -219,10 +219,12 @@ def running(context: Context, *, whole_process: bool) -> Generator[None]:
     """
     global _process_node  # noqa: PLW0603 - one process, one node
     token = _current.set(context)
+    thread = threading.current_thread()
+    before = node_of(thread)
     if whole_process:
         _process_node = context
     else:
-        threading.current_thread().__dict__[_NODE] = context
+        thread.__dict__[_NODE] = context
         _threads.follow()
     try:
         yield
@@ -231,6 +233,7 @@ def running(context: Context, *, whole_process: bool) -> Generator[None]:
         if whole_process:
             _process_node = None
         else:
+            thread.__dict__[_NODE] = before
             _threads.unfollow()
 
 

@@ -119,7 +119,8 @@ def _call_error_class(kind: type[Exception]) -> type[Exception]:
         "__reduce_ex__": reduce_ex,
         "type_name": f"{kind.__module__}.{kind.__qualname__}",
     }
-    return cast("type[Exception]", type(kind.__name__, (kind, RemoteError), members))
+    bases: tuple[Any, ...] = (kind, RemoteError)
+    return cast("type[Exception]", type(kind.__name__, bases, members))
 
 
 def _as_call_error(plain: Exception, trace: str) -> Exception:

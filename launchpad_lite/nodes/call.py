@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from launchpad_lite import typecheck, walk
 from launchpad_lite.handle import DeferredConstruction, dereference
 from launchpad_lite.node import Node, Problem, walk_arguments
+from launchpad_lite.nodes import standalone
 
 if TYPE_CHECKING:
     import pathlib
@@ -57,6 +59,23 @@ class CallNode(Node[T_co]):
             if isinstance(leaf, DeferredConstruction):
                 for problem in typecheck.check_call(leaf.constructor, leaf.args, leaf.kwargs):
                     yield Problem(f"{path.removeprefix('.')}: {problem.text}", problem.fatal)
+
+    def run(self, context: Context | None = None) -> None:
+        """Run the node to its end, in the calling thread.
+
+        Args:
+          context: the node's place in a run. Without, the node runs by itself, as in a test, and
+            its address must have been bound; see `address.bind_addresses`.
+        """
+        if context is not None:
+            self._run(context)
+            return
+        with standalone.running(self.title, has_run=self.has_run) as alone:
+            self._run(alone)
+
+    @abc.abstractmethod
+    def _run(self, context: Context) -> None:
+        """Do what this kind of node does."""
 
     def _call(self) -> Any:
         return self._function(*dereference(self._args), **dereference(self._kwargs))

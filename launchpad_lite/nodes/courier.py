@@ -28,11 +28,12 @@ from launchpad_lite.config import (
     ServerConfig,
     with_settings,
 )
-from launchpad_lite.courier.client import client_in_run
+from launchpad_lite.courier.client import client_at, client_in_run
 from launchpad_lite.courier.server import Server
-from launchpad_lite.errors import HandleError, UsageError, nearest
+from launchpad_lite.errors import ContextError, HandleError, UsageError, nearest
 from launchpad_lite.handle import Handle
 from launchpad_lite.node import NodeOptions, NodeSettings, Problem
+from launchpad_lite.nodes import standalone
 from launchpad_lite.nodes.call import checkpoint
 from launchpad_lite.nodes.python import InstanceNode
 
@@ -133,8 +134,13 @@ class CourierHandle(Handle[T]):
         self._config = with_settings(self._config, kwargs)
 
     def dereference(self) -> T:
-        """Return a client, in the run of the calling thread."""
-        scope = node_context.scope_for(self.address)
+        """Return a client, in the run of the calling thread, or else at the bound address."""
+        try:
+            scope = node_context.scope_for(self.address)
+        except ContextError:
+            if not self.address.is_bound:
+                raise
+            return cast("T", client_at(self.address.place(), None, self._config))
         config = dataclasses.replace(self._config, max_payload_bytes=scope.config.max_payload_bytes)
         return cast("T", client_in_run(scope, scope.name_of(self.address), config))
 
@@ -290,8 +296,7 @@ class CourierNode(InstanceNode[T]):
                     fatal=False,
                 )
 
-    def run(self, context: Context) -> None:
-        """Make the object, serve its methods, call its `run` method."""
+    def _run(self, context: Context) -> None:
         instance: Any = self._call()
         context.instance.set_result(instance)
         checkpoint(instance, context)
@@ -316,8 +321,9 @@ class CourierNode(InstanceNode[T]):
     def _make_server(self, instance: object, context: Context) -> Server:
         options = self._courier_options()
         scope = context.scope
+        bound = standalone.port_of(self._address, context)
         config = ServerConfig(
-            port=options.port,
+            port=options.port if bound is None else bound,
             thread_pool_size=options.thread_pool_size,
             max_payload_bytes=scope.config.max_payload_bytes,
         )

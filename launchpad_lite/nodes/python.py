@@ -40,8 +40,7 @@ class PyNode(CallNode[None]):
     def create_handle(self) -> None:
         """Return None: nothing can be asked of this kind of node."""
 
-    def run(self, context: Context) -> None:
-        """Call the function."""
+    def _run(self, context: Context) -> None:
         self._call()
 
 
@@ -95,8 +94,7 @@ class PyClassNode(InstanceNode[None]):
     def create_handle(self) -> None:
         """Return None: nothing can be asked of this kind of node."""
 
-    def run(self, context: Context) -> None:
-        """Make the object and call its `run` method."""
+    def _run(self, context: Context) -> None:
         instance: Any = self._call()
         context.instance.set_result(instance)
         checkpoint(instance, context)

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ else:
 
 
 @contextlib.contextmanager
-def process() -> Iterator[subprocess.Popen[str]]:
+def process() -> Generator[subprocess.Popen[str]]:
     """A process that starts a server of the name `calculator`."""
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
