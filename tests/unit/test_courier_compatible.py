@@ -199,10 +199,10 @@ def test_any_name_is_a_function_until_it_is_called() -> None:
 
 
 def connections(port: int) -> int:
-    """How many connections to a port this process has."""
+    """How many connections to a port of this machine there are."""
     return sum(
         each.status == psutil.CONN_ESTABLISHED and getattr(each.raddr, "port", None) == port
-        for each in psutil.Process().net_connections("tcp")
+        for each in psutil.net_connections("tcp")
     )
 
 

@@ -250,5 +250,5 @@ def test_a_service_without_a_port_has_no_place() -> None:
 
 
 def test_only_a_node_can_resolve_an_address() -> None:
-    with pytest.raises(ContextError, match="belongs to no running node"):
+    with pytest.raises(ContextError, match="belongs to no run of this process, and is not bound"):
         Address().resolve()
