@@ -123,9 +123,16 @@ def endpoint_of(address: str) -> str:
 
 
 def _directory() -> pathlib.Path:
-    # hosts may share the user's files, and their names are not each other's
-    host = hashlib.sha256(host_id().encode()).hexdigest()[:16]
+    # hosts and containers may share the user's files, but neither sockets nor process numbers
+    host = hashlib.sha256(f"{host_id()}/{_process_namespace()}".encode()).hexdigest()[:16]
     return auth.state_dir() / "names" / host
+
+
+def _process_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - it is no path
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager

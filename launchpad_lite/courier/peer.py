@@ -282,12 +282,12 @@ class NamedPeer(Peer):
                     return self._try(endpoint, record, deadline)
                 except (Unavailable, DeadlineExceeded) as error:
                     failure = error
+            left = deadline.left()
+            if isinstance(failure, DeadlineExceeded) and (left == 0.0 or not wait):
+                raise failure
             if not wait:
-                if isinstance(failure, DeadlineExceeded):
-                    raise failure
                 message = f"failed to connect to all addresses of {self._name}: {failure}"
                 raise Unavailable(message, maybe_executed=False) from failure
-            left = deadline.left()
             if left == 0.0:
                 message = f"{self._name} could not be reached in time: {failure}"
                 raise DeadlineExceeded(message) from failure

@@ -143,7 +143,7 @@ def test_clients_wait_until_the_server_is_published(bench: Bench) -> None:
 
 def test_without_waiting_an_unpublished_server_is_unavailable(bench: Bench) -> None:
     client = bench.client(NO_WAIT)
-    with pytest.raises(Unavailable, match="server/0 is not up yet"):
+    with pytest.raises(Unavailable, match="not up yet: failed to connect to all addresses"):
         client.echo(1)
     assert isinstance(client.futures.echo(1).exception(PATIENCE_S), Unavailable)
     bench.publish()
@@ -325,6 +325,17 @@ def test_endpoints_of_other_hosts_are_left_alone(unix: Bench) -> None:
         unix.client(NO_WAIT).echo(1)
     unix.run.move("server/0", *server.endpoints)
     assert unix.client(NO_WAIT).echo(1) == 1
+
+
+def test_nobody_listens_where_it_was_published(bench: Bench) -> None:
+    endpoint = {"inproc": "inproc:0", "unix": "unix:/tmp/lp-nobody", "grpc": "grpc:127.0.0.1:1"}
+    bench.run.move("server/0", endpoint[bench.run.schemes[0]])
+    client = bench.client(NO_WAIT)
+    for call in (lambda: client.echo(1), lambda: client.futures.echo(1).result(PATIENCE_S)):
+        with pytest.raises(Unavailable, match="failed to connect to all addresses of server/0"):
+            call()
+    with pytest.raises(DeadlineExceeded, match="server/0"):
+        bench.client(ClientConfig(call_timeout=0.05)).echo(1)
 
 
 def test_the_next_endpoint_is_tried(unix: Bench) -> None:
