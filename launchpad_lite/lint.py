@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import graphlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from launchpad_lite.node import Node
     from launchpad_lite.program import Edge, Program
 
 LARGE_PAYLOAD_BYTES = 100 * 10**6
@@ -30,18 +31,26 @@ def lint_program(
             "may wait for a call to another, or all of them wait for ever."
         )
     read = {edge.target for edge in edges}
+    alike: dict[tuple[str, str], list[str]] = {}  # nodes of a group that the same is said of
     for name, node in program.named_nodes():
-        owner = f"node {name} ({node.title}, {node.place})"
-        if node.addresses and not node.has_run and name not in read:
-            yield f"{owner}: no node holds its handle and it has no run method."
-        if payload_bytes.get(name, 0) > LARGE_PAYLOAD_BYTES:
-            yield (
-                f"{owner}: its arguments take {payload_bytes[name] / 1e6:.0f} MB. Let the node "
-                "load them, or wrap their construction in lp.Deferred."
-            )
-        for problem in (*node.check(), *node.lint()):
-            if not problem.fatal:
-                yield f"{owner}: {problem.text}"
+        for text in _of_node(node, payload_bytes.get(name, 0), is_read=name in read):
+            what = f"({node.title}, {node.place}): {text}"
+            alike.setdefault((_group(name), what), []).append(name)
+    for (_, what), (first, *others) in alike.items():
+        more = f" and {len(others)} more of its group" if others else ""
+        yield f"node {first}{more} {what}"
+
+
+def _of_node(node: Node[Any], payload_bytes: int, *, is_read: bool) -> Iterator[str]:
+    """Yield warnings that take a look at one node alone."""
+    if node.addresses and not node.has_run and not is_read:
+        yield "no node holds its handle and it has no run method."
+    if payload_bytes > LARGE_PAYLOAD_BYTES:
+        yield (
+            f"its arguments take {payload_bytes / 1e6:.0f} MB. Let the node load them, or wrap "
+            "their construction in lp.Deferred."
+        )
+    yield from (problem.text for problem in (*node.check(), *node.lint()) if not problem.fatal)
 
 
 def _cycles(edges: Sequence[Edge]) -> list[list[str]]:

@@ -76,6 +76,9 @@ class Reply:
     content: Payload
 
 
+_INFO = msgspec.msgpack.Decoder(ServerInfo)  # to make one takes longer than to use it
+
+
 def decode_info(encoded: bytes | bytearray | memoryview, where: str) -> ServerInfo:
     """Read what a server says of itself.
 
@@ -83,7 +86,7 @@ def decode_info(encoded: bytes | bytearray | memoryview, where: str) -> ServerIn
       VersionMismatch: it says it in another way than this version does.
     """
     try:
-        return msgspec.msgpack.decode(encoded, type=ServerInfo)
+        return _INFO.decode(encoded)
     except msgspec.MsgspecError as error:
         message = (
             f"the server at {where} does not shake hands as this version of launchpad_lite, "

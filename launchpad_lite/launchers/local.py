@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import os
 import pathlib
 import shutil
 import tempfile
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.backend import Backend
 
-_log = logging.getLogger(__name__)
+_MAX_ROOT = 50
+"""The longest path under which directories for sockets are made; a socket's has 108 bytes."""
 
 
 class LocalRun:
@@ -48,6 +48,7 @@ class LocalRun:
         if self.directory is not None:
             self.directory.write_plan(str(plan))
         self._socket_dir: str | None = None
+        self._own_log_dir: str | None = None
         self._stop = StopToken()
         self._server: Server | None = None
         self._lock = threading.Lock()
@@ -57,20 +58,27 @@ class LocalRun:
     def socket_dir(self) -> str:
         """A private directory whose path is short enough for sockets; removed with the run."""
         if self._socket_dir is None:
-            self._socket_dir = tempfile.mkdtemp(prefix="lp-", dir="/tmp")
+            self._socket_dir = tempfile.mkdtemp(prefix="lp-", dir=_sockets_root())
         return self._socket_dir
+
+    @property
+    def _log_dir(self) -> pathlib.Path:
+        """Where logs are if there is no run directory; removed with the run."""
+        if self._own_log_dir is None:
+            self._own_log_dir = tempfile.mkdtemp(prefix="lp-logs-")
+        return pathlib.Path(self._own_log_dir)
 
     @property
     def leavings(self) -> list[str]:
         """What is left of the run should this process be killed, but for the run directory."""
-        rendezvous = [str(self.directory.rendezvous_file)] if self.directory else []
-        return [self.socket_dir, *rendezvous]
+        other = self.directory.rendezvous_file if self.directory else self._log_dir
+        return [self.socket_dir, str(other)]
 
     def log(self, node: str) -> pathlib.Path:
         """Return a node's log file; it goes with the run where no run directory is kept."""
         if self.directory is not None:
             return self.directory.log(node)
-        return pathlib.Path(self.socket_dir) / f"{file_name(node)}.log"
+        return self._log_dir / f"{file_name(node)}.log"
 
     def checkpoint(self, node: str) -> pathlib.Path | None:
         """Return where a node saves and restores."""
@@ -141,6 +149,17 @@ class LocalRun:
             server.Stop(grace=1.0)
         if self.directory is not None:
             self.directory.remove_rendezvous()
-        if self._socket_dir is not None:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(self._socket_dir)
+        for path in (self._socket_dir, self._own_log_dir):
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _sockets_root() -> str:
+    """Return where directories for sockets are made: in memory, if that can be.
+
+    A file system on a disk takes ten times as long to make a socket. Paths must stay short.
+    """
+    for path in (os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm"):  # noqa: S108 - mkdtemp's parent
+        if 0 < len(path) <= _MAX_ROOT and os.access(path, os.W_OK | os.X_OK):
+            return path
+    return "/tmp"  # noqa: S108 - mkdtemp's parent

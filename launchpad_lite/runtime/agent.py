@@ -23,8 +23,6 @@ import tempfile
 import time
 from typing import NoReturn
 
-import msgspec
-
 from launchpad_lite.endpoint import host_id
 from launchpad_lite.runtime import children, link, worker
 
@@ -77,6 +75,7 @@ class Agent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_term)
         gc.collect()
+        gc.disable()  # until a worker's own code begins
         gc.freeze()  # objects that never move to another page stay shared with the workers
         while not self._lost:
             self._wait(None)
@@ -103,7 +102,7 @@ class Agent:
     def _hear(self) -> None:
         try:
             for frame in self._reader.frames():
-                message = msgspec.msgpack.decode(frame, type=link.ToAgent)
+                message = link.decode_to_agent(frame)
                 if isinstance(message, link.StartWorker):
                     self._start(message)
                 elif isinstance(message, link.SignalWorker):
@@ -157,7 +156,8 @@ class Agent:
                 sock.close()
             for child in self._children.values():
                 child.line.close()
-            os.environ.update(message.env)
+            for name, value in message.env.items():
+                os.environ[name] = value
             worker.main(message.boot, line, log)
         finally:
             os._exit(1)  # whatever happens, there must be no second agent
@@ -293,6 +293,7 @@ def main() -> None:
     for module in _PRELOADED:
         importlib.import_module(module)
     host_id()  # is remembered
+    worker.show_lines_at_once()
     Agent(controller).run()
 
 

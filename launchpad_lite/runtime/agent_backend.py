@@ -9,7 +9,6 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-import msgspec
 import psutil
 
 from launchpad_lite.runtime import children, link
@@ -89,7 +88,7 @@ class AgentBackend(Backend):
         try:
             while True:
                 for frame in reader.frames():
-                    self._hear(msgspec.msgpack.decode(frame, type=link.FromAgent))
+                    self._hear(link.decode_from_agent(frame))
         except (EOFError, OSError):
             pass
         if self._alive:

@@ -94,6 +94,11 @@ ToAgent = StartWorker | SignalWorker | Leavings
 FromAgent = WorkerStarted | WorkerExited | StartFailed
 
 
+# To make a decoder takes longer than to use it, so each is made once.
+decode_to_agent = msgspec.msgpack.Decoder(ToAgent).decode
+decode_from_agent = msgspec.msgpack.Decoder(FromAgent).decode
+
+
 def encode(message: ToAgent | FromAgent) -> bytes:
     """Return a message as a frame."""
     body = msgspec.msgpack.encode(message)

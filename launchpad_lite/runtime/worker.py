@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import gc
 import io
 import os
 import pickle
@@ -177,8 +178,13 @@ def _redirect(log: int) -> None:
         os.dup2(descriptor, target)
     os.close(null)
     os.close(log)
+    show_lines_at_once()
+
+
+def show_lines_at_once() -> None:
+    """Let what is printed reach the log line by line; an agent has done it for its workers."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper) and not stream.line_buffering:
             stream.reconfigure(line_buffering=True)
 
 
@@ -264,6 +270,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         scope=scope,
     )
     _for_good.enter_context(context.running(node_context, whole_process=True))
+    gc.enable()  # the agent does without
     failure, _ = run_node(node, node_context, interrupts.leave)
     return failure
 

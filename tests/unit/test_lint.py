@@ -123,6 +123,15 @@ def test_a_server_that_nobody_reads() -> None:
     )
 
 
+def test_the_same_is_said_once_of_a_group() -> None:
+    program = Program("p")
+    with program.group("servers"):
+        for _ in range(3):
+            program.add_node(CourierNode(Server))
+    (text,) = warnings(program)
+    assert text.startswith("node servers/0 and 2 more of its group (Server, ")
+
+
 @pytest.mark.parametrize(("threads", "warned"), [(16, True), (31, True), (32, False)])
 def test_a_batch_that_the_thread_pool_can_never_fill(threads: int, warned: bool) -> None:
     program = Program("p")
