@@ -75,7 +75,7 @@ class Agent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_term)
         gc.collect()
-        gc.disable()  # until a worker's own code begins
+        gc.disable()  # until the user's code begins, in a worker
         gc.freeze()  # objects that never move to another page stay shared with the workers
         while not self._lost:
             self._wait(None)

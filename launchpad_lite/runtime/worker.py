@@ -242,6 +242,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
             interrupts.send()  # it would only waste the time
 
     control.attach(on_notice)
+    gc.enable()  # the agent does without; from here on it is the user's to switch
     source.install(boot.source)
     node: Node[Any] = pickle.loads(boot.payload)
     flags.apply(boot.source.flags)  # of modules that only the node has imported
@@ -270,7 +271,6 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         scope=scope,
     )
     _for_good.enter_context(context.running(node_context, whole_process=True))
-    gc.enable()  # the agent does without
     failure, _ = run_node(node, node_context, interrupts.leave)
     return failure
 
