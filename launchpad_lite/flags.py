@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from absl import flags
 
 from launchpad_lite import config
-from launchpad_lite.errors import UnpicklableError
+from launchpad_lite.errors import UnpicklableError, UsageError
+from launchpad_lite.launch_type import LaunchType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FLAGS = flags.FLAGS
 _T = TypeVar("_T")
@@ -25,12 +26,19 @@ _DEFAULTS = config.RunConfig()
 LAUNCHER = flags.DEFINE_string(
     "lp_launcher", None, "The launcher of lp.launch() calls that name none (default: thread)."
 )
+LAUNCH_TYPE = flags.DEFINE_enum(
+    "lp_launch_type",
+    LaunchType.LOCAL_MULTI_THREADING.value,
+    [each.value for each in LaunchType],
+    "The launch type of google-deepmind/launchpad that lp.launch() calls are to have; "
+    "--lp_launcher comes before it.",
+)
 DRY_RUN = flags.DEFINE_bool("lp_dry_run", False, "Print the plan and start nothing.")
 NOTICE = flags.DEFINE_float(
     "lp_termination_notice_secs",
     _DEFAULTS.notice_s,
-    "Seconds that nodes get to finish when the run stops, if they asked to be told.",
-    lower_bound=0.0,
+    "Seconds that nodes get to finish when the run stops, if they asked to be told; any number "
+    "below 0: as long as they need.",
 )
 GRACE = flags.DEFINE_float(
     "lp_grace_secs",
@@ -57,14 +65,26 @@ def of_this_process() -> flags.FlagValues:
 
 
 def value(holder: flags.FlagHolder[_T]) -> _T:
-    """Return a flag's value, its default when the command line was not parsed (a notebook)."""
-    return holder.value if FLAGS.is_parsed() else holder.default
+    """Return a flag's value, also where no command line was parsed (a notebook, an import)."""
+    return cast("_T", cast("Any", FLAGS[holder.name]).value)
+
+
+def parse_known(command_line: Sequence[str]) -> None:
+    """Read the flags that are defined, and leave the rest of a command line alone.
+
+    Raises:
+      UsageError: a flag has a wrong value.
+    """
+    try:
+        FLAGS(command_line, known_only=True)
+    except flags.Error as error:
+        raise UsageError(str(error)) from error
 
 
 def run_config() -> config.RunConfig:
     """Return the run's settings as the flags give them."""
     return config.RunConfig(
-        notice_s=value(NOTICE),
+        notice_s=config.MAX_WAIT_S if value(NOTICE) < 0 else value(NOTICE),
         grace_s=value(GRACE),
         seed=value(SEED),
         max_payload_bytes=value(MAX_PAYLOAD),
@@ -73,9 +93,7 @@ def run_config() -> config.RunConfig:
 
 
 def snapshot() -> dict[str, Any]:
-    """Return the parsed values that differ from their defaults, by flag name."""
-    if not FLAGS.is_parsed():
-        return {}
+    """Return the values that differ from their defaults, by flag name."""
     every: dict[str, Any] = {name: FLAGS[name] for name in FLAGS}
     return {
         name: flag.value

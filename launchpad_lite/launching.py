@@ -6,17 +6,19 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context, flags, source
-from launchpad_lite.errors import ContextError, ExitCode
+from launchpad_lite.errors import ContextError, ExitCode, UsageError, nearest
+from launchpad_lite.launch_type import LaunchType, launcher_of
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.planning import LaunchPlan, compile_program
+from launchpad_lite.program import Program
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    import unittest
+    from collections.abc import Callable, Mapping, Sequence
 
     from launchpad_lite.config import RunConfig
-    from launchpad_lite.program import Program
     from launchpad_lite.resources import Resources
     from launchpad_lite.runtime.run import Run
 
@@ -25,22 +27,32 @@ on_launch: list[Callable[[Run], object]] = []
 
 
 def launch(
-    program: Program,
-    launcher: str | None = None,
+    program: Program | Sequence[Program] | None = None,
+    launcher: str | LaunchType | None = None,
+    xm_resources: object = None,  # noqa: ARG001 - as in the original
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
     options: LaunchOptions | None = None,
+    programs: Program | Sequence[Program] | None = None,
+    launch_type: str | LaunchType | None = None,
+    test_case: unittest.TestCase | None = None,
+    serialize_py_nodes: bool | None = None,
 ) -> Run:
     """Launch a program.
 
     Args:
       program: the program.
       launcher: `thread`, `process`, or another that `lp-launch list` names; None for what the
-        `--launcher` flag says, or else `thread`.
+        `--lp_launcher` or `--lp_launch_type` flag says, or else `thread`.
+      xm_resources: accepted as in the original, and not used.
       config: the run's settings; None for what the flags say.
       resources: what the nodes of each group ask for, by label.
       options: what the launcher shows and keeps.
+      programs: the original's name of `program`; of a list, the first is launched.
+      launch_type: the original's name of `launcher`; a `LaunchType` or its value.
+      test_case: the run is stopped when this test ends, and what failed in it fails the test.
+      serialize_py_nodes: check that every node can be pickled, where none has to be.
 
     Returns:
       The run, once its workers have been started; `wait()` for its end.
@@ -51,25 +63,50 @@ def launch(
       LauncherUnavailableError: the launcher needs something that is not here.
     """
     source.check_launch_allowed()
-    name = _launcher_name(launcher)
-    compiled = plan(program, name, config=config, resources=resources)
+    source.parse_flags()
+    compiled = plan(
+        _the_program(program if programs is None else programs),
+        launch_type if launcher is None else launcher,
+        config=config,
+        resources=resources,
+        pickle_nodes=bool(serialize_py_nodes),
+    )
     if flags.value(flags.DRY_RUN):
         sys.stdout.write(f"{compiled}\n")
         raise SystemExit(ExitCode.OK)
     for warning in compiled.warnings:
         sys.stderr.write(f"warning: {warning}\n")
-    run = registry.get(name).launch(compiled, options or LaunchOptions())
+    run = registry.get(compiled.launcher).launch(compiled, options or LaunchOptions())
+    if test_case is not None:
+        test_case.addCleanup(run.cleanup_after_test, test_case)
     for tell in on_launch:
         tell(run)
     return run
 
 
+def _the_program(programs: Program | Sequence[Program] | None) -> Program:
+    """Return the program that is meant; the original takes several and launches the first.
+
+    Raises:
+      UsageError: it is none.
+    """
+    if isinstance(programs, list | tuple):
+        if len(programs) > 1:
+            sys.stderr.write(f"warning: {len(programs)} programs were given; launching the first\n")
+        programs = programs[0] if programs else None
+    if not isinstance(programs, Program):
+        message = f"an lp.Program is needed, not {programs!r}."
+        raise UsageError(message)
+    return programs
+
+
 def plan(
     program: Program,
-    launcher: str | None = None,
+    launcher: str | LaunchType | None = None,
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
+    pickle_nodes: bool = False,
 ) -> LaunchPlan:
     """Check a program and return its plan; nothing is started.
 
@@ -78,18 +115,54 @@ def plan(
       launcher: as in `launch`.
       config: as in `launch`.
       resources: as in `launch`.
+      pickle_nodes: check that every node can be pickled, where none has to be.
 
     Raises:
       ProgramError: the program cannot be launched as it is; all of its errors are named.
+      UnpicklableError: a node cannot be pickled.
     """
-    capabilities = registry.get(_launcher_name(launcher)).capabilities()
+    chosen = launcher or flags.value(flags.LAUNCHER) or flags.value(flags.LAUNCH_TYPE)
     return compile_program(
-        program, capabilities, config=config or flags.run_config(), resources=resources
+        program,
+        registry.get(launcher_of(chosen)).capabilities(),
+        config=config or flags.run_config(),
+        resources=resources,
+        pickle_nodes=pickle_nodes,
     )
 
 
-def _launcher_name(launcher: str | None) -> str:
-    return launcher or flags.value(flags.LAUNCHER) or registry.DEFAULT
+def make_program_stopper(launch_type: str | LaunchType) -> ProgramStopper:
+    """Return what stops the program that the caller of it is in, as in the original.
+
+    Args:
+      launch_type: accepted as in the original; the stopper finds out by itself where it is.
+
+    Raises:
+      UsageError: there is no such launch type.
+    """
+    try:
+        LaunchType(launch_type)
+    except ValueError as error:
+        known = [each.value for each in LaunchType]
+        message = f"unknown launch type {launch_type!r}{nearest(str(launch_type), known)}"
+        raise UsageError(message) from error
+    return ProgramStopper()
+
+
+class ProgramStopper:
+    """Stops the program of whoever calls it; can be given to nodes."""
+
+    def __call__(self, mark_as_completed: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the original
+        """Stop the program; returns at once.
+
+        Args:
+          mark_as_completed: accepted as in the original, and not used.
+
+        Raises:
+          ContextError: the calling thread belongs to no node, and this process launched no
+            single run.
+        """
+        stop()
 
 
 def stop() -> None:

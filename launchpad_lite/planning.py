@@ -139,6 +139,7 @@ def compile_program(
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
+    pickle_nodes: bool = False,
 ) -> LaunchPlan:
     """Check a program and make its plan.
 
@@ -147,6 +148,7 @@ def compile_program(
       capabilities: of the launcher it will run under.
       config: the run's settings.
       resources: what the nodes of each group ask for, by label.
+      pickle_nodes: check that every node can be pickled, where none has to be.
 
     Raises:
       ProgramError: the program has errors; the message lists all of them.
@@ -186,6 +188,7 @@ def compile_program(
             len(program.groups[name.rpartition("/")[0]]),
             in_process=capabilities.in_process,
             resources=resources,
+            pickle_node=pickle_nodes or not capabilities.in_process,
         )
         for name, node in program.named_nodes()
     )
@@ -208,13 +211,15 @@ def _spec(
     *,
     in_process: bool,
     resources: Mapping[str, Resources],
+    pickle_node: bool,
 ) -> WorkerSpec:
     label, _, index = name.rpartition("/")
     pickled = b""
     start = "in process"
-    if not in_process:
+    if pickle_node:
         owner = f"node {name} ({node.title}, {node.place})"
         pickled = payload.dumps_named(node, node.arguments(), owner, plan)
+    if not in_process:
         cold = sorted(key for key in node.env if COLD_VARIABLES.match(key))
         start = f"cold ({', '.join(cold)})" if cold else "warm"
     seed = hashlib.blake2b(f"{plan.config.seed}:{name}".encode(), digest_size=4).digest()

@@ -96,6 +96,19 @@ def capture() -> ProgramSource:
     )
 
 
+def parse_flags() -> None:
+    """Read the command line of a script that has left it to us, as the original does.
+
+    Only where the user's own script was started: a test runner's command line is its own.
+
+    Raises:
+      UsageError: a flag has a wrong value.
+    """
+    if flags.FLAGS.is_parsed() or _is_program(sys.modules["__main__"]) is None:
+        return
+    flags.parse_known(sys.argv)
+
+
 def main_travels_by_reference() -> bool:
     """Whether objects of `__main__` can be imported by the other processes of a run."""
     return _State.by_reference

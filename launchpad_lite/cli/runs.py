@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from launchpad_lite.cli.views import View
-    from launchpad_lite.runtime.controller import NodeStatus
+    from launchpad_lite.runtime.status import NodeStatus
 
 _UP = "running"
 _OVER = ("done", "failed")

@@ -13,8 +13,8 @@ from launchpad_lite.runtime.control import RunViewer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launchpad_lite.runtime.controller import RunStatus
     from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+    from launchpad_lite.runtime.status import RunStatus
 
 ENDED = "ended"
 FAILED = "failed"

@@ -9,13 +9,14 @@ from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier.client import client_at, open_stream
 from launchpad_lite.courier.server import Server
 from launchpad_lite.endpoint import EndpointRecord
-from launchpad_lite.runtime.controller import Controller, Notice, RunStatus
 from launchpad_lite.runtime.directory import Directory, EndedRecord
+from launchpad_lite.runtime.status import Notice, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from launchpad_lite.context import Scope
+    from launchpad_lite.runtime.controller import Controller
 
 NAME = "controller"
 """The controller's name as a service."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import queue
 import threading
@@ -20,10 +19,11 @@ from launchpad_lite.errors import (
 )
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.directory import Directory, EndedRecord
+from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
 from launchpad_lite.runtime.subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from concurrent import futures
 
     from launchpad_lite.planning import LaunchPlan
@@ -35,66 +35,18 @@ TAIL_LINES = 20
 """How many lines of a failed node's log are shown."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Notice:
-    """Tells a worker that the run stops.
-
-    Attributes:
-      seconds: what is left to finish.
-      reason: why, for people.
-    """
-
-    seconds: float
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """Where one node is.
-
-    Attributes:
-      name: `label/index`.
-      title: what it runs.
-      state: `starting`, `running`, `done` or `failed`.
-      endpoints: where its service listens.
-    """
-
-    name: str
-    title: str
-    state: str
-    endpoints: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RunStatus:
-    """Where a run is.
-
-    Attributes:
-      run_id: the run.
-      program: the program's name.
-      launcher: the launcher's name.
-      phase: `running`, `stopping`, `terminating`, `killing` or `ended`.
-      reason: why it stops; empty while it does not.
-      started: when it was launched, in seconds since 1970.
-      nodes: each node.
-      error: why it failed; empty while it has not.
-    """
-
-    run_id: str
-    program: str
-    launcher: str
-    phase: str
-    reason: str
-    started: float
-    nodes: tuple[NodeStatus, ...]
-    error: str = ""
-
-
 def _last_lines(log: str, trace: str) -> str:
     """Return the last lines of a log but for the traceback, which is shown anyway."""
     before, _, after = log.rpartition(trace) if trace else (log, "", "")
     lines = [] if log.rstrip() in trace else (before.rstrip() + after).splitlines()
     return "\n".join(lines[-TAIL_LINES:])
+
+
+def _size_of(label: str, sizes: Mapping[str, int]) -> int:
+    if label not in sizes:
+        message = f"the program has no group {label!r}{nearest(label, sizes)}"
+        raise UsageError(message)
+    return sizes[label]
 
 
 class Controller:
@@ -136,6 +88,7 @@ class Controller:
         }
         self._lock = threading.Lock()
         self._news = threading.Lock()  # news of a service go out in the order they came
+        self._progress = threading.Condition()
         self._followers: dict[str, Subscription] = {}
         self._followed: dict[str, set[str]] = {}
         self._watchers: set[Subscription] = set()
@@ -177,6 +130,25 @@ class Controller:
         """Wait for the end of the run; return whether it has ended."""
         return self.ended.wait(timeout)
 
+    def join_workers(
+        self, names: Collection[str], timeout: float | None = None, *, first: bool = False
+    ) -> bool:
+        """Wait for the end of some workers, or of the run; return whether it has come.
+
+        Args:
+          names: the workers.
+          timeout: seconds; None for no limit.
+          first: wait for one of them rather than for all.
+        """
+        enough = any if first else all
+
+        def have_ended() -> bool:
+            with self._lock:
+                return enough(self._supervisor.has_ended(name) for name in names)
+
+        with self._progress:
+            return self._progress.wait_for(lambda: self.ended.is_set() or have_ended(), timeout)
+
     def _run(self) -> None:
         try:
             self._supervise()
@@ -186,7 +158,7 @@ class Controller:
             self.error = RunError(message)
             self.error.__cause__ = error
             self._clean_up()
-            self.ended.set()
+            self._end()
 
     def _supervise(self) -> None:
         shown = self._supervisor.phase
@@ -207,7 +179,10 @@ class Controller:
 
     def _handle(self, event: sv.Event) -> list[sv.Command]:
         with self._lock:
-            return self._supervisor.handle(event, time.monotonic())
+            commands = self._supervisor.handle(event, time.monotonic())
+        with self._progress:
+            self._progress.notify_all()
+        return commands
 
     def _do(self, command: sv.Command) -> None:
         if isinstance(command, sv.Notify):
@@ -256,7 +231,12 @@ class Controller:
         for subscription in (*followers, *watchers):
             subscription.end()
         self._clean_up()
+        self._end()
+
+    def _end(self) -> None:
         self.ended.set()
+        with self._progress:
+            self._progress.notify_all()
 
     def _clean_up(self) -> None:
         for function in (self._backend.close, *self._at_end):
@@ -368,17 +348,27 @@ class Controller:
             subscription.end()
         return subscription
 
+    def names_of(self, labels: Iterable[str] | None) -> list[str]:
+        """Return the names of the nodes of some groups, or of all.
+
+        Raises:
+          UsageError: there is no such group.
+        """
+        sizes = self._group_sizes()
+        wanted = sizes if labels is None else labels
+        return [f"{label}/{i}" for label in wanted for i in range(_size_of(label, sizes))]
+
+    def _group_sizes(self) -> dict[str, int]:
+        return {worker.label: worker.group_size for worker in self.plan.workers}
+
     def node_name(self, label: str, index: int) -> str:
         """Return the name of a node that is there.
 
         Raises:
           UsageError: there is none.
         """
-        sizes = {worker.label: worker.group_size for worker in self.plan.workers}
-        if label not in sizes:
-            message = f"the program has no group {label!r}{nearest(label, sizes)}"
-            raise UsageError(message)
-        if not 0 <= index < sizes[label]:
-            message = f"group {label!r} has {sizes[label]} node(s), so no index {index}."
+        size = _size_of(label, self._group_sizes())
+        if not 0 <= index < size:
+            message = f"group {label!r} has {size} node(s), so no index {index}."
             raise UsageError(message)
         return f"{label}/{index}"

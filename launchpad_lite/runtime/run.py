@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import importlib
 import logging
@@ -17,17 +18,20 @@ from launchpad_lite.config import ClientConfig, with_settings
 from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError
 from launchpad_lite.handle import Handle
+from launchpad_lite.runtime.original import OriginalManager
 from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
     import pathlib
+    from collections.abc import Callable, Sequence
     from concurrent import futures
     from types import TracebackType
     from typing import Self, Unpack
 
     from launchpad_lite.config import ClientSettings
-    from launchpad_lite.runtime.controller import Controller, RunStatus
+    from launchpad_lite.runtime.controller import Controller
     from launchpad_lite.runtime.scope import RunScope
+    from launchpad_lite.runtime.status import RunStatus
 
 T = TypeVar("T")
 
@@ -36,7 +40,7 @@ _HEARTBEAT_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-class Run:
+class Run(OriginalManager):
     """A program that runs.
 
     As a context manager it stops the run at the end of the block, and raises what failed.
@@ -62,44 +66,52 @@ class Run:
         """The run directory; None for a run that keeps none."""
         return self._directory
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the run.
+    def wait(
+        self,
+        timeout: float | Sequence[str] | None = None,
+        *,
+        labels_to_wait_for: Sequence[str] | None = None,
+        raise_error: bool = True,
+        return_on_first_completed: bool = False,
+    ) -> bool:
+        """Wait for the end of the run, or of some of its groups.
 
         Args:
-          timeout: seconds; None for no limit.
+          timeout: seconds; None for no limit. Labels are taken too, as in the original.
+          labels_to_wait_for: the groups whose nodes are waited for; None for the whole run.
+          raise_error: raise what the run failed of.
+          return_on_first_completed: wait for the first of these nodes rather than for all.
 
         Returns:
-          Whether the run has ended.
+          Whether what was waited for has come.
 
         Raises:
           NodeFailed: a node raised or died; with its traceback and the tail of its log.
           NodesStuck: nodes could not be ended.
+          UsageError: there is no such group.
           KeyboardInterrupt: the run was stopped by Ctrl-C.
           SystemExit: the run was stopped by SIGTERM.
         """
+        if timeout is not None and not isinstance(timeout, (int, float)):
+            timeout, labels_to_wait_for = None, timeout
+        join = self._controller.join
+        if labels_to_wait_for is not None or return_on_first_completed:
+            names = self._controller.names_of(labels_to_wait_for)
+            first = return_on_first_completed
+            join = functools.partial(self._controller.join_workers, names, first=first)
         with signals.held():
-            ended = self._join(timeout)
-        if ended:
+            came = _patiently(join, timeout)
+        if self._controller.ended.is_set():
             _unwaited.discard(self)
-            self._report()
-        return ended
+            self._report(raise_error=raise_error)
+        return came
 
-    def _join(self, timeout: float | None) -> bool:
-        """Wait, looking up now and then.
-
-        The kernel may hand a second Ctrl-C to another thread of the process, while the main thread,
-        which alone runs Python's handlers, sleeps on.
-        """
-        if timeout is not None:
-            return self._controller.join(timeout)
-        while not self._controller.join(_HEARTBEAT_S):
-            pass
-        return True
-
-    def _report(self) -> None:
+    def _report(self, *, raise_error: bool) -> None:
         number = signals.remove(self._controller)
         if self._controller.error is not None:
-            raise self._controller.error
+            if raise_error:
+                raise self._controller.error
+            return
         if self._interruption_reported:
             return
         self._interruption_reported = True
@@ -108,9 +120,17 @@ class Run:
         if number:
             raise SystemExit(128 + number)
 
+    def request_stop(self, reason: str) -> None:
+        """Ask for the end of the run; returns at once.
+
+        Args:
+          reason: who asks, or why; for people.
+        """
+        self._controller.request_stop(reason)
+
     def stop(self, timeout: float | None = None) -> bool:
         """Ask for the end of the run, and wait for it as `wait` does."""
-        self._controller.request_stop("Run.stop() was called")
+        self.request_stop("Run.stop() was called")
         return self.wait(timeout)
 
     def status(self) -> RunStatus:
@@ -186,6 +206,19 @@ class Run:
                 raise
             if failure is not error:
                 _log.exception("the run failed too")
+
+
+def _patiently(join: Callable[[float], bool], timeout: float | None) -> bool:
+    """Wait, looking up now and then.
+
+    The kernel may hand a second Ctrl-C to another thread of the process, while the main thread,
+    which alone runs Python's handlers, sleeps on.
+    """
+    if timeout is not None:
+        return join(timeout)
+    while not join(_HEARTBEAT_S):
+        pass
+    return True
 
 
 _unwaited: set[Run] = set()

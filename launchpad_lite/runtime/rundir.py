@@ -18,7 +18,7 @@ import msgspec
 from launchpad_lite.courier.auth import state_dir
 from launchpad_lite.errors import UsageError
 from launchpad_lite.owner import Owner
-from launchpad_lite.runtime.controller import RunStatus
+from launchpad_lite.runtime.status import RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -190,8 +190,11 @@ class Supervisor:
         self._notice_end = 0.0
 
     def _alive(self) -> tuple[str, ...]:
-        gone = (WorkerState.DONE, WorkerState.FAILED)
-        return tuple(name for name, state in self.states.items() if state not in gone)
+        return tuple(name for name in self.states if not self.has_ended(name))
+
+    def has_ended(self, name: str) -> bool:
+        """Return whether a worker is gone."""
+        return self.states[name] in (WorkerState.DONE, WorkerState.FAILED)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take an event; return what to do."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from launchpad_lite.program import Program
-    from launchpad_lite.runtime.controller import RunStatus
     from launchpad_lite.runtime.run import Run
+    from launchpad_lite.runtime.status import RunStatus
 
 T = TypeVar("T")
 

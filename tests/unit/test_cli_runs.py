@@ -15,8 +15,8 @@ from launchpad_lite.cli.main import main
 from launchpad_lite.cli.usage import EXIT_CODES
 from launchpad_lite.errors import ControllerLost, ExitCode, UsageError
 from launchpad_lite.owner import Owner
-from launchpad_lite.runtime.controller import NodeStatus, RunStatus
 from launchpad_lite.runtime.rundir import RunDirectory
+from launchpad_lite.runtime.status import NodeStatus, RunStatus
 
 NOW = 1_000_000.0
 DEAD = Owner(pid=os.getpid(), process_started=1.0)  # another process had this number then

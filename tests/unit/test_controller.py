@@ -17,8 +17,9 @@ from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec, compil
 from launchpad_lite.program import Program
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.backend import Backend
-from launchpad_lite.runtime.controller import Controller, Notice, RunStatus
+from launchpad_lite.runtime.controller import Controller
 from launchpad_lite.runtime.directory import EndedRecord
+from launchpad_lite.runtime.status import Notice, RunStatus
 
 PATIENCE_S = 30.0
 TRACE = "Traceback (most recent call last):\nValueError: boom\n"

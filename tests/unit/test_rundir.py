@@ -14,8 +14,8 @@ import pytest
 from launchpad_lite.errors import UsageError
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime import rundir
-from launchpad_lite.runtime.controller import NodeStatus, RunStatus
 from launchpad_lite.runtime.rundir import RunDirectory, tail
+from launchpad_lite.runtime.status import NodeStatus, RunStatus
 
 TOKEN = bytes(range(32))
 

@@ -28,6 +28,7 @@ FLOORS = (
         "config",
         "resources",
         "flags",
+        "launch_type",
         "metrics",
         "version",
         "frames",

@@ -1,0 +1,60 @@
+"""Where a run and its nodes are, as it is told to workers and to people."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Notice:
+    """Tells a worker that the run stops.
+
+    Attributes:
+      seconds: what is left to finish.
+      reason: why, for people.
+    """
+
+    seconds: float
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """Where one node is.
+
+    Attributes:
+      name: `label/index`.
+      title: what it runs.
+      state: `starting`, `running`, `done` or `failed`.
+      endpoints: where its service listens.
+    """
+
+    name: str
+    title: str
+    state: str
+    endpoints: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunStatus:
+    """Where a run is.
+
+    Attributes:
+      run_id: the run.
+      program: the program's name.
+      launcher: the launcher's name.
+      phase: `running`, `stopping`, `terminating`, `killing` or `ended`.
+      reason: why it stops; empty while it does not.
+      started: when it was launched, in seconds since 1970.
+      nodes: each node.
+      error: why it failed; empty while it has not.
+    """
+
+    run_id: str
+    program: str
+    launcher: str
+    phase: str
+    reason: str
+    started: float
+    nodes: tuple[NodeStatus, ...]
+    error: str = ""
