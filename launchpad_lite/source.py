@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MAIN = "__lp_main__"
 """The name under which the program's file is imported, by `lp-launch` and by every worker."""
 
+_IMPORTABLE = str(pathlib.Path(__file__).parent / "importable")
+"""Where a process that a node spawns finds that name."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProgramSource:
@@ -35,7 +38,7 @@ class ProgramSource:
 
     Attributes:
       main_file: the program's file; None when all of the program is in importable modules.
-      main_name: the module name it is imported under.
+      main_module: the module that the file is, when it was run as one (`python -m`).
       sys_path: the import path.
       cwd: the working directory.
       argv: the command line.
@@ -43,7 +46,7 @@ class ProgramSource:
     """
 
     main_file: str | None
-    main_name: str
+    main_module: str | None
     sys_path: tuple[str, ...]
     cwd: str
     argv: tuple[str, ...]
@@ -71,24 +74,28 @@ def _is_program(module: types.ModuleType) -> str | None:
     return None if inside else str(resolved)
 
 
-def _main() -> tuple[str | None, str]:
+def _main() -> tuple[str | None, str | None]:
     loaded = sys.modules.get(MAIN)
     if loaded is not None and loaded.__file__:  # what lp-launch was told is the program
-        return str(pathlib.Path(loaded.__file__).resolve()), MAIN
+        return str(pathlib.Path(loaded.__file__).resolve()), _module_name(loaded)
     main = sys.modules["__main__"]
-    package = getattr(main, "__package__", None)
-    return _is_program(main), f"{package}.{MAIN}" if package else MAIN
+    return _is_program(main), _module_name(main)
+
+
+def _module_name(main: types.ModuleType) -> str | None:
+    spec = main.__spec__
+    return spec.name if spec is not None else None
 
 
 def capture() -> ProgramSource:
     """Describe this process's program, and let its `__main__` be found under the stable name."""
-    file, name = _main()
+    file, module = _main()
     _State.by_reference = file is not None
     if file is not None:
-        sys.modules.setdefault(name, sys.modules["__main__"])
+        sys.modules.setdefault(MAIN, sys.modules["__main__"])
     return ProgramSource(
         main_file=file,
-        main_name=name,
+        main_module=module,
         sys_path=tuple(os.path.abspath(entry) for entry in sys.path),  # noqa: PTH100 - no symlinks
         cwd=str(pathlib.Path.cwd()),
         argv=tuple(sys.argv),
@@ -114,26 +121,41 @@ def main_travels_by_reference() -> bool:
     return _State.by_reference
 
 
-def load_file(path: str, name: str) -> types.ModuleType:
-    """Import a file under a name, once.
+def load_main(path: str, module: str | None = None) -> types.ModuleType:
+    """Import the program's file, once, as this process's main module.
+
+    What nodes send to processes that `multiprocessing` spawns refers to the file as `MAIN`. Such a
+    process imports the file that its parent's `__main__` says, and finds the name on its path.
+
+    Args:
+      path: the file.
+      module: the module that it is, inside whose package it imports; None for a script.
 
     Raises:
       Exception: what reading the file, compiling it, or its own code raises.
     """
-    parent = name.rpartition(".")[0]
-    if parent:
-        importlib.import_module(parent)
-    loader = importlib.machinery.SourceFileLoader(name, path)  # whatever the file's suffix
-    spec = importlib.machinery.ModuleSpec(name, loader, origin=path)
+    if _IMPORTABLE not in sys.path:
+        sys.path.append(_IMPORTABLE)
+    package = (module or "").rpartition(".")[0]
+    if package:
+        importlib.import_module(package)
+    loader = importlib.machinery.SourceFileLoader(MAIN, path)  # whatever the file's suffix
+    spec = importlib.machinery.ModuleSpec(MAIN, loader, origin=path)
     spec.has_location = True
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    main = importlib.util.module_from_spec(spec)
+    # the specification of a main module says how to import it again
+    main.__spec__ = None
+    if module is not None:
+        main.__spec__ = importlib.machinery.ModuleSpec(module, loader, origin=path)
+        main.__package__ = package
+    sys.modules[MAIN] = main
     try:
-        loader.exec_module(module)
+        loader.exec_module(main)
     except BaseException:
-        del sys.modules[name]
+        del sys.modules[MAIN]
         raise
-    return module
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main  # as multiprocessing does
+    return main
 
 
 def install(source: ProgramSource) -> None:
@@ -153,7 +175,7 @@ def install(source: ProgramSource) -> None:
             "it. Put the call under `if __name__ == '__main__':`."
         )
         with refusing_launch(reason):
-            sys.modules["__main__"] = load_file(source.main_file, source.main_name)
+            load_main(source.main_file, source.main_module)
         flags.apply(source.flags)
 
 

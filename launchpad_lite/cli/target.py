@@ -170,4 +170,4 @@ def load(target: Target) -> types.ModuleType:
     with calling(f"importing {target.shown}"), source.refusing_launch(reason):
         if target.module is not None:
             return importlib.import_module(target.module)
-        return source.load_file(target.path, source.MAIN)
+        return source.load_main(target.path)

@@ -162,7 +162,7 @@ def test_a_module_run_with_m_is_imported_inside_its_package(tmp_path: Path) -> N
     program = PROGRAM.replace("import pickle\n", "import pickle\nfrom .part import VALUE\n", 1)
     (package / "mod.py").write_text(program + MAIN_BLOCK)
     output = run("-m", "pkg.mod", "--steps=7", cwd=tmp_path)
-    check_by_reference(output, f"pkg.{source.MAIN}", tmp_path)
+    check_by_reference(output, source.MAIN, tmp_path)
 
 
 def test_what_is_in_importable_modules_is_imported_from_there(tmp_path: Path) -> None:
@@ -236,21 +236,31 @@ def test_launching_is_refused_inside_the_block_only() -> None:
     source.check_launch_allowed()
 
 
+@pytest.fixture
+def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back what `load_main` replaces."""
+    for name in ("__main__", "__mp_main__", source.MAIN):
+        monkeypatch.setitem(sys.modules, name, sys)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.mark.usefixtures("main_module")
 def test_a_file_that_raises_is_not_left_half_imported(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("VALUE = 1\nraise ZeroDivisionError\n")
     with pytest.raises(ZeroDivisionError):
-        source.load_file(str(path), "lp_test_broken")
-    assert "lp_test_broken" not in sys.modules
+        source.load_main(str(path))
+    assert source.MAIN not in sys.modules
+    assert sys.modules["__main__"] is sys
 
 
-def test_a_file_is_a_module_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("main_module")
+def test_a_file_is_a_module_like_any_other(tmp_path: Path) -> None:
     path = tmp_path / "fine.txt"
     path.write_text("import dataclasses\n\n@dataclasses.dataclass\nclass A:\n    x: int\n")
-    monkeypatch.setitem(sys.modules, "lp_test_fine", sys)  # taken away at the end
-    module = source.load_file(str(path), "lp_test_fine")
-    assert (module.__file__, module.__name__, module.A(1).x) == (str(path), "lp_test_fine", 1)
-    assert sys.modules["lp_test_fine"] is module
+    module = source.load_main(str(path))
+    assert (module.__file__, module.__name__, module.A(1).x) == (str(path), source.MAIN, 1)
+    assert sys.modules[source.MAIN] is sys.modules["__main__"] is module
 
 
 def test_a_test_runner_is_not_the_program() -> None:

@@ -33,6 +33,7 @@ FLOORS = (
         "version",
         "frames",
         "owner",
+        "importable",
     ),
     (
         *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
