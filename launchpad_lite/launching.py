@@ -12,6 +12,7 @@ from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.planning import LaunchPlan, compile_program
 from launchpad_lite.program import Program
+from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
     import threading
@@ -76,7 +77,8 @@ def launch(
         raise SystemExit(ExitCode.OK)
     for warning in compiled.warnings:
         sys.stderr.write(f"warning: {warning}\n")
-    run = registry.get(compiled.launcher).launch(compiled, options or LaunchOptions())
+    with signals.held():  # better a whole run that stops than half a run
+        run = registry.get(compiled.launcher).launch(compiled, options or LaunchOptions())
     if test_case is not None:
         test_case.addCleanup(run.cleanup_after_test, test_case)
     for tell in on_launch:

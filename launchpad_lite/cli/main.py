@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _threads_are_left(error):
             os._exit(error.exit_code)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if not error.args and not _is_command(given):  # with them, it was said when a run stopped
+            _say("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader of what we print has gone, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(given: list[str]) -> int:
-    if given and given[0] in COMMANDS:
+    if _is_command(given):
         return COMMANDS[given[0]].run(given[1:])
     if given == ["--version"]:
         sys.stdout.write(f"{__version__}\n")
@@ -67,13 +69,22 @@ def _dispatch(given: list[str]) -> int:
     return launch.run(given)
 
 
+def _is_command(given: list[str]) -> bool:
+    return bool(given) and given[0] in COMMANDS
+
+
 def _report(error: LaunchpadError) -> None:
     lines = [str(error), *getattr(error, "__notes__", ())]
     trace = error.trace if isinstance(error, UserCodeError) else ""
-    with contextlib.suppress(BrokenPipeError):
+    _say("\n".join(lines).rstrip(), trace)
+
+
+def _say(text: str, before: str = "") -> None:
+    with contextlib.suppress(OSError):
         sys.stdout.flush()
-    sys.stderr.write(f"{trace}lp-launch: {chr(10).join(lines).rstrip()}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{before}lp-launch: {text}\n")
+        sys.stderr.flush()
 
 
 def _threads_are_left(error: LaunchpadError) -> bool:

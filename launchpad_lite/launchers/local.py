@@ -104,13 +104,12 @@ class LocalRun:
         self.controller.at_end(self._clean_up)
         context.add_run(self.scope)
         signals.add(self.controller)
-        with signals.held():  # better a whole run that stops than half a run
-            try:
-                self.controller.start()
-            except BaseException:
-                signals.remove(self.controller)
-                raise
-            return Run(self.controller, self.scope, directory.path if directory else None)
+        try:
+            self.controller.start()
+        except BaseException:
+            signals.remove(self.controller)
+            raise
+        return Run(self.controller, self.scope, directory.path if directory else None)
 
     def make_scope(self, stop: StopToken, schemes: tuple[str, ...]) -> RunScope:
         """Return a scope inside this process: the launching code's, or a node's."""

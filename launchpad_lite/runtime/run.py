@@ -116,7 +116,8 @@ class Run(OriginalManager):
             return
         self._interruption_reported = True
         if number == signal.SIGINT:
-            raise KeyboardInterrupt
+            message = f"{self.id} was stopped"
+            raise KeyboardInterrupt(message)
         if number:
             raise SystemExit(128 + number)
 

@@ -79,8 +79,8 @@ signals.add(one); signals.add(two)
 assert handlers() != before
 assert signals.remove(one) == 0
 assert handlers() != before
-hold()
-send()
+with signals.held():
+    send()
 assert signals.remove(two) == signal.SIGINT
 assert handlers() == before
 assert signals.remove(two) == 0
@@ -110,6 +110,46 @@ hold()
 send()
 """
     assert lines(body) == ["one SIGINT cleanly", "mine 2 True", "one SIGINT at once", "mine 2 True"]
+
+
+def test_a_signal_before_the_run_that_is_launched_stops_it() -> None:
+    body = """
+with signals.held():
+    send()
+    print("launching")
+    signals.add(one)
+    print("launched")
+assert signals.remove(one) == signal.SIGINT
+assert handlers() == before
+"""
+    assert lines(body) == ["launching", "one SIGINT cleanly", "launched"]
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", -2), ("SIGTERM", 143)])
+def test_a_signal_before_a_run_that_is_not_launched_is_heard_after_all(
+    number: str, code: int
+) -> None:
+    body = """
+try:
+    with signals.held():
+        send(signal.{})
+        print("launching")
+finally:
+    assert handlers() == before
+print("went on")
+"""
+    result = run(body.format(number))
+    assert (result.returncode, result.stdout) == (code, "launching\n"), result.stderr
+
+
+def test_the_handler_that_was_there_hears_an_early_signal_once() -> None:
+    body = """
+signal.signal(signal.SIGINT, lambda number, frame: print("mine"))
+with signals.held():
+    send()
+    signals.add(one)
+"""
+    assert lines(body) == ["mine", "one SIGINT cleanly"]
 
 
 def test_only_the_main_thread_holds_signals() -> None:
