@@ -34,11 +34,33 @@ class Edge:
     argument: str
 
 
-def _require_label(label: object) -> str:
-    if not isinstance(label, str) or not label.strip():
-        message = f"{user_place()}: a label must be a non-empty string, not {label!r}."
+_SEPARATORS = {"/": "it parts a label from an index", "#": "it parts a node from its services"}
+
+
+def _require_name(name: object, what: str) -> str:
+    if not isinstance(name, str) or not name.strip():
+        message = f"{user_place()}: {what} must be a non-empty string, not {name!r}."
         raise ProgramError(message)
-    return label
+    odd = next((character for character in name if not character.isprintable()), None)
+    if odd is not None:
+        message = (
+            f"{user_place()}: {what} is shown on terminals, so it cannot hold {odd!r}, as "
+            f"{name!r} does."
+        )
+        raise ProgramError(message)
+    return name
+
+
+def _require_label(label: object) -> str:
+    name = _require_name(label, "a label")
+    for separator, use in _SEPARATORS.items():
+        if separator in name:
+            message = (
+                f"{user_place()}: a label cannot hold {separator!r}, as {name!r} does: in names of "
+                f"nodes {use}."
+            )
+            raise ProgramError(message)
+    return name
 
 
 def _require_node(node: object) -> None:
@@ -60,9 +82,9 @@ class Program:
           name: shown in plans, run identifiers and logs.
 
         Raises:
-          ProgramError: the name is empty.
+          ProgramError: the name is empty, or cannot be printed on one line.
         """
-        self._name = _require_label(name)
+        self._name = _require_name(name, "a program's name")
         self._groups: dict[str, list[Node[Any]]] = {}
         self._group: str | None = None
 
@@ -77,9 +99,11 @@ class Program:
         Args:
           node: the node.
           label: its group; the same label again joins the group. Not needed inside `group`.
+            Printable characters but `/` and `#`.
 
         Raises:
-          ProgramError: there is no label, or another than that of the surrounding group.
+          ProgramError: there is no label, an impossible one, or another than that of the
+            surrounding group.
         """
         _require_node(node)
         if self._group is not None:
@@ -100,7 +124,7 @@ class Program:
         """Put the nodes added inside this block into one group.
 
         Raises:
-          ProgramError: the label is empty, or the block is inside another one.
+          ProgramError: the label is empty or impossible, or the block is inside another one.
         """
         if self._group is not None:
             message = f"{user_place()}: group({label!r}) is inside group({self._group!r})."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import hashlib
 import os
 import pathlib
 import re
@@ -27,6 +28,9 @@ KEPT_RUNS = 50
 """How many run directories are kept; older ones go when a new run starts."""
 
 TAIL_BYTES = 2**14
+
+_MAX_LABEL = 180
+"""Characters of a label in a file name, which has 255 at most, with what is put around it."""
 
 
 class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,9 +186,16 @@ def tail(log: pathlib.Path) -> str:
 
 
 def file_name(node: str) -> str:
-    """Return a node's name as a file name: `actor/3` is `actor-3`."""
+    """Return a node's name as a file name: `actor/3` is `actor-3`.
+
+    A label that is too long for one is cut, and told from others by a hash of it.
+    """
     label, _, index = node.rpartition("/")
-    return f"{urllib.parse.quote(label, safe=' ')}-{index}"
+    quoted = urllib.parse.quote(label, safe=" ")
+    if len(quoted) > _MAX_LABEL:
+        digest = hashlib.blake2b(label.encode(), digest_size=8).hexdigest()
+        quoted = f"{quoted[:_MAX_LABEL]}~{digest}"
+    return f"{quoted}-{index}"
 
 
 def _runs(root: pathlib.Path) -> Iterator[RunDirectory]:

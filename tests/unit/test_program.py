@@ -116,13 +116,32 @@ def test_a_label_that_is_none_is_refused_at_its_line(label: Any) -> None:
         raise AssertionError
     assert f"a label must be a non-empty string, not {label!r}" in str(empty.value)
     assert str(empty.value).startswith(f"{__file__}:")
-    with pytest.raises(ProgramError):
+    with pytest.raises(ProgramError, match="a program's name must be a non-empty string, not"):
         Program(label)
     if label is not None:
         with pytest.raises(ProgramError) as error:
             program.add_node(PyNode(work), label=label)
         assert f"not {label!r}" in str(error.value)
     assert program.groups == {}
+
+
+@pytest.mark.parametrize("character", ["\n", "\x1b", "\ud800", "\u2028", "\u202e", "/", "#"])
+def test_a_character_that_cannot_be_in_a_label(character: str) -> None:
+    program = Program("p")
+    for declare in (program.group, lambda label: program.add_node(PyNode(work), label)):
+        with pytest.raises(ProgramError) as error:
+            declare(f"a{character}b")
+        assert str(error.value).startswith(f"{__file__}:")
+        assert f"cannot hold {character!r}, as {f'a{character}b'!r} does" in str(error.value)
+        str(error.value).encode()  # it can be printed
+    assert program.groups == {}
+
+
+@pytest.mark.parametrize("character", ["\n", "\x7f", "\udfff"])
+def test_a_character_that_cannot_be_in_a_programs_name(character: str) -> None:
+    with pytest.raises(ProgramError, match="a program's name is shown on terminals, so it cannot"):
+        Program(f"a{character}b")
+    assert Program("a/b#c é").name == "a/b#c é"
 
 
 def test_errors_name_the_line_in_the_users_file() -> None:

@@ -64,6 +64,13 @@ def test_file_names(node: str, name: str) -> None:
     assert rundir.file_name(node) == name
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "猫"])
+def test_file_names_of_long_labels(letter: str) -> None:
+    names = {rundir.file_name(f"{letter * 300}{end}/12") for end in ("", "a", "b")}
+    assert len(names) == 3
+    assert all(len(name) < 210 and name.endswith("-12") for name in names)
+
+
 def test_files_are_private_and_replaced_at_once() -> None:
     run = RunDirectory.create("run-1")
     run.write_plan("first")
