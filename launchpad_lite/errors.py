@@ -274,6 +274,12 @@ class RemoteError(CallError):
         super().__init__(f"{type_name}: {message}\n\n{remote_traceback.rstrip()}")
 
 
+def describe_os_error(error: OSError) -> str:
+    """Return what the system refused, and for which file, as a sentence."""
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}." if error.filename is not None else f"{what}."
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the end of an error message: the likely spelling, and what there is.
 

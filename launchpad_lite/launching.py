@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context, flags, source
-from launchpad_lite.errors import ContextError, ExitCode, UsageError, nearest
+from launchpad_lite.errors import ContextError, ExitCode, UsageError, describe_os_error, nearest
 from launchpad_lite.launch_type import LaunchType, launcher_of
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
@@ -60,7 +60,7 @@ def launch(
 
     Raises:
       ProgramError: the program cannot be launched as it is.
-      UsageError: there is no such launcher or group.
+      UsageError: there is no such launcher or group, or files of the run cannot be written.
       LauncherUnavailableError: the launcher needs something that is not here.
     """
     source.check_launch_allowed()
@@ -77,8 +77,12 @@ def launch(
         raise SystemExit(ExitCode.OK)
     for warning in compiled.warnings:
         sys.stderr.write(f"warning: {warning}\n")
-    with signals.held():  # better a whole run that stops than half a run
-        run = registry.get(compiled.launcher).launch(compiled, options or LaunchOptions())
+    try:
+        with signals.held():  # better a whole run that stops than half a run
+            run = registry.get(compiled.launcher).launch(compiled, options or LaunchOptions())
+    except OSError as error:
+        message = f"the run cannot be launched: {describe_os_error(error)}"
+        raise UsageError(message) from error
     if test_case is not None:
         test_case.addCleanup(run.cleanup_after_test, test_case)
     for tell in on_launch:

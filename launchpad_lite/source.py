@@ -87,8 +87,26 @@ def _module_name(main: types.ModuleType) -> str | None:
     return spec.name if spec is not None else None
 
 
+def working_directory() -> str:
+    """Return the working directory.
+
+    Raises:
+      UsageError: it has been removed.
+    """
+    try:
+        return str(pathlib.Path.cwd())
+    except FileNotFoundError:
+        message = "the working directory has been removed; change to one that is there."
+        raise UsageError(message) from None
+
+
 def capture() -> ProgramSource:
-    """Describe this process's program, and let its `__main__` be found under the stable name."""
+    """Describe this process's program, and let its `__main__` be found under the stable name.
+
+    Raises:
+      UsageError: the working directory has been removed.
+    """
+    cwd = working_directory()
     file, module = _main()
     _State.by_reference = file is not None
     if file is not None:
@@ -97,7 +115,7 @@ def capture() -> ProgramSource:
         main_file=file,
         main_module=module,
         sys_path=tuple(os.path.abspath(entry) for entry in sys.path),  # noqa: PTH100 - no symlinks
-        cwd=str(pathlib.Path.cwd()),
+        cwd=cwd,
         argv=tuple(sys.argv),
         flags=flags.snapshot(),
     )

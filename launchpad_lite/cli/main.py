@@ -6,11 +6,18 @@ import contextlib
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from launchpad_lite.cli.commands import COMMANDS
 from launchpad_lite.cli.user_code import UserCodeError
-from launchpad_lite.errors import ExitCode, LaunchpadError, NodesStuck, RunError, UsageError
+from launchpad_lite.errors import (
+    ExitCode,
+    LaunchpadError,
+    NodesStuck,
+    RunError,
+    UsageError,
+    describe_os_error,
+)
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
@@ -51,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _SIGPIPE
     except OSError as error:  # of ours, such as a state directory that cannot be written
-        if error.filename is None:
-            raise
-        _report(UsageError(f"{error.filename}: {error.strerror}."))
+        _report(UsageError(describe_os_error(error)))
+        if not _is_writable(sys.stdout):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.USAGE
     return code
 
@@ -67,6 +74,15 @@ def _dispatch(given: list[str]) -> int:
     from launchpad_lite.cli import launch
 
     return launch.run(given)
+
+
+def _is_writable(stream: IO[str]) -> bool:
+    """Whether what waits to be written can be; the interpreter tries again at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _is_command(given: list[str]) -> bool:

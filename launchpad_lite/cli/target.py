@@ -50,8 +50,10 @@ def resolve(text: str) -> Target:
       text: as on the command line.
 
     Raises:
-      UsageError: there is no such file or module, or it cannot hold a program.
+      UsageError: there is no such file or module, it cannot hold a program, or the working
+        directory has been removed.
     """
+    source.working_directory()
     place, factory = _split_factory(text)
     if os.sep in place or place.endswith(".py") or pathlib.Path(place).exists():
         path = _file(place)
@@ -76,6 +78,9 @@ def _split_factory(text: str) -> tuple[str, str | None]:
 
 def _file(place: str) -> str:
     path = pathlib.Path(place)
+    if path.is_symlink() and not path.exists():
+        message = f"{place} is a link to {path.readlink()}, which is not there."
+        raise UsageError(message)
     if not path.exists() and not path.suffix:
         path = path.with_suffix(".py")
     if not path.exists():

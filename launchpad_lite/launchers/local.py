@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from launchpad_lite import context
 from launchpad_lite.courier import transports
 from launchpad_lite.courier.auth import make_token
+from launchpad_lite.errors import UsageError, describe_os_error
 from launchpad_lite.runtime import control
 from launchpad_lite.runtime.controller import Controller
 from launchpad_lite.runtime.run import Run
@@ -40,13 +41,24 @@ class LocalRun:
     """
 
     def __init__(self, plan: LaunchPlan, options: LaunchOptions) -> None:
-        """Make the run's directory, if it keeps one."""
+        """Make the run's directory, if it keeps one.
+
+        Raises:
+          UsageError: the place for checkpoints cannot be written to.
+          OSError: the run directory cannot be made or written to; nothing of it is left.
+        """
+        if plan.config.checkpoint_dir is not None:
+            _check_checkpoints(pathlib.Path(plan.config.checkpoint_dir))
         self.plan = plan
         self.run_id = new_run_id(plan.program)
         self.token = make_token()
         self.directory = RunDirectory.create(self.run_id) if options.keep_directory else None
         if self.directory is not None:
-            self.directory.write_plan(str(plan))
+            try:
+                self.directory.write_plan(str(plan))
+            except BaseException:
+                self.directory.remove()
+                raise
         self._socket_dir: str | None = None
         self._own_log_dir: str | None = None
         self._stop = StopToken()
@@ -138,6 +150,15 @@ class LocalRun:
                     self.directory.write_rendezvous(endpoint, self.token)
             return self._server.endpoints[0] if self._server is not None else ""
 
+    def offer_controller(self) -> None:
+        """Let other terminals reach the controller, where the run can do without them."""
+        try:
+            self.serve_controller()
+        except OSError as error:
+            _log.warning(
+                "%s: other terminals cannot reach it: %s", self.run_id, describe_os_error(error)
+            )
+
     def _clean_up(self) -> None:
         context.remove_run(self.scope)
         self._stop.close()
@@ -162,3 +183,14 @@ def _sockets_root() -> str:
         if 0 < len(path) <= _MAX_ROOT and os.access(path, os.W_OK | os.X_OK):
             return path
     return "/tmp"  # noqa: S108 - mkdtemp's parent
+
+
+def _check_checkpoints(directory: pathlib.Path) -> None:
+    """Find out now, not when nodes save, that a directory cannot be written to."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            file.write(b"?")
+    except OSError as error:
+        message = f"checkpoints cannot be written to {directory}: {error.strerror}."
+        raise UsageError(message) from error

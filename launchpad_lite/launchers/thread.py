@@ -56,7 +56,7 @@ class ThreadLauncher(Launcher):
         run = local.start(ThreadBackend(local))
         if options.keep_directory:  # other terminals may come later; the nodes need not wait
             threading.Thread(
-                target=local.serve_controller, name="lp-serve-controller", daemon=True
+                target=local.offer_controller, name="lp-serve-controller", daemon=True
             ).start()
         return run
 

@@ -93,7 +93,11 @@ def checkpoint(instance: object, context: Context) -> None:
     if path is None or not (callable(save) and callable(restore)):
         return
     if path.exists():
-        restore(str(path))
+        try:
+            restore(str(path))
+        except BaseException as error:
+            error.add_note(f"while restoring {path}")
+            raise
     failed: list[BaseException] = []
     begun = False
 
@@ -103,6 +107,7 @@ def checkpoint(instance: object, context: Context) -> None:
         try:
             _replace(path, save)
         except BaseException as error:
+            error.add_note(f"while saving {path}")
             failed.append(error)
 
     def end() -> None:

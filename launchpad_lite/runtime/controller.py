@@ -249,8 +249,8 @@ class Controller:
         status = self.status()
         try:
             self._on_change(status)
-        except Exception:
-            _log.exception("%s: its status could not be kept", self.run_id)
+        except Exception as error:
+            _log.warning("%s: its status could not be kept: %s", self.run_id, error)
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:

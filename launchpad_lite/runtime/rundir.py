@@ -73,19 +73,30 @@ class RunDirectory:
 
     @classmethod
     def create(cls, run_id: str) -> RunDirectory:
-        """Make the directory of a new run, and remove those of old ones."""
+        """Make the directory of a new run, and remove those of old ones.
+
+        Raises:
+          OSError: it cannot be made, or not be written to; nothing of it is left.
+        """
         root = runs_root()
         ended = [run for run in _runs(root) if not run.is_alive()]
         for run in ended:
             run.remove_sockets()
         for old in ended[KEPT_RUNS - 1 :]:
-            shutil.rmtree(old.path, ignore_errors=True)
-        path = root / run_id
-        path.mkdir(mode=0o700)
-        (path / "logs").mkdir()
-        run = cls(path)
-        run._write("owner.json", msgspec.json.encode(Owner.this_process()))
+            old.remove()
+        run = cls(root / run_id)
+        try:
+            run.path.mkdir(mode=0o700)
+            (run.path / "logs").mkdir()
+            run._write("owner.json", msgspec.json.encode(Owner.this_process()))
+        except BaseException:
+            run.remove()
+            raise
         return run
+
+    def remove(self) -> None:
+        """Remove all of it, as far as that can be done."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     @property
     def run_id(self) -> str:
@@ -110,9 +121,14 @@ class RunDirectory:
         """Replace a file at once, readable by this user alone."""
         temporary = self.path / f".{name}.new"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        temporary.rename(self.path / name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            temporary.rename(self.path / name)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            error.filename = error.filename or str(self.path / name)  # a full disk names none
+            raise
 
     def write_plan(self, table: str) -> None:
         """Keep the plan, for people."""

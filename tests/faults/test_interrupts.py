@@ -6,12 +6,15 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from launchpad_lite.runtime import rundir
 from tests.faults.bench import PATIENCE_S, SOON_S, Bench
 
 LAUNCHERS = ["thread", "process"]
+ROOT = Path(__file__).resolve().parents[2]
 CLEAN = ["stop handler", "returned"]
 
 
@@ -55,6 +58,32 @@ def test_ctrl_c_while_the_run_is_launched(launcher: str, bench: Bench) -> None:
     assert "stopping; once more to end at once" in bench.output
     assert "Traceback" not in bench.output
     assert bench.nothing_is_left()
+
+
+SLEEP = """
+import os, time
+with open(f"{os.environ['LP_FAULTS_DIRECTORY']}/notes", "a") as notes:
+    notes.write("importing\\n")
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("what", ["the package", "the program"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_modules_are_imported(
+    what: str, number: int, tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "cloudpickle.py" if what == "the package" else "program.py"
+    path = tmp_path / "modules" / name
+    path.parent.mkdir()
+    path.write_text(SLEEP)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(path.parent), str(ROOT)]))
+    bench.start("-m", "lp_launch", str(path.parent / "program.py"))
+    bench.wait_for("importing")
+    bench.interrupt(number)
+    assert bench.ended() in (-number, 128 + number), bench.output  # a shell shows them as one
+    assert bench.output == ("lp-launch: interrupted\n" if number == signal.SIGINT else "")
+    assert rundir.list_runs() == []
 
 
 @pytest.mark.parametrize(

@@ -659,7 +659,102 @@ def test_a_state_directory_that_cannot_be_made(
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
     for arguments in (["hello.py"], ["hello.py", "--launcher=process"], ["ps"]):
         message = fails(*arguments, code=ExitCode.USAGE)
-        assert message == "lp-launch: /dev/null/launchpad_lite: Not a directory.\n"
+        assert message.endswith(": /dev/null/launchpad_lite: Not a directory.\n")
+
+
+@both
+def test_a_working_directory_that_was_removed(place: Path, launcher: str) -> None:
+    gone = place / "gone"
+    gone.mkdir()
+    write(place, "hello.py", HELLO)
+    code = (
+        "import os, sys; os.rmdir(os.getcwd()); "
+        "from launchpad_lite.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(place / "hello.py"), f"--launcher={launcher}"],
+        cwd=gone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == ExitCode.USAGE, process.stderr
+    assert process.stderr == (
+        "lp-launch: the working directory has been removed; change to one that is there.\n"
+    )
+
+
+def test_a_link_to_nothing(place: Path) -> None:
+    (place / "link.py").symlink_to("nowhere.py")
+    message = fails("link.py", code=ExitCode.USAGE)
+    assert message == "lp-launch: link.py is a link to nowhere.py, which is not there.\n"
+
+
+def test_output_that_cannot_be_written(place: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [*COMMAND, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert process.returncode == ExitCode.USAGE
+    assert process.stderr == "lp-launch: No space left on device.\n"
+
+
+@both
+def test_a_full_disk(place: Path, state_home: Path, launcher: str) -> None:
+    write(place, "hello.py", HELLO)
+    (state_home / "launchpad_lite" / "runs").mkdir(parents=True)
+    code = (  # no file may grow
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)); "
+        "from launchpad_lite.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, "hello.py", f"--launcher={launcher}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == ExitCode.USAGE, process.stderr
+    start = f"lp-launch: the run cannot be launched: {state_home}/launchpad_lite/runs/hello-"
+    assert process.stderr.startswith(start), process.stderr
+    assert process.stderr.endswith("/owner.json: File too large.\n"), process.stderr
+    assert list((state_home / "launchpad_lite" / "runs").iterdir()) == []
+
+
+CHECKPOINTED = """
+    import launchpad_lite as lp
+
+    class Counter:
+        def run(self):
+            print("ran")
+        def save(self, path):
+            raise ValueError("cannot save")
+        def restore(self, path):
+            raise ValueError("cannot restore")
+
+    def make_program():
+        program = lp.Program("checkpointed")
+        program.add_node(lp.PyClassNode(Counter), label="counter")
+        return program
+"""
+
+
+@both
+def test_a_place_for_checkpoints_that_cannot_be_written(place: Path, launcher: str) -> None:
+    write(place, "program.py", CHECKPOINTED)
+    bad = "--lp_checkpoint_dir=/dev/null/x"
+    message = fails("program.py", f"--launcher={launcher}", bad, code=ExitCode.USAGE)
+    assert message == "lp-launch: checkpoints cannot be written to /dev/null/x: Not a directory.\n"
+
+
+@both
+def test_a_checkpoint_that_cannot_be_restored(place: Path, launcher: str) -> None:
+    write(place, "program.py", CHECKPOINTED)
+    write(place, "saved/counter-0", "")
+    flags = [f"--launcher={launcher}", "--lp_checkpoint_dir=saved"]
+    message = fails("program.py", *flags, code=ExitCode.NODE_FAILED)
+    assert "ValueError: cannot restore\n" in message
+    assert f"while restoring {place}/saved/counter-0\n" in message
 
 
 def test_the_command_starts_light() -> None:
