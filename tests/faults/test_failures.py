@@ -36,6 +36,11 @@ FRAMES = {
     "save": "save",
     "save of one that runs": "save",
 }
+NOTES = {
+    "restore": "while restoring",
+    "save": "while saving",
+    "save of one that runs": "while saving",
+}
 PROCESS_TABLE = [(phase, way) for phase in FRAMES for way in WAYS]
 THREAD_TABLE = [
     (phase, way) for phase in FRAMES if phase != "unpickle" for way in ("raise", "exit")
@@ -76,7 +81,8 @@ def test_a_node_fails(
     error = caught.value
     assert error.node == "bad/0"
     assert str(error).startswith(f"node bad/0 failed: {TEXTS[way]}")
-    assert t.status().error == f"node bad/0 failed: {TEXTS[way]}"
+    note = f"\n{NOTES[phase]} {tmp_path}/bad-0" if way == "raise" and phase in NOTES else ""
+    assert t.status().error == f"node bad/0 failed: {TEXTS[way]}{note}"
     if way in ("raise", "exit"):
         assert f"in {FRAMES[phase]}\n" in error.remote_traceback
         assert str(error).count("Traceback") == 1
