@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pathlib
 import shutil
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _MAX_ROOT = 50
 """The longest path under which directories for sockets are made; a socket's has 108 bytes."""
+
+_log = logging.getLogger(__name__)
 
 
 class LocalRun:
