@@ -32,9 +32,11 @@ from launchpad_lite.errors import (
     VersionMismatch,
 )
 from launchpad_lite.handle import Deferred, Handle
+from launchpad_lite.launch_type import LaunchType
 from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.launching import (
     launch,
+    make_program_stopper,
     plan,
     register_stop_handler,
     seconds_left,
@@ -70,6 +72,7 @@ __all__ = [
     "HandleError",
     "LaunchOptions",
     "LaunchPlan",
+    "LaunchType",
     "LauncherUnavailableError",
     "LaunchpadError",
     "MethodNotFound",
@@ -99,6 +102,7 @@ __all__ = [
     "get_context",
     "launch",
     "make_program",
+    "make_program_stopper",
     "plan",
     "register_stop_handler",
     "seconds_left",

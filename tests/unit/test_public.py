@@ -20,7 +20,7 @@ CourierNode DeadlineExceeded Deferred Edge ExitCode Handle HandleError LaunchOpt
 LauncherUnavailableError LaunchpadError MethodNotFound Node NodeFailed NodesStuck NotAuthenticated
 PayloadTooLarge Program ProgramError PyClassNode PyNode RemoteError Resources Run RunConfig RunError
 StatusCode Stopped Unavailable UnpicklableError UsageError VersionMismatch __version__ bind courier
-get_context launch make_program plan register_stop_handler seconds_left stop stop_event submit
+get_context launch make_program make_program_stopper plan register_stop_handler seconds_left stop stop_event submit
 testing unregister_stop_handler wait_for_stop
 """
 
