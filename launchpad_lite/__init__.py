@@ -8,7 +8,6 @@ from launchpad_lite.courier.client import Client as CourierClient
 from launchpad_lite.courier.client import submit
 from launchpad_lite.errors import (
     CallError,
-    Cancelled,
     ContextError,
     ControllerLost,
     DeadlineExceeded,
@@ -57,7 +56,6 @@ from launchpad_lite.version import __version__
 __all__ = [
     "Address",
     "CallError",
-    "Cancelled",
     "Context",
     "ContextError",
     "ControllerLost",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from launchpad_lite import context
 from launchpad_lite.errors import ContextError, ProgramError, Unavailable, UsageError
+from launchpad_lite.frames import user_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -76,6 +77,7 @@ class Address:
         """Make the address of a service that does not exist yet."""
         self.name: str | None = None
         self.hint = hint
+        self._place = user_place()
         self._builder: AbstractAddressBuilder | None = None
 
     def assign(self, node: HasAddresses) -> None:
@@ -108,8 +110,10 @@ class Address:
         return self._builder.build()
 
     def __repr__(self) -> str:
-        """Show the name, if there is one."""
-        return f"Address({self.name or self.hint or 'unnamed'})"
+        """Show the name, or where it was made while there is none."""
+        if self.name is not None:
+            return f"Address({self.name})"
+        return f"Address({f'{self.hint}, ' if self.hint else ''}made at {self._place})"
 
     def resolve(self, timeout: float | None = None) -> str:
         """Return `host:port` of the service, for servers and clients that are not Courier's.

@@ -5,7 +5,7 @@ LaunchpadError
 ├── UsageError                    exit 2   a command line, an option or a target is wrong
 ├── ProgramError                  exit 3   the graph cannot be made into a plan
 │   ├── HandleError (AttributeError)       a handle was used as if it were a client
-│   └── UnpicklableError                   something in a node cannot be sent to its worker
+│   └── UnpicklableError                   something in a node, or in a call, cannot be sent
 ├── LauncherUnavailableError      exit 4   the launcher needs something that is not here
 ├── RunError                               a run ended badly
 │   ├── NodeFailed                exit 1   a node raised, or its process died
@@ -16,7 +16,6 @@ LaunchpadError
 └── CallError                              a call between nodes failed
     ├── Unavailable                        the server is not there (see `maybe_executed`)
     ├── DeadlineExceeded (TimeoutError)
-    ├── Cancelled
     ├── MethodNotFound (AttributeError)
     ├── NotAuthenticated
     ├── VersionMismatch
@@ -109,7 +108,7 @@ class HandleError(ProgramError, AttributeError):
 
 
 class UnpicklableError(ProgramError):
-    """Something that a node needs cannot be sent to its worker."""
+    """Something that a node needs, or an argument of a call, cannot be pickled."""
 
 
 class LauncherUnavailableError(LaunchpadError):
@@ -223,16 +222,6 @@ class DeadlineExceeded(CallError, TimeoutError):
     def __init__(self, message: str) -> None:
         """Add what this is called in gRPC and in the original Courier."""
         super().__init__(f"{message} (Deadline Exceeded)")
-
-
-class Cancelled(CallError):
-    """The call was cancelled before it ended."""
-
-    code = StatusCode.CANCELLED
-
-    def __init__(self, message: str) -> None:
-        """Add what this is called in gRPC and in the original Courier."""
-        super().__init__(f"{message} (CANCELLED)")
 
 
 class MethodNotFound(CallError, AttributeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 import traceback
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,14 @@ _MACHINERY = (_PACKAGE, "<frozen importlib", "<frozen runpy")
 def is_machinery(file: str) -> bool:
     """Whether code of this file runs the user's; the conformance suites' nodes are the user's."""
     return file.startswith(_MACHINERY) and not file.startswith(_CONFORMANCE)
+
+
+def user_place() -> str:
+    """Return `file:line` of the innermost caller outside this package."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller
+    while frame.f_back is not None and is_machinery(frame.f_code.co_filename):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def from_user_code(error: BaseException) -> TracebackType | None:

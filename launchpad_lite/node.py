@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar, cast
 
 from launchpad_lite import walk
 from launchpad_lite.errors import UsageError, nearest
-from launchpad_lite.frames import is_machinery
+from launchpad_lite.frames import user_place
 from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
@@ -70,14 +69,6 @@ class NodeSettings(TypedDict, total=False):
     """The fields of `NodeOptions`, for type checkers."""
 
     env: Mapping[str, str]
-
-
-def user_place() -> str:
-    """Return `file:line` of the innermost caller outside this package."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to a caller
-    while frame.f_back is not None and is_machinery(frame.f_code.co_filename):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class Node(abc.ABC, Generic[T_co]):

@@ -17,7 +17,7 @@ from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
     import pickle
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 PROTOCOL = 5
 _MAX_DEPTH = 12
@@ -82,17 +82,26 @@ def dumps_named(value: object, parts: dict[str, Any], owner: str, names: Names) 
         try:
             return dumps(value)
         except Exception as error:
-            for name, part in parts.items():
-                culprit = _culprit(part, name, set())
-                if culprit is not None:
-                    path, reason = culprit
-                    message = (
-                        f"{owner}: argument {path} cannot be sent to a worker: {reason}. Make it "
-                        "inside the node, or wrap its construction in lp.Deferred."
-                    )
-                    raise UnpicklableError(message) from error
+            found = culprit(parts)
+            if found is not None:
+                path, reason = found
+                message = (
+                    f"{owner}: argument {path} cannot be sent to a worker: {reason}. Make it "
+                    "inside the node, or wrap its construction in lp.Deferred."
+                )
+                raise UnpicklableError(message) from error
             message = f"{owner}: cannot be sent to a worker: {error}"
             raise UnpicklableError(message) from error
+
+
+def culprit(parts: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return which of some objects cannot be pickled, with the path down to it, and why.
+
+    Args:
+      parts: the objects, by what the path begins with.
+    """
+    found = (_culprit(part, name, set()) for name, part in parts.items())
+    return next((each for each in found if each is not None), None)
 
 
 def _failure(value: object) -> str | None:

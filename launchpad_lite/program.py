@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from launchpad_lite import walk
 from launchpad_lite.errors import ProgramError
+from launchpad_lite.frames import user_place
 from launchpad_lite.handle import Handle
-from launchpad_lite.node import Node, user_place, walk_arguments
+from launchpad_lite.node import Node, walk_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

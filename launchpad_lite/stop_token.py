@@ -107,13 +107,14 @@ class StopToken:
         if self._event.is_set():
             self._handled.wait()
 
-    def close(self, seconds: float = 0.0) -> None:
+    def close(self, seconds: float = 0.0, reason: str = "") -> None:
         """End the node's time: wake every call that waits.
 
         Args:
           seconds: what is left to the stop handlers, if there was no notice.
+          reason: why, if there was no notice.
         """
-        self.notice(seconds, self.reason)
+        self.notice(seconds, reason)
         with self._lock:
             self._closed_event.set()
             closers, self._closers = self._closers, []

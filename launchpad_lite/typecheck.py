@@ -61,13 +61,7 @@ def check_call(
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        takes_any = inspect.Parameter.VAR_KEYWORD in {
-            parameter.kind for parameter in signature.parameters.values()
-        }
-        unknown = [name for name in kwargs if name not in signature.parameters and not takes_any]
-        hint = nearest(unknown[0], signature.parameters) if unknown else "."
-        shown = f"{title}{_without_hints(signature)}"
-        yield Problem(f"{shown} does not take these arguments: {error}{hint}")
+        yield from _unbound(title, signature, kwargs, error)
         return
     hints = _hints(called)
     for name, value in bound.arguments.items():
@@ -84,6 +78,20 @@ def check_call(
             for where, wanted, what in _misfits(part, hints[name], path):
                 text = f"argument {where} of {title} wants {_show(wanted)} and was given {what}."
                 yield Problem(text)
+
+
+def _unbound(
+    title: str, signature: inspect.Signature, kwargs: Mapping[str, Any], error: TypeError
+) -> Iterator[Problem]:
+    """Yield why arguments do not fit a signature; names that it does not know come first."""
+    parameters = signature.parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    unknown = [name for name in kwargs if name not in parameters and not takes_any]
+    for name in unknown:
+        yield Problem(f"{title} has no parameter {name!r}{nearest(name, parameters)}")
+    if not unknown:
+        shown = f"{title}{_without_hints(signature)}"
+        yield Problem(f"{shown} does not take these arguments: {error}.")
 
 
 def argument_names(

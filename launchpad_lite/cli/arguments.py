@@ -59,12 +59,15 @@ def split(arguments: Sequence[str]) -> CommandLine:
     rest: list[str] = []
     wants_help = False
     known = own_flags()
+    spelt_out = {name for name in SHORT if any(_spells(each, name) for each in arguments)}
     remaining = iter(arguments)
     for argument in remaining:
         if argument == "--":
             rest += [argument, *remaining]
         elif argument in _HELP:
             wants_help = True
+        elif rest and any(_spells(argument, name, "") for name in spelt_out):
+            rest.append(argument)  # the program's own
         elif (flag := _read(argument, known, remaining)) is None:
             rest.append(argument)
         else:
@@ -86,6 +89,13 @@ def split(arguments: Sequence[str]) -> CommandLine:
         target=target,
         rest=tuple(rest),
     )
+
+
+def _spells(argument: str, short: str, prefix: str = PREFIX) -> bool:
+    """Whether an argument is a flag of ours by its full name, or another prefix and the short."""
+    given = argument.removeprefix("-").removeprefix("-").partition("=")[0]
+    full = f"{prefix}{short}"
+    return argument.startswith("-") and given in (full, f"no{full}")
 
 
 def _read(
@@ -145,7 +155,7 @@ def check_collisions(short: Iterable[str], defined: Iterable[str], shown: str) -
     for name in sorted(set(short) & set(defined)):
         message = (
             f"--{name} could mean two things: {shown} defines a flag of that name, and for "
-            f"lp-launch it is short for --{PREFIX}{name}. Write --{PREFIX}{name} for lp-launch's. "
-            f"To set the program's own flag through lp-launch, give it another name."
+            f"lp-launch it is short for --{PREFIX}{name}. Write --{PREFIX}{name} for lp-launch's; "
+            f"beside that, --{name} is the program's."
         )
         raise UsageError(message)

@@ -144,11 +144,21 @@ class Client:
         return self._call("__call__", args, kwargs)
 
     def _encode(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, copy: bool, direct: bool
+        self,
+        method: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        copy: bool,
+        direct: bool,
     ) -> codec.Payload:
         arguments = (args, kwargs) if kwargs else (args,)
-        encoded = codec.encode(arguments, self._peer.scope, copy=copy, direct=direct)
-        what = f"the arguments of a call to {self._peer.title}"
+        title = f"{self._peer.title}.{method}"
+        try:
+            encoded = codec.encode(arguments, self._peer.scope, copy=copy, direct=direct)
+        except Exception as error:
+            raise codec.blame(args, kwargs, self._peer.scope, title, error) from error
+        what = f"the arguments of a call to {title}"
         return codec.check_size(encoded, self._config.max_payload_bytes, what)
 
     def _decode(self, reply: Reply) -> Any:
@@ -174,12 +184,13 @@ class Client:
         def call(channel: Channel, deadline: Deadline) -> Reply:
             if method not in self._peer.methods:
                 self._peer.check_method(channel, method, deadline)
-            content = self._encode(args, kwargs, copy=channel.local, direct=channel.local)
+            content = self._encode(method, args, kwargs, copy=channel.local, direct=channel.local)
             left = deadline.left()
             if left == 0.0:
                 message = f"{self._peer.title} came up too late for {method!r}"
                 raise DeadlineExceeded(message)
-            return channel.call(Request(method, content, left, channel.local))
+            limit = self._config.call_timeout
+            return channel.call(Request(method, content, left, channel.local, limit))
 
         return self._decode(self._reach(call))
 
@@ -190,7 +201,9 @@ class Client:
         try:
             channel = peer.connected()
             if channel is not None:
-                content = self._encode(args, kwargs, copy=channel.local, direct=channel.local)
+                content = self._encode(
+                    method, args, kwargs, copy=channel.local, direct=channel.local
+                )
                 # arrays that were not copied may have changed when it is time to try again
                 again = channel.local or not content.buffers
                 try:
@@ -201,7 +214,7 @@ class Client:
                         raise
                 else:
                     return call.future
-            call.begin_when_ready(self._encode(args, kwargs, copy=True, direct=False))
+            call.begin_when_ready(self._encode(method, args, kwargs, copy=True, direct=False))
         except Exception as error:
             call.fail(error)
         return call.future
@@ -282,7 +295,7 @@ def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
     """
 
     def begin(channel: Channel, _: Deadline) -> ReplyStream:
-        content = client._encode(args, {}, copy=channel.local, direct=channel.local)  # noqa: SLF001
+        content = client._encode(method, args, {}, copy=channel.local, direct=channel.local)  # noqa: SLF001
         return channel.stream(Request(method, content, None, channel.local))
 
     replies = client._reach(begin)  # noqa: SLF001 - the client has only user methods

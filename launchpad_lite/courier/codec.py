@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launchpad_lite import payload, source
 from launchpad_lite.address import naming
-from launchpad_lite.errors import PayloadTooLarge
+from launchpad_lite.errors import PayloadTooLarge, UnpicklableError
 from launchpad_lite.handle import receiving
 
 if TYPE_CHECKING:
@@ -70,6 +70,25 @@ def encode(
             pickled = payload.dumps(value, buffers.append)
     raw = [buffer.raw() for buffer in buffers]
     return Payload(pickled, [bytearray(buffer) for buffer in raw] if copy else raw)
+
+
+def blame(
+    args: tuple[Any, ...], kwargs: dict[str, Any], scope: Scope | None, title: str, error: Exception
+) -> UnpicklableError:
+    """Return the error that says which argument of a call could not be encoded.
+
+    Args:
+      args: the call's arguments.
+      kwargs: its keyword arguments.
+      scope: as in `encode`.
+      title: the method, with its server.
+      error: what encoding raised.
+    """
+    parts = {f"args[{index}]": value for index, value in enumerate(args)} | kwargs
+    with naming(scope):
+        found = payload.culprit(parts)
+    what, why = (f"argument {found[0]}", found[1]) if found else ("the arguments", str(error))
+    return UnpicklableError(f"{title}: {what} cannot be sent: {why}.")
 
 
 def decode(encoded: Payload, scope: Scope | None = None) -> Any:

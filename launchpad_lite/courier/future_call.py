@@ -115,7 +115,8 @@ class FutureCall:
             if left == 0.0:
                 message = f"{self._peer.title} came up too late for {self._method!r}"
                 raise DeadlineExceeded(message)
-            request = Request(self._method, content, left, channel.local)
+            limit = self._deadline.timeout
+            request = Request(self._method, content, left, channel.local, limit)
             self._can_be_undone(channel.submit(request, done))
 
     def begin_when_ready(self, content: Payload) -> None:

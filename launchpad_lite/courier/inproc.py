@@ -18,7 +18,7 @@ from launchpad_lite.courier.transport import (
     Service,
     Transport,
 )
-from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
+from launchpad_lite.errors import NotAuthenticated, Stopped, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +198,7 @@ class InprocChannel(Channel):
         try:
             in_time = ended.acquire(timeout=-1 if request.timeout is None else request.timeout)
             if not in_time and call.cancel():
-                raise self._late(request)
+                raise request.late(self.info.name)
         finally:
             self._end(call)
         if not in_time:  # it ended just now
@@ -207,11 +207,6 @@ class InprocChannel(Channel):
         if reply is None:
             raise error or AssertionError
         return reply
-
-    def _late(self, request: Request) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            f"{self.info.name}.{request.method} took over {request.timeout:g} s"
-        )
 
     def _begin(self, call: _Call) -> None:
         with self._lock:
@@ -260,7 +255,7 @@ class InprocChannel(Channel):
         call = _Call(request, finish)
         if request.timeout is not None:
             keep_time = deadlines.call_later(
-                request.timeout, lambda: call.finish(None, self._late(request))
+                request.timeout, lambda: call.finish(None, request.late(self.info.name))
             )
         try:
             self._begin(call)

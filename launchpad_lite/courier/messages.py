@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from launchpad_lite.errors import NotAuthenticated, VersionMismatch
+from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, VersionMismatch
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Request:
     Attributes:
       method: what to call.
       arguments: the encoded tuple `(args,)` or `(args, kwargs)`.
-      timeout: the seconds it may take; None for no limit.
+      timeout: the seconds it may still take; None for no limit.
+      limit: the seconds it had in the beginning, for people; None if that is the same.
       local: it comes from the server's own process.
     """
 
@@ -61,6 +62,13 @@ class Request:
     arguments: Payload
     timeout: float | None = None
     local: bool = False
+    limit: float | None = None
+
+    def late(self, server: str) -> DeadlineExceeded:
+        """Return what the caller is told when the time is over."""
+        limit = self.timeout if self.limit is None else self.limit
+        shown = "the time it had" if limit is None else f"{limit:g} s"
+        return DeadlineExceeded(f"{server}.{self.method} took over {shown}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -25,17 +25,26 @@ _FOREVER_S = 2.0**31  # more than locks, sockets or gRPC can wait, infinity incl
 
 
 class Deadline:
-    """What is left of a timeout."""
+    """What is left of a timeout.
+
+    Attributes:
+      timeout: the seconds that there were in the beginning; None for no limit.
+    """
 
     def __init__(self, timeout: float | None) -> None:
         """Start the clock; None never ends."""
         if timeout is not None and timeout >= _FOREVER_S:
             timeout = None
+        self.timeout = timeout
         self._at = None if timeout is None else time.monotonic() + timeout
 
     def left(self) -> float | None:
         """Return the seconds left, at least 0; None for no limit."""
         return None if self._at is None else max(0.0, self._at - time.monotonic())
+
+    def __str__(self) -> str:
+        """Return what there was in the beginning, for messages."""
+        return "the time there was" if self.timeout is None else f"{self.timeout:g} s"
 
     @property
     def passed(self) -> bool:
@@ -87,6 +96,7 @@ class Peer(abc.ABC):
         self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
         self._waiting: dict[_Waiter, None] = {}
         self._searching = False
+        self._failure: Exception | None = None  # why the last attempt to connect failed
         if scope is not None:
             scope.stop.on_close(self.close)
 
@@ -120,7 +130,7 @@ class Peer(abc.ABC):
             return self._install(self._connect(deadline, wait=False))
         left = deadline.left()
         if not self._connecting.acquire(timeout=-1 if left is None else left):
-            raise self._too_late()
+            raise self._too_late(deadline)
         try:
             channel = self.connected()
             if channel is None:
@@ -129,8 +139,14 @@ class Peer(abc.ABC):
         finally:
             self._connecting.release()
 
-    def _too_late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"{self.title} could not be reached in time")
+    def _note(self, failure: Exception) -> None:
+        """Keep why an attempt failed; the last one may only have had too little time."""
+        if self._failure is None or not isinstance(failure, DeadlineExceeded):
+            self._failure = failure
+
+    def _too_late(self, deadline: Deadline) -> DeadlineExceeded:
+        why = f": {self._failure}" if self._failure is not None else ""
+        return DeadlineExceeded(f"{self.title} could not be reached within {deadline}{why}")
 
     def _install(self, channel: Channel) -> Channel:
         with self._lock:
@@ -138,6 +154,7 @@ class Peer(abc.ABC):
             if kept is None:
                 self.methods = frozenset(channel.info.methods)
                 self._channel = kept = channel
+                self._failure = None
         if kept is not channel:  # another thread was faster
             channel.close()
         if self.scope is not None and self.scope.stop.closed:
@@ -195,7 +212,7 @@ class Peer(abc.ABC):
 
     def _give_up(self, waiter: _Waiter) -> None:
         if self._take(waiter):
-            waiter.then(None, self._too_late())
+            waiter.then(None, self._too_late(waiter.deadline))
 
     def _search(self) -> None:
         while True:
@@ -207,14 +224,16 @@ class Peer(abc.ABC):
             failure: Exception | None = None
             try:
                 channel = self.channel(_Search(self._waiting), wait=True)
-            except DeadlineExceeded:  # each has a deadline of its own, and is told by `_give_up`
-                failure = self._too_late()
+            except DeadlineExceeded as error:  # each has a deadline of its own, see below
+                failure = error
             except Exception as error:
                 failure = error
             for waiter in list(self._waiting):
                 if isinstance(failure, DeadlineExceeded) and not waiter.deadline.passed:
                     continue
-                if self._take(waiter):
+                if isinstance(failure, DeadlineExceeded):
+                    self._give_up(waiter)
+                elif self._take(waiter):
                     waiter.then(channel, failure)
 
     def check_method(self, channel: Channel, method: str, deadline: Deadline) -> None:
@@ -283,14 +302,14 @@ class NamedPeer(Peer):
                 except (Unavailable, DeadlineExceeded) as error:
                     failure = error
             left = deadline.left()
-            if isinstance(failure, DeadlineExceeded) and (left == 0.0 or not wait):
+            if not wait and isinstance(failure, DeadlineExceeded):
                 raise failure
             if not wait:
                 message = f"failed to connect to all addresses of {self._name}: {failure}"
                 raise Unavailable(message, maybe_executed=False) from failure
+            self._note(failure)
             if left == 0.0:
-                message = f"{self._name} could not be reached in time: {failure}"
-                raise DeadlineExceeded(message) from failure
+                raise self._too_late(deadline) from failure
             self._scope.await_change(record, pause if left is None else min(pause, left))
             pause = min(pause * 2, _LAST_RETRY_S)
 
@@ -299,7 +318,8 @@ class NamedPeer(Peer):
             return self._scope.resolve(self._name, deadline.left() if wait else 0.0)
         except DeadlineExceeded as error:
             if wait:
-                raise
+                message = f"{self._name} did not come up within {deadline}"
+                raise DeadlineExceeded(message) from error
             message = f"{self._name} is not up yet: failed to connect to all addresses, it has none"
             raise Unavailable(message, maybe_executed=False) from error
 
@@ -349,10 +369,10 @@ class AddressedPeer(Peer):
             except (Unavailable, DeadlineExceeded) as error:
                 if not wait:
                     raise
+                self._note(error)
                 left = deadline.left()
                 if left == 0.0:
-                    message = f"no server came up at {self._address} in time"
-                    raise DeadlineExceeded(message) from error
+                    raise self._too_late(deadline) from error
             time.sleep(pause if left is None else min(pause, left))
             pause = min(pause * 2, _LAST_RETRY_S)
 

@@ -147,8 +147,7 @@ class UnixChannel(Channel):
                 begun = 0 in answer.begun()
                 answer = connection.read(deadline) if begun else None
         except TimeoutError as error:
-            message = f"{self.info.name}.{request.method} took over {request.timeout:g} s"
-            raise DeadlineExceeded(message) from error
+            raise request.late(self.info.name) from error
         except ConnectionResetError:
             begun = False  # the server closed the connection without reading all of the request
         except BROKEN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.connection import Outbox
 from launchpad_lite.courier.deadlines import deadlines
-from launchpad_lite.errors import DeadlineExceeded, PayloadTooLarge, Stopped, Unavailable
+from launchpad_lite.errors import PayloadTooLarge, Stopped, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +68,8 @@ class UnixFutures:
         number = next(self._ids) & 0xFFFFFFFF
         call = _Pending(request.method, done)
         if request.timeout is not None:
-            seconds = request.timeout
-            call.keep_time = deadlines.call_later(seconds, lambda: self._late(number, seconds))
+            late = functools.partial(self._late, number, request)
+            call.keep_time = deadlines.call_later(request.timeout, late)
         with self._lock:
             usable = not self.broken and not self._retired
             if usable:
@@ -90,11 +91,10 @@ class UnixFutures:
             call.keep_time()
         return call
 
-    def _late(self, number: int, seconds: float) -> None:
+    def _late(self, number: int, request: Request) -> None:
         call = self._take(number)
         if call is not None:
-            message = f"{self._info.name}.{call.method} took over {seconds:g} s"
-            call.done(None, DeadlineExceeded(message))
+            call.done(None, request.late(self._info.name))
 
     def _run(self) -> None:
         try:

@@ -164,7 +164,7 @@ class LocalRun:
 
     def _clean_up(self) -> None:
         context.remove_run(self.scope)
-        self._stop.close()
+        self._stop.close(reason=self.controller.status().reason or "its nodes have ended")
         with self._lock:
             self._ended = True
             server = self._server

@@ -90,7 +90,7 @@ class _NodeThread:
             self._post(WorkerUp(name))
         with context.running(self.context, whole_process=False):
             failure, cause = run_node(self.spec.node, self.context, self._leave)
-        self.stop.close()  # calls of threads that the node left behind
+        self.stop.close(reason="the node has ended")  # calls of threads that the node left behind
         if cause is not None:
             self._causes[name] = cause
         self._post(WorkerEnded(name, failure))

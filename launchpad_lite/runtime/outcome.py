@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import Cancelled, Stopped, Unavailable
+from launchpad_lite.errors import Stopped, Unavailable
 from launchpad_lite.frames import format_error
 from launchpad_lite.runtime.supervisor import Failure
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from launchpad_lite.node import Node
     from launchpad_lite.stop_token import StopToken
 
-_CUT_OFF = (Stopped, Unavailable, Cancelled)
+_CUT_OFF = (Stopped, Unavailable)
 _NOTICE_DELAY_S = 1.0
 
 

@@ -273,6 +273,8 @@ def test_a_flag_of_the_program_that_is_called_like_a_short_one_of_ours(place: Pa
     assert "--launcher could mean two things: program.py defines a flag of that name" in message
     assert "--lp_launcher" in message
     assert run_well("program.py", "--lp_launcher=process").out == "[node/0] mine\n"
+    both_flags = ("--launcher", "theirs", "--lp_launcher=process")
+    assert run_well("program.py", *both_flags).out == "[node/0] theirs\n"
 
 
 @pytest.mark.parametrize(

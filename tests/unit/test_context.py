@@ -265,7 +265,9 @@ def test_a_handle_is_resolved_in_the_run_that_has_it(runs: list[FakeScope]) -> N
 
 def test_a_handle_that_fits_several_runs_must_be_asked_of_one(runs: list[FakeScope]) -> None:
     shared = addresses(runs[0])[0]
-    with pytest.raises(ContextError, match=r"Address\(shared\) fits 2 runs .* run\.client\(handle"):
+    with pytest.raises(
+        ContextError, match=r"Address\(shared, made at .*:\d+\) fits 2 runs .* run\.client\(handle"
+    ):
         context.scope_for(shared)
     with pytest.raises(ContextError, match=r"the call fits 2 runs"):
         context.scope_for()
@@ -274,7 +276,9 @@ def test_a_handle_that_fits_several_runs_must_be_asked_of_one(runs: list[FakeSco
 
 
 def test_a_handle_of_no_run_says_what_to_do(runs: list[FakeScope]) -> None:
-    with pytest.raises(ContextError, match=r"Address\(mine\) belongs to no run .* lp\.launch\("):
+    with pytest.raises(
+        ContextError, match=r"Address\(mine, made at .*\) belongs to no run .* lp\.launch\("
+    ):
         context.scope_for(Address("mine"))
 
 

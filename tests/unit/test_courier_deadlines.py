@@ -130,8 +130,15 @@ def test_calls_that_follow_each_other_share_the_thread(calls: queue.SimpleQueue[
 def test_the_thread_belongs_to_no_node(calls: queue.SimpleQueue[str]) -> None:
     deadlines = Deadlines()
     node = fake_context()
-    with node_context.running(node, whole_process=False):
-        cancel = deadlines.call_later(1e6, lambda: None)
-        owned = node_context.threads_of(node.run_id)
-    cancel()
+    owned: list[threading.Thread] = []
+
+    def run() -> None:  # a thread that has run a node belongs to it for good
+        with node_context.running(node, whole_process=False):
+            cancel = deadlines.call_later(1e6, lambda: None)
+            owned.extend(node_context.threads_of(node.run_id))
+        cancel()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
     assert [thread for thread in owned if thread.name == "lp-deadlines"] == []

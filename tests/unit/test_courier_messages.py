@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from launchpad_lite.courier import messages
+from launchpad_lite.courier import codec, messages
+from launchpad_lite.courier.messages import Request
 from launchpad_lite.errors import NotAuthenticated, VersionMismatch
 from launchpad_lite.version import __version__
 
@@ -54,3 +55,11 @@ def test_identities_must_agree() -> None:
     for run_id, name in (("other", "server/0"), ("run", "server/1")):
         with pytest.raises(NotAuthenticated, match="looked for"):
             messages.check_identity(INFO, run_id, name)
+
+
+def test_a_call_that_is_late_shows_the_time_it_had_in_the_beginning() -> None:
+    arguments = codec.Payload(b"")
+    assert "server.work took over 5 s" in str(
+        Request("work", arguments, 0.3, limit=5.0).late("server")
+    )
+    assert "server.work took over 0.3 s" in str(Request("work", arguments, 0.3).late("server"))

@@ -34,7 +34,6 @@ EXAMPLES: list[LaunchpadError] = [
     errors.CallError("text"),
     errors.Unavailable("text", maybe_executed=True),
     errors.DeadlineExceeded("text"),
-    errors.Cancelled("text"),
     errors.MethodNotFound("text"),
     errors.NotAuthenticated("text"),
     errors.VersionMismatch("text"),
@@ -171,7 +170,6 @@ def test_errors_of_calls_have_the_canonical_codes() -> None:
         "CallError": 2,
         "Unavailable": 14,
         "DeadlineExceeded": 4,
-        "Cancelled": 1,
         "MethodNotFound": 5,
         "NotAuthenticated": 16,
         "VersionMismatch": 9,
@@ -193,4 +191,3 @@ def test_what_programs_for_the_original_look_for() -> None:
     assert (
         str(errors.DeadlineExceeded("it took over 1 s")) == "it took over 1 s (Deadline Exceeded)"
     )
-    assert errors.Cancelled("given up").message == "given up (CANCELLED)"

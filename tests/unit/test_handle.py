@@ -99,7 +99,7 @@ def test_a_copy_of_a_handle_is_a_handle_of_the_same_node(handle: CourierHandle[S
 
 
 def test_a_handle_cannot_be_pickled_outside_a_run(handle: CourierHandle[Server]) -> None:
-    with pytest.raises(ProgramError, match=r"Address\(unnamed\) has no name outside a run"):
+    with pytest.raises(ProgramError, match=r"Address\(made at .*:\d+\) has no name outside a run"):
         pickle.dumps(handle)
 
 

@@ -247,7 +247,7 @@ def test_what_is_left_out_of_a_pickle_is_not_to_blame() -> None:
 
 def test_a_handle_of_another_program_is_to_blame_itself() -> None:
     handle: Any = CourierNode(Plain).create_handle()
-    assert culprit(x=Plain(a=handle)) == "x.a: Address(unnamed) belongs to no node of run"
+    assert culprit(x=Plain(a=handle)) == f"x.a: {handle.address!r} belongs to no node of run"
 
 
 def test_what_holds_itself_is_searched_once() -> None:

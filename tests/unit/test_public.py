@@ -15,7 +15,7 @@ PACKAGES: tuple[types.ModuleType, ...] = (lp, lp.courier, lp.testing)
 
 # Adding a name is easy, taking one away breaks programs: both are on purpose.
 NAMES = """
-Address CallError Cancelled Context ContextError ControllerLost CourierClient CourierHandle
+Address CallError Context ContextError ControllerLost CourierClient CourierHandle
 CourierNode DeadlineExceeded Deferred Edge ExitCode Handle HandleError LaunchOptions LaunchPlan
 LaunchType
 LauncherUnavailableError LaunchpadError MethodNotFound Node NodeFailed NodesStuck NotAuthenticated

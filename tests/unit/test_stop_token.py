@@ -224,3 +224,14 @@ def test_a_notice_from_several_threads_is_one() -> None:
             future.result(WAIT_S)
     assert calls == [1]
     assert token.reason in {"0", "1", "2", "3"}
+
+
+def test_a_token_that_is_closed_without_a_notice_gives_a_reason() -> None:
+    token = StopToken()
+    token.close(reason="its nodes have ended")
+    with pytest.raises(Stopped, match=r"the run has stopped \(its nodes have ended\)"):
+        token.check()
+    told = StopToken()
+    told.notice(1.0, "b/0 called lp.stop()")
+    told.close(reason="its nodes have ended")
+    assert told.reason == "b/0 called lp.stop()"

@@ -330,7 +330,7 @@ def test_arguments_that_do_not_bind_are_refused_with_the_nearest_name() -> None:
     assert texts(function, 1, 2, 3, third=3) == [f"{shown}: too many positional arguments."]
     (text,) = texts(function, 1, third=3, secnd=2)
     assert text == (
-        f"{shown}: got an unexpected keyword argument 'secnd'; did you mean 'second'? "
+        f"{function.__qualname__} has no parameter 'secnd'; did you mean 'second'? "
         "Known: first, second, third."
     )
 
