@@ -2,16 +2,16 @@
 
 ```
 LaunchpadError
-├── UsageError                    exit 2   a command line, an option or a target is wrong
-├── ProgramError                  exit 3   the graph cannot be made into a plan
+├── UsageError (ValueError)       exit 2   a command line, an option or a target is wrong
+├── ProgramError (ValueError)     exit 3   the graph cannot be made into a plan
 │   ├── HandleError (AttributeError)       a handle was used as if it were a client
-│   └── UnpicklableError                   something in a node, or in a call, cannot be sent
+│   └── UnpicklableError (RuntimeError)    something in a node, or in a call, cannot be sent
 ├── LauncherUnavailableError      exit 4   the launcher needs something that is not here
-├── RunError                               a run ended badly
+├── RunError (RuntimeError)                a run ended badly
 │   ├── NodeFailed                exit 1   a node raised, or its process died
 │   ├── NodesStuck                exit 5   nodes did not end when told to
 │   └── ControllerLost            exit 6   the process that held the run together is gone
-├── ContextError                           called where no node, or no single run, is known
+├── ContextError (RuntimeError)            called where no node, or no single run, is known
 ├── Stopped                                the run has stopped; the call was not made
 └── CallError                              a call between nodes failed
     ├── Unavailable                        the server is not there (see `maybe_executed`)
@@ -91,13 +91,13 @@ class LaunchpadError(Exception):
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-class UsageError(LaunchpadError):
+class UsageError(LaunchpadError, ValueError):
     """A command line, an option or a target is wrong."""
 
     exit_code = ExitCode.USAGE
 
 
-class ProgramError(LaunchpadError):
+class ProgramError(LaunchpadError, ValueError):
     """The program's graph cannot be made into a plan."""
 
     exit_code = ExitCode.PROGRAM
@@ -107,7 +107,7 @@ class HandleError(ProgramError, AttributeError):
     """A handle was used as if it were already a client."""
 
 
-class UnpicklableError(ProgramError):
+class UnpicklableError(ProgramError, RuntimeError):
     """Something that a node needs, or an argument of a call, cannot be pickled."""
 
 
@@ -117,11 +117,11 @@ class LauncherUnavailableError(LaunchpadError):
     exit_code = ExitCode.LAUNCHER_UNAVAILABLE
 
 
-class ContextError(LaunchpadError):
+class ContextError(LaunchpadError, RuntimeError):
     """Called where no node, or no single run, is known."""
 
 
-class RunError(LaunchpadError):
+class RunError(LaunchpadError, RuntimeError):
     """A run ended badly."""
 
 

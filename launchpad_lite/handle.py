@@ -36,10 +36,11 @@ class Handle(Dereferenceable, Generic[T]):
     """Stands for one node's service.
 
     Attributes:
-      address: the service's address, owned by the node.
+      address: the service's address, owned by the node; None for a handle that keeps its address
+        to itself, and so is no edge of the graph.
     """
 
-    address: Address
+    address: Address | None = None
 
     @abc.abstractmethod
     def dereference(self) -> T:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 on_launch: list[Callable[[Run], object]] = []
 """Are told of each run that `launch` starts in this process."""
 
+_outside: list[Callable[[], object]] = []
+"""The stop handlers that were registered outside any node."""
+
 
 def launch(
     program: Program | Sequence[Program] | None = None,
@@ -83,6 +86,7 @@ def launch(
     except OSError as error:
         message = f"the run cannot be launched: {describe_os_error(error)}"
         raise UsageError(message) from error
+    run.on_stop(_call_outside)
     if test_case is not None:
         test_case.addCleanup(run.cleanup_after_test, test_case)
     for tell in on_launch:
@@ -190,11 +194,11 @@ def _node_or_none() -> context.Context | None:
         return None
 
 
-def wait_for_stop(timeout: float | None = None) -> bool:
+def wait_for_stop(timeout_secs: float | None = None) -> bool:
     """Wait until the program stops.
 
     Args:
-      timeout: seconds; None for no limit.
+      timeout_secs: None for no limit.
 
     Returns:
       Whether the program stops.
@@ -202,7 +206,7 @@ def wait_for_stop(timeout: float | None = None) -> bool:
     Raises:
       ContextError: the calling thread belongs to no node.
     """
-    return context.get_context().scope.stop.wait(timeout)
+    return context.get_context().scope.stop.wait(timeout_secs)
 
 
 def stop_event() -> threading.Event:
@@ -224,18 +228,27 @@ def seconds_left() -> float | None:
 
 
 def register_stop_handler(handler: Callable[[], Any]) -> None:
-    """Call a function, in a thread of its own, when the program stops.
+    """Call a function once, in a thread of its own, when the program stops.
 
-    Raises:
-      ContextError: the calling thread belongs to no node.
+    Outside a node this is the next program to stop of those that this process launches.
     """
-    context.get_context().scope.stop.register(handler)
+    node = _node_or_none()
+    if node is not None:
+        node.scope.stop.register(handler)
+    else:
+        _outside.append(handler)
 
 
 def unregister_stop_handler(handler: Callable[[], Any]) -> None:
-    """Forget a function that `register_stop_handler` was given.
+    """Forget a function that `register_stop_handler` was given; one that was not is no error."""
+    node = _node_or_none()
+    if node is not None:
+        node.scope.stop.unregister(handler)
+    elif handler in _outside:
+        _outside.remove(handler)
 
-    Raises:
-      ContextError: the calling thread belongs to no node.
-    """
-    context.get_context().scope.stop.unregister(handler)
+
+def _call_outside() -> None:
+    handlers, _outside[:] = list(_outside), []
+    for handler in handlers:
+        handler()

@@ -105,6 +105,15 @@ class Node(abc.ABC, Generic[T_co]):
         found = walk.leaves(walk_arguments(self))
         return [cast("Handle[Any]", leaf) for _, leaf in found if isinstance(leaf, Handle)]
 
+    @property
+    def input_handles(self) -> list[Handle[Any]]:
+        """The original's name of `handles`."""
+        return self.handles
+
+    def _track_handle(self, handle: T) -> T:
+        """Return the handle; the original's kinds of nodes note here what they hand out."""
+        return handle
+
     def options(self, **options: Unpack[NodeSettings]) -> Self:
         """Set options of the node, and return it.
 
@@ -150,7 +159,7 @@ class Node(abc.ABC, Generic[T_co]):
         """Return a handle of the node's service."""
 
     @abc.abstractmethod
-    def run(self, context: Context) -> None:
+    def run_in(self, context: Context) -> None:
         """Run the node to its end, in its worker."""
 
     def check(self) -> Iterator[Problem]:

@@ -265,7 +265,7 @@ def _node_errors(program: Program, names: Mapping[HasName, str]) -> Iterator[str
                 yield f"{owner}: {address!r} is owned by {owners[address]} already."
             owners.setdefault(address, name)
         for path, handle in handles_in(node):
-            if handle.address not in names:
+            if handle.address is not None and handle.address not in names:
                 yield (
                     f"{owner}: argument {path} holds {handle!r}, a handle of a node that is not in "
                     "the program. Add that node with program.add_node and use what it returns."

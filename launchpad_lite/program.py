@@ -161,7 +161,7 @@ class Program:
     def edges(self) -> list[Edge]:
         """Which node holds whose handle, and in which argument."""
         nodes = self.named_nodes()
-        owners: dict[Address, str] = {
+        owners: dict[Address | None, str] = {
             address: name for name, node in nodes for address in node.addresses
         }
         return [

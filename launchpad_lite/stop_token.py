@@ -97,6 +97,8 @@ class StopToken:
             for handler in handlers:
                 try:
                     handler()
+                except SystemExit:  # it ends no more than the handler
+                    pass
                 except Exception:
                     _log.exception("a stop handler raised")
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import pathlib
@@ -116,6 +117,7 @@ class LocalRun:
             on_change=directory.write_status if directory else lambda _: None,
         )
         self.scope = self.make_scope(self._stop, ())
+        self.controller.at_notice(self._give_notice)
         self.controller.at_end(self._clean_up)
         context.add_run(self.scope)
         signals.add(self.controller)
@@ -161,6 +163,11 @@ class LocalRun:
             _log.warning(
                 "%s: other terminals cannot reach it: %s", self.run_id, describe_os_error(error)
             )
+
+    def _give_notice(self, seconds: float, reason: str) -> None:
+        """Call the stop handlers of the launching code, which may take their time."""
+        notice = functools.partial(self._stop.notice, seconds, reason)
+        threading.Thread(target=notice, name="lp-notice").start()
 
     def _clean_up(self) -> None:
         context.remove_run(self.scope)

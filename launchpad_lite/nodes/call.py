@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,22 +59,13 @@ class CallNode(Node[T_co]):
                 for problem in typecheck.check_call(leaf.constructor, leaf.args, leaf.kwargs):
                     yield Problem(f"{path.removeprefix('.')}: {problem.text}", problem.fatal)
 
-    def run(self, context: Context | None = None) -> None:
-        """Run the node to its end, in the calling thread.
+    def run(self) -> None:
+        """Run the node by itself to its end, in the calling thread, as in a test.
 
-        Args:
-          context: the node's place in a run. Without, the node runs by itself, as in a test, and
-            its address must have been bound; see `address.bind_addresses`.
+        Its address must have been bound; see `address.bind_addresses`.
         """
-        if context is not None:
-            self._run(context)
-            return
         with standalone.running(self.title, has_run=self.has_run) as alone:
-            self._run(alone)
-
-    @abc.abstractmethod
-    def _run(self, context: Context) -> None:
-        """Do what this kind of node does."""
+            self.run_in(alone)
 
     def _call(self) -> Any:
         return self._function(*dereference(self._args), **dereference(self._kwargs))

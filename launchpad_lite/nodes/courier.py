@@ -115,7 +115,8 @@ class CourierHandle(Handle[T]):
         self, address: Address, cls: type | None, title: str, config: ClientConfig
     ) -> None:
         """Make a handle; nodes do it, see `CourierNode.create_handle`."""
-        self.address = address
+        # never None, unlike in general
+        self.address: Address = address  # pyright: ignore[reportIncompatibleVariableOverride]
         self._class = cls
         self._title = title
         self._config = config
@@ -296,7 +297,8 @@ class CourierNode(InstanceNode[T]):
                     fatal=False,
                 )
 
-    def _run(self, context: Context) -> None:
+    def run_in(self, context: Context) -> None:
+        """See the base class."""
         instance: Any = self._call()
         context.instance.set_result(instance)
         checkpoint(instance, context)

@@ -40,7 +40,8 @@ class PyNode(CallNode[None]):
     def create_handle(self) -> None:
         """Return None: nothing can be asked of this kind of node."""
 
-    def _run(self, context: Context) -> None:
+    def run_in(self, context: Context) -> None:
+        """See the base class."""
         self._call()
 
 
@@ -94,7 +95,8 @@ class PyClassNode(InstanceNode[None]):
     def create_handle(self) -> None:
         """Return None: nothing can be asked of this kind of node."""
 
-    def _run(self, context: Context) -> None:
+    def run_in(self, context: Context) -> None:
+        """See the base class."""
         instance: Any = self._call()
         context.instance.set_result(instance)
         checkpoint(instance, context)

@@ -93,6 +93,7 @@ class Controller:
         self._followed: dict[str, set[str]] = {}
         self._watchers: set[Subscription] = set()
         self._notice: tuple[float, str] | None = None
+        self._at_notice: list[Callable[[float, str], object]] = []
         self._at_end: list[Callable[[], object]] = []
         self._thread = threading.Thread(
             target=self._run, name=f"lp-controller {run_id}", daemon=True
@@ -113,6 +114,10 @@ class Controller:
             self._clean_up()
             raise
         self._thread.start()  # now that there are workers to be told and ended
+
+    def at_notice(self, function: Callable[[float, str], object]) -> None:
+        """Call a function when the run begins to stop, with the seconds left and the reason."""
+        self._at_notice.append(function)
 
     def at_end(self, function: Callable[[], object]) -> None:
         """Call a function after the run has ended, before `ended` is set."""
@@ -192,6 +197,8 @@ class Controller:
             for follower in followers:
                 follower.put(Notice(command.seconds, command.reason))
             self._backend.notify(command.seconds, command.reason)
+            for function in self._at_notice:
+                function(command.seconds, command.reason)
         elif isinstance(command, sv.Retire):
             self._retire(command)
         elif isinstance(command, sv.Terminate):

@@ -37,7 +37,7 @@ def run_node(
     cause: BaseException | None = None
     try:
         try:
-            node.run(context)
+            node.run_in(context)
         finally:
             leave()
             context.scope.stop.finish()

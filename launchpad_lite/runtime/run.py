@@ -134,6 +134,10 @@ class Run(OriginalManager):
         self.request_stop("Run.stop() was called")
         return self.wait(timeout)
 
+    def on_stop(self, handler: Callable[[], object]) -> None:
+        """Call a function, in another thread, when the run begins to stop; at once if it has."""
+        self._scope.stop.register(handler)
+
     def status(self) -> RunStatus:
         """Return where the run and each of its nodes are."""
         return self._controller.status()
@@ -169,7 +173,8 @@ class Run(OriginalManager):
         if index or client_kwargs:
             message = "run.client: index and settings go with a label; a handle has its own."
             raise UsageError(message)
-        self._scope.name_of(target.address)
+        if target.address is not None:
+            self._scope.name_of(target.address)
         with context.entered(self._scope):
             return cast("Handle[Any]", target).dereference()
 

@@ -320,7 +320,7 @@ def test_what_users_ask_about_stopping_works_in_any_thread_of_a_node() -> None:
         launching.unregister_stop_handler(forgotten)
         return (
             launching.stop_event().is_set(),
-            launching.wait_for_stop(timeout=0),
+            launching.wait_for_stop(timeout_secs=0),
             launching.seconds_left(),
         )
 

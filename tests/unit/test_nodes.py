@@ -321,7 +321,7 @@ def test_a_function_is_called_with_deferred_objects_made() -> None:
         calls.append((first.size, [server.size for server in table["a"]]))
 
     node = PyNode(function, Deferred(Server, 2), table={"a": [Deferred(Server, size=3)]})
-    node.run(fake_context())
+    node.run_in(fake_context())
     ((first, table),) = calls
     assert (first, table) == (2, [3])
 
@@ -335,10 +335,10 @@ def test_an_object_is_made_and_run() -> None:
             made.append(self)
 
     context = fake_context()
-    PyClassNode(Recording, 3).run(context)
+    PyClassNode(Recording, 3).run_in(context)
     assert [worker.size for worker in made] == [3]
-    PyClassNode(Recording).disable_run().run(fake_context())
-    PyClassNode(Server).run(fake_context())
+    PyClassNode(Recording).disable_run().run_in(fake_context())
+    PyClassNode(Server).run_in(fake_context())
     assert len(made) == 1
 
 
@@ -457,7 +457,7 @@ def test_a_server_that_nobody_starts_is_told(
     context = fake_context(FakeScope(names={node.addresses[0]: "node/0"}))
     context.scope.stop.close()
     with context.cleanup:
-        node.run(context)
+        node.run_in(context)
     (record,) = caplog.records
     assert record.getMessage() == (
         "node/0: nobody can call it, for its set_courier_server has not called server.Start()"
@@ -471,5 +471,5 @@ def test_an_object_with_any_attribute_starts_no_server_itself() -> None:
     context = fake_context(scope)
     scope.stop.close()
     with context.cleanup:
-        node.run(context)
+        node.run_in(context)
     assert "node/0" in scope.published

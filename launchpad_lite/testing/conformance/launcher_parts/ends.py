@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,7 +13,7 @@ from launchpad_lite.errors import Stopped, Unavailable
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode
 from launchpad_lite.program import Program
-from launchpad_lite.testing.conformance.launcher_parts import nodes
+from launchpad_lite.testing.conformance.launcher_parts import nodes, own_kind
 from launchpad_lite.testing.conformance.launcher_parts.base import LauncherSuite, eventually
 from launchpad_lite.testing.conformance.launcher_parts.calls import echo_program
 
@@ -112,6 +113,34 @@ class EndConformance(LauncherSuite):
             assert t[board].wait_for("up")
         (line,) = path.read_text(encoding="utf-8").splitlines()
         assert line == "slow handler of handler/0, board ['up']"
+
+    def test_stop_handlers_of_the_launching_code(self) -> None:
+        told: list[str] = []
+        called = threading.Event()
+
+        def handler() -> None:
+            told.append("called")
+            called.set()
+            raise SystemExit  # which must end nothing else
+
+        program, board = board_program()
+        with self.start(program) as t:
+            t.run.on_stop(handler)
+            assert t[board].read() == []
+            assert told == []
+            t.run.request_stop("the test says so")
+            assert called.wait(nodes.PATIENCE_S)
+        assert told == ["called"]
+
+    def test_a_kind_of_node_of_the_users_own(self, shared_dir: Path) -> None:
+        path = shared_dir / "notes"
+        program = Program("places")
+        place: Any = cast("Any", program).add_node(own_kind.PlaceNode(path), label="place")
+        program.add_node(PyNode(own_kind.compare_place, place, path), label="user")
+        with self.start(program) as t:
+            assert t.wait(nodes.PATIENCE_S)
+        first, second = path.read_text(encoding="utf-8").splitlines()
+        assert first == second
 
     def test_a_node_that_never_asks_ends_at_once(self) -> None:
         program, board = board_program()
