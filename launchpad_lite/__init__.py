@@ -46,6 +46,7 @@ from launchpad_lite.launching import (
 )
 from launchpad_lite.node import Node
 from launchpad_lite.nodes.courier import CourierHandle, CourierNode
+from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyClassNode, PyNode
 from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.program import Edge, Program, make_program
@@ -74,6 +75,7 @@ __all__ = [
     "LauncherUnavailableError",
     "LaunchpadError",
     "MethodNotFound",
+    "MultiThreadingColocation",
     "Node",
     "NodeFailed",
     "NodesStuck",

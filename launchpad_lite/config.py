@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from launchpad_lite.errors import UsageError, nearest
@@ -51,6 +52,11 @@ class RunConfig:
     seed: int = 0
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     checkpoint_dir: str | None = None
+
+    def seed_of(self, node: str) -> int:
+        """Return a node's own seed, 32 bits."""
+        digest = hashlib.blake2b(f"{self.seed}:{node}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "little")
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.

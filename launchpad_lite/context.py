@@ -94,8 +94,25 @@ class Scope(Protocol):
         """Say where a service of this node listens."""
         ...
 
+    def retire(self, name: str, reason: str) -> None:
+        """Say that a service of this node will not come back, though the node goes on."""
+        ...
+
+    def run_ended(self, node: str) -> None:
+        """Say that this node has done what it runs, and only serves from now on."""
+        ...
+
     def request_stop(self, reason: str) -> None:
         """Ask for the end of the run."""
+        ...
+
+    def inner(self, stop: StopToken, on_run_end: Callable[[str], object]) -> Scope:
+        """Return the scope of a node inside this one.
+
+        Args:
+          stop: its stop token.
+          on_run_end: takes what it tells `run_ended`.
+        """
         ...
 
     def shared(self, key: Hashable, make: Callable[[], S]) -> S:

@@ -130,6 +130,7 @@ class NodeFailed(RunError):
 
     Attributes:
       node: the node's name, `label/index`.
+      summary: why, in one line.
       remote_traceback: the node's own traceback, as text; empty when its process was killed.
       log_tail: the last lines of the node's log, as text; empty when it has none.
     """
@@ -139,6 +140,7 @@ class NodeFailed(RunError):
     ) -> None:
         """Build the message from what is known of the failure."""
         self.node = node
+        self.summary = summary
         self.remote_traceback = remote_traceback
         self.log_tail = log_tail
         text = f"node {node} failed: {summary}"

@@ -32,7 +32,7 @@ def lint_program(
         )
     read = {edge.target for edge in edges}
     alike: dict[tuple[str, str], list[str]] = {}  # nodes of a group that the same is said of
-    for name, node in program.named_nodes():
+    for name, node in program.every_node():
         for text in _of_node(node, payload_bytes.get(name, 0), is_read=name in read):
             what = f"({node.title}, {node.place}): {text}"
             alike.setdefault((_group(name), what), []).append(name)
@@ -43,7 +43,7 @@ def lint_program(
 
 def _of_node(node: Node[Any], payload_bytes: int, *, is_read: bool) -> Iterator[str]:
     """Yield warnings that take a look at one node alone."""
-    if node.addresses and not node.has_run and not is_read:
+    if node.addresses and not node.members and not node.has_run and not is_read:
         yield "no node holds its handle and it has no run method."
     if payload_bytes > LARGE_PAYLOAD_BYTES:
         yield (

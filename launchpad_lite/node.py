@@ -12,7 +12,7 @@ from launchpad_lite.frames import user_place
 from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self, Unpack
 
     from launchpad_lite.address import Address
@@ -78,10 +78,12 @@ class Node(abc.ABC, Generic[T_co]):
 
     Attributes:
       kind: the word for this kind of node in plans and messages.
+      members_are_workers: its members run in workers of their own, each; else all in its worker.
       place: where in the user's code the node was made, `file:line`.
     """
 
     kind: ClassVar[str]
+    members_are_workers: ClassVar[bool] = False
     options_type: ClassVar[type[NodeOptions]] = NodeOptions
 
     def __init__(self) -> None:
@@ -98,6 +100,16 @@ class Node(abc.ABC, Generic[T_co]):
     def addresses(self) -> list[Address]:
         """The addresses this node serves."""
         return list(self._addresses)
+
+    @property
+    def members(self) -> Sequence[Node[Any]]:
+        """The nodes that are part of this one; empty but for colocations."""
+        return ()
+
+    @property
+    def max_restarts(self) -> int:
+        """How often its workers, all together, are started again after a failure."""
+        return 0
 
     @property
     def handles(self) -> list[Handle[Any]]:
@@ -169,6 +181,13 @@ class Node(abc.ABC, Generic[T_co]):
     def lint(self) -> Iterator[Problem]:
         """Yield what its author should know of the node; called when a plan is made."""
         yield from ()
+
+
+def inside(name: str, node: Node[Any]) -> Iterator[tuple[str, Node[Any]]]:
+    """Yield the members of a node and theirs, with their names: `name/index`."""
+    for index, member in enumerate(node.members):
+        yield f"{name}/{index}", member
+        yield from inside(f"{name}/{index}", member)
 
 
 def walk_arguments(node: Node[Any]) -> walk.Container:

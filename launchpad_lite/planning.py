@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import payload
 from launchpad_lite.config import RunConfig
-from launchpad_lite.errors import ContextError, ProgramError, UsageError, nearest
+from launchpad_lite.errors import (
+    ContextError,
+    ProgramError,
+    UnpicklableError,
+    UsageError,
+    nearest,
+)
 from launchpad_lite.lint import lint_program
+from launchpad_lite.node import inside
 from launchpad_lite.program import Edge, Program, handles_in
 from launchpad_lite.resources import Resources
 from launchpad_lite.source import ProgramSource, capture
@@ -21,6 +27,9 @@ if TYPE_CHECKING:
     from launchpad_lite.address import Address
     from launchpad_lite.context import HasName
     from launchpad_lite.node import Node
+
+    Named = tuple[str, Node[Any]]
+    """A node with its name."""
 
 COLD_VARIABLES = re.compile(r"PYTHON|LD_|MALLOC_|.*_NUM_THREADS$|.*CORETYPE$")
 """Environment variables that are read when a process starts (or a library is loaded)."""
@@ -45,14 +54,17 @@ class WorkerSpec:
 
     Attributes:
       name: `label/index`.
-      label: its group.
+      label: its group; the name of the colocation that it is a member of.
       index: its place in the group.
       group_size: the number of nodes in the group.
       kind: the kind of node, for people.
       title: what it runs, for people.
       has_run: it does something of its own, so that it can end by itself.
       calls: the names of the nodes whose handles it holds.
-      resources: what it asks of its machine.
+      unit: the node that was added to the program: itself, or the colocation it is a member of.
+      max_restarts: how often the workers of its unit, all together, are started again after a
+        failure.
+      resources: what its unit asks of its machine.
       env: environment variables of its process.
       start: `in process`, `warm`, or `cold (why)`.
       seed: 32 bits.
@@ -68,6 +80,8 @@ class WorkerSpec:
     title: str
     has_run: bool
     calls: tuple[str, ...]
+    unit: str
+    max_restarts: int
     resources: Resources
     env: Mapping[str, str]
     start: str
@@ -88,7 +102,7 @@ class LaunchPlan:
     Attributes:
       program: its name.
       launcher: the launcher it was made for.
-      workers: one for each node.
+      workers: one for each node; for a colocation one, or one for each member.
       edges: who holds whose handle.
       warnings: what the author should know.
       source: where the user's code lives.
@@ -122,15 +136,23 @@ class LaunchPlan:
         rows = [("node", "runs", "calls", "start", "resources", "payload")]
         for worker in self.workers:
             size = f"{len(worker.payload):,} B" if worker.payload else "-"
-            calls = ", ".join(worker.calls) or "-"
-            runs = f"{worker.title} ({worker.kind}{'' if worker.has_run else ', serves only'})"
-            rows.append((worker.name, runs, calls, worker.start, str(worker.resources), size))
+            row = self._row(worker.name, worker.node, worker.max_restarts)
+            rows.append((*row, worker.start, str(worker.resources), size))
+            for name, node in inside(worker.name, worker.node):
+                rows.append((*self._row(name, node, 0), f"thread of {worker.name}", "-", "-"))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         lines.insert(1, "  ".join("-" * width for width in widths))
         head = f"program {self.program!r}, launcher {self.launcher}, {len(self.workers)} node(s)"
         warnings = [f"warning: {warning}" for warning in self.warnings]
         return "\n".join([head, "", *lines, *(["", *warnings] if warnings else [])])
+
+    def _row(self, name: str, node: Node[Any], max_restarts: int) -> tuple[str, str, str]:
+        notes = [node.kind]
+        notes += [] if node.has_run else ["serves only"]
+        notes += [f"restarts {max_restarts} times"] if max_restarts else []
+        calls = {edge.target for edge in self.edges if edge.holder == name}
+        return name, f"{node.title} ({', '.join(notes)})", ", ".join(sorted(calls)) or "-"
 
 
 def compile_program(
@@ -183,14 +205,16 @@ def compile_program(
     workers = tuple(
         _spec(
             plan,
-            name,
-            node,
-            len(program.groups[name.rpartition("/")[0]]),
+            unit,
+            worker,
+            len(program.groups[unit[0].rpartition("/")[0]]) if worker is unit else len(workers),
             in_process=capabilities.in_process,
             resources=resources,
             pickle_node=pickle_nodes or not capabilities.in_process,
         )
-        for name, node in program.named_nodes()
+        for unit in program.named_nodes()
+        for workers in [_workers(unit)]
+        for worker in workers
     )
     warnings = [*lint_program(program, edges, {w.name: len(w.payload) for w in workers})]
     if capabilities.in_process:
@@ -203,26 +227,36 @@ def compile_program(
     return dataclasses.replace(plan, workers=workers, warnings=tuple(warnings))
 
 
+def _workers(unit: Named) -> list[Named]:
+    """Return what gets workers of its own: a node, or its members."""
+    name, node = unit
+    if not node.members_are_workers:
+        return [unit]
+    return [(f"{name}/{index}", member) for index, member in enumerate(node.members)]
+
+
 def _spec(
     plan: LaunchPlan,
-    name: str,
-    node: Node[Any],
+    unit: Named,
+    worker: Named,
     group_size: int,
     *,
     in_process: bool,
     resources: Mapping[str, Resources],
     pickle_node: bool,
 ) -> WorkerSpec:
-    label, _, index = name.rpartition("/")
+    name, node = worker
+    env = {**unit[1].env, **node.env}
     pickled = b""
     start = "in process"
     if pickle_node:
-        owner = f"node {name} ({node.title}, {node.place})"
-        pickled = payload.dumps_named(node, node.arguments(), owner, plan)
+        pickled = _pickle(plan, name, node)
     if not in_process:
-        cold = sorted(key for key in node.env if COLD_VARIABLES.match(key))
+        cold = sorted(key for key in env if COLD_VARIABLES.match(key))
         start = f"cold ({', '.join(cold)})" if cold else "warm"
-    seed = hashlib.blake2b(f"{plan.config.seed}:{name}".encode(), digest_size=4).digest()
+    label, _, index = name.rpartition("/")
+    within = f"{name}/"
+    calls = {e.target for e in plan.edges if e.holder == name or e.holder.startswith(within)}
     return WorkerSpec(
         name=name,
         label=label,
@@ -231,21 +265,34 @@ def _spec(
         kind=node.kind,
         title=node.title,
         has_run=node.has_run,
-        calls=tuple(sorted({edge.target for edge in plan.edges if edge.holder == name})),
-        resources=resources.get(label, Resources()),
-        env=node.env,
+        calls=tuple(sorted(calls)),
+        unit=unit[0],
+        max_restarts=unit[1].max_restarts,
+        resources=resources.get(unit[0].rpartition("/")[0], Resources()),
+        env=env,
         start=start,
-        seed=int.from_bytes(seed, "little"),
+        seed=plan.config.seed_of(name),
         payload=pickled,
         node=node,
     )
+
+
+def _pickle(plan: LaunchPlan, name: str, node: Node[Any]) -> bytes:
+    owner = f"node {name} ({node.title}, {node.place})"
+    try:
+        return payload.dumps_named(node, node.arguments(), owner, plan)
+    except UnpicklableError:
+        for inner, member in inside(name, node):
+            _pickle(plan, inner, member)  # the one to blame says so itself
+        raise
 
 
 def _name_addresses(program: Program) -> dict[HasName, str]:
     """Name each node's first address like the node, others after what they are for."""
     return {
         address: name if position == 0 else f"{name}#{address.hint or position}"
-        for name, node in program.named_nodes()
+        for name, node in program.every_node()
+        if not node.members
         for position, address in enumerate(node.addresses)
     }
 
@@ -254,17 +301,21 @@ def _node_errors(program: Program, names: Mapping[HasName, str]) -> Iterator[str
     """Yield what is wrong with each node."""
     first: dict[int, str] = {}
     owners: dict[Address, str] = {}
-    for name, node in program.named_nodes():
+    taken: set[str] = set()
+    for name, node in program.every_node():
         owner = f"node {name} ({node.title}, {node.place})"
         if id(node) in first:
             yield f"{owner}: the same node was added before, as {first[id(node)]}."
             continue
+        if name in taken:
+            yield f"{owner}: a node inside a colocation has this name already; change the label."
+        taken.add(name)
         first[id(node)] = name
-        for address in node.addresses:
+        for address in node.addresses if not node.members else ():  # its members own them
             if address in owners:
                 yield f"{owner}: {address!r} is owned by {owners[address]} already."
             owners.setdefault(address, name)
-        for path, handle in handles_in(node):
+        for path, handle in handles_in(node) if not node.members else ():
             if handle.address is not None and handle.address not in names:
                 yield (
                     f"{owner}: argument {path} holds {handle!r}, a handle of a node that is not in "

@@ -10,7 +10,7 @@ from launchpad_lite import walk
 from launchpad_lite.errors import ProgramError
 from launchpad_lite.frames import user_place
 from launchpad_lite.handle import Handle
-from launchpad_lite.node import Node, walk_arguments
+from launchpad_lite.node import Node, inside, walk_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -64,7 +64,12 @@ def _require_label(label: object) -> str:
     return name
 
 
-def _require_node(node: object) -> None:
+def require_node(node: object) -> None:
+    """Refuse what is no node.
+
+    Raises:
+      ProgramError: with the place in the user's code.
+    """
     if not isinstance(node, Node):
         message = (
             f"{user_place()}: a program is made of nodes, and {node!r} is none. Make one of it: "
@@ -106,7 +111,7 @@ class Program:
           ProgramError: there is no label, an impossible one, or another than that of the
             surrounding group.
         """
-        _require_node(node)
+        require_node(node)
         if self._group is not None:
             if label is not None and label != self._group:
                 message = f"{user_place()}: label {label!r} inside group({self._group!r})."
@@ -157,10 +162,18 @@ class Program:
             for index, node in enumerate(nodes)
         ]
 
+    def every_node(self) -> list[tuple[str, Node[Any]]]:
+        """Return every node with its name, each followed by the nodes that are in it."""
+        return [
+            named
+            for name, node in self.named_nodes()
+            for named in ((name, node), *inside(name, node))
+        ]
+
     @property
     def edges(self) -> list[Edge]:
         """Which node holds whose handle, and in which argument."""
-        nodes = self.named_nodes()
+        nodes = [(name, node) for name, node in self.every_node() if not node.members]
         owners: dict[Address | None, str] = {
             address: name for name, node in nodes for address in node.addresses
         }
@@ -191,8 +204,9 @@ def make_program(*nodes: Node[Any], name: str = "program") -> Program:
     """
     program = Program(name)
     for node in nodes:
-        _require_node(node)
-        base = node.title.rpartition(".")[2].strip("<>") or node.kind
+        require_node(node)
+        base = node.title.rpartition(".")[2].strip("<>")
+        base = node.kind if node.members or not base else base
         label, count = base, 2
         while label in program.groups:
             label, count = f"{base}_{count}", count + 1

@@ -30,6 +30,7 @@ _PRELOADED = (
     "launchpad_lite.courier.inproc",
     "launchpad_lite.courier.unix",
     "launchpad_lite.nodes.courier",
+    "launchpad_lite.nodes.multi_threading",
     "launchpad_lite.nodes.python",
 )
 """What workers would otherwise import one by one, each for itself."""

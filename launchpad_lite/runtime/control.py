@@ -37,6 +37,8 @@ def serve(controller: Controller, scope: Scope) -> Server:
     for method in (
         controller.publish,
         controller.follow,
+        controller.retire,
+        controller.run_ended,
         controller.request_stop,
         controller.status,
     ):
@@ -87,6 +89,14 @@ class RemoteControl:
         """Say where a service of the worker listens."""
         self.directory.publish(record)
         self._client.publish(record)
+
+    def retire(self, name: str, reason: str) -> None:
+        """Say that a service of the worker will not come back."""
+        self._client.retire(name, reason)
+
+    def run_ended(self, worker: str) -> None:
+        """Say that the worker has done what it runs, and only serves from now on."""
+        self._client.run_ended(worker)
 
     def request_stop(self, reason: str) -> None:
         """Ask for the end of the run."""

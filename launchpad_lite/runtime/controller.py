@@ -86,6 +86,9 @@ class Controller:
             worker.name: [plan.name_of(address) for address in worker.node.addresses]
             for worker in plan.workers
         }
+        self._workers = {
+            service: worker for worker, services in self._services.items() for service in services
+        }
         self._lock = threading.Lock()
         self._news = threading.Lock()  # news of a service go out in the order they came
         self._progress = threading.Condition()
@@ -200,7 +203,8 @@ class Controller:
             for function in self._at_notice:
                 function(command.seconds, command.reason)
         elif isinstance(command, sv.Retire):
-            self._retire(command)
+            for service in self._services[command.name]:
+                self.retire(service, command.reason)
         elif isinstance(command, sv.Terminate):
             self._backend.terminate(command.names, command.seconds)
         elif isinstance(command, sv.Kill):
@@ -211,20 +215,12 @@ class Controller:
         else:
             self._finish(command.stuck)
 
-    def _retire(self, command: sv.Retire) -> None:
-        for name in self._services[command.name]:
-            with self._news:
-                known = self.directory.get(name)
-                ended = EndedRecord(name, command.reason, known.incarnation if known else 0)
-                self.directory.end(ended)
-                self._tell(name, ended)
-
     def _finish(self, stuck: tuple[str, ...]) -> None:
         failed = self._supervisor.failed
         if failed is not None:
             name, failure = failed
             self.error = NodeFailed(
-                name,
+                failure.node or name,
                 failure.summary,
                 remote_traceback=failure.trace,
                 log_tail=_last_lines(self._log_tail(name), failure.trace.rstrip()),
@@ -281,8 +277,20 @@ class Controller:
             taken = self.directory.publish(record)
             if taken:
                 self._tell(record.name, record)
-        if taken and record.name in self._supervisor.states:
-            self.post(sv.WorkerUp(record.name))
+        if taken and record.name in self._workers:
+            self.post(sv.WorkerUp(self._workers[record.name]))
+
+    def retire(self, name: str, reason: str) -> None:
+        """Tell everyone that a service will not come back."""
+        with self._news:
+            known = self.directory.get(name)
+            ended = EndedRecord(name, reason, known.incarnation if known else 0)
+            self.directory.end(ended)
+            self._tell(name, ended)
+
+    def run_ended(self, worker: str) -> None:
+        """Take a worker's word that it has done what it runs, and only serves from now on."""
+        self.post(sv.RunEnded(worker))
 
     def _tell(self, name: str, news: EndpointRecord | EndedRecord) -> None:
         with self._lock:
@@ -328,8 +336,13 @@ class Controller:
             failed = self._supervisor.failed
         nodes: list[NodeStatus] = []
         for worker in self.plan.workers:
-            record = self.directory.get(worker.name) if worker.node.addresses else None
-            endpoints = record.endpoints if isinstance(record, EndpointRecord) else ()
+            records = [self.directory.get(service) for service in self._services[worker.name]]
+            endpoints = tuple(
+                endpoint
+                for record in records
+                if isinstance(record, EndpointRecord)
+                for endpoint in record.endpoints
+            )
             nodes.append(
                 NodeStatus(worker.name, worker.title, states[worker.name].value, endpoints)
             )
@@ -341,7 +354,9 @@ class Controller:
             reason=reason,
             started=self._started,
             nodes=tuple(nodes),
-            error=f"node {failed[0]} failed: {failed[1].summary}" if failed else "",
+            error=f"node {failed[1].node or failed[0]} failed: {failed[1].summary}"
+            if failed
+            else "",
         )
 
     def watch(self) -> Subscription:

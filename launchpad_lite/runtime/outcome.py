@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import Stopped, Unavailable
+from launchpad_lite.errors import NodeFailed, Stopped, Unavailable
 from launchpad_lite.frames import format_error
 from launchpad_lite.runtime.supervisor import Failure
 
@@ -44,7 +44,7 @@ def run_node(
     except BaseException as error:
         leave()  # the interruption may have come just before the first time
         failure = _judge(error, stopping=_stops(error, context.scope.stop))
-        cause = error if failure else None
+        cause = _cause(error) if failure else None
     if not context.instance.done():
         context.instance.set_exception(cause or Stopped("the node ended before it made an object"))
     try:
@@ -62,6 +62,11 @@ def _stops(error: BaseException, stop: StopToken) -> bool:
     return stop.stopping
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Return the user's exception, where a node inside this one has failed with it."""
+    return error.__cause__ or error if isinstance(error, NodeFailed) else error
+
+
 def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
     """Return why it is a failure; None for the ways in which a node may end."""
     if isinstance(error, SystemExit):
@@ -70,5 +75,7 @@ def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
         return Failure(f"SystemExit: {error.code}", format_error(error))
     if stopping and isinstance(error, _CUT_OFF):
         return None  # it was cut off in a call to a node that has ended already
+    if isinstance(error, NodeFailed):  # one that runs inside this one
+        return Failure(error.summary, error.remote_traceback, error.node)
     summary = "".join(traceback.format_exception_only(error)).strip()
     return Failure(summary, format_error(error))

@@ -28,6 +28,14 @@ class Control(Protocol):
         """Say where a service of the worker listens."""
         ...
 
+    def retire(self, name: str, reason: str) -> None:
+        """Say that a service of the worker will not come back."""
+        ...
+
+    def run_ended(self, worker: str) -> None:
+        """Say that the worker has done what it runs, and only serves from now on."""
+        ...
+
     def request_stop(self, reason: str) -> None:
         """Ask for the end of the run."""
         ...
@@ -43,6 +51,7 @@ class RunScope:
       follow: makes sure that the directory hears of a name.
       control: the controller.
       names: says what an address is called.
+      on_run_end: takes what a node inside another one tells `run_ended`; None for the controller.
     """
 
     run_id: str
@@ -56,6 +65,7 @@ class RunScope:
     follow: Callable[[str], object]
     control: Control
     names: Callable[[HasName], str]
+    on_run_end: Callable[[str], object] | None = None
     _shared: dict[Hashable, Any] = dataclasses.field(default_factory=dict[Hashable, Any])
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
@@ -91,6 +101,21 @@ class RunScope:
         )
         self.control.publish(record)
         return record
+
+    def retire(self, name: str, reason: str) -> None:
+        """Say that a service of this node will not come back, though the node goes on."""
+        self.control.retire(name, reason)
+
+    def run_ended(self, node: str) -> None:
+        """Say that this node has done what it runs, and only serves from now on."""
+        (self.on_run_end or self.control.run_ended)(node)
+
+    def inner(self, stop: StopToken, on_run_end: Callable[[str], object]) -> RunScope:
+        """Return the scope of a node inside this one; see `context.Scope.inner`."""
+        # clients that are shared in a scope end with its stop token
+        return dataclasses.replace(
+            self, stop=stop, on_run_end=on_run_end, _shared={}, _lock=threading.Lock()
+        )
 
     def request_stop(self, reason: str) -> None:
         """Ask for the end of the run."""

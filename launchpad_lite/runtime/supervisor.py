@@ -47,10 +47,12 @@ class Failure:
     Attributes:
       summary: one line.
       trace: the traceback as text; empty when there is none.
+      node: the node inside the worker's own that failed; empty for the worker's own.
     """
 
     summary: str
     trace: str = ""
+    node: str = ""
 
 
 # --- events ---
@@ -59,6 +61,13 @@ class Failure:
 @dataclasses.dataclass(frozen=True, slots=True)
 class WorkerUp:
     """A worker's node has been made and serves, or runs."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A worker has done what it runs, and only serves from now on."""
 
     name: str
 
@@ -99,7 +108,7 @@ class HostLost:
     reason: str
 
 
-Event = WorkerUp | WorkerEnded | StopRequested | HostLost
+Event = WorkerUp | RunEnded | WorkerEnded | StopRequested | HostLost
 
 # --- commands ---
 
@@ -206,6 +215,9 @@ class Supervisor:
             return []
         if isinstance(event, StopRequested):
             return self._stop(event.reason, now, immediately=event.immediately)
+        if isinstance(event, RunEnded):
+            self._has_run[event.name] = False
+            return self._look_who_runs(now)
         if isinstance(event, HostLost):
             lost = [name for name in event.names if name in self._alive()]
             commands: list[Command] = []
@@ -238,18 +250,23 @@ class Supervisor:
         if not alive:
             return commands + self._finish(())
         if failure and not stopping:
-            return commands + self._stop(f"node {event.name} failed", now)
-        if self.phase is Phase.NOTICE and not self._running(alive):
-            return commands + self._terminate(now)
-        if self.phase is Phase.RUNNING and not self._running(alive) and not self._hinted:
-            self._hinted = True
-            commands.append(
-                Hint(
-                    f"all nodes that run have ended; {_some(alive)} only serve(s), and will until "
-                    "lp.stop() or Ctrl-C"
-                )
-            )
-        return commands
+            return commands + self._stop(f"node {failure.node or event.name} failed", now)
+        return commands + self._look_who_runs(now)
+
+    def _look_who_runs(self, now: float) -> list[Command]:
+        alive = self._alive()
+        if self._running(alive):
+            return []
+        if self.phase is Phase.NOTICE:
+            return self._terminate(now)
+        if self.phase is not Phase.RUNNING or self._hinted:
+            return []
+        self._hinted = True
+        text = (
+            f"all nodes that run have ended; {_some(alive)} only serve(s), and will until "
+            "lp.stop() or Ctrl-C"
+        )
+        return [Hint(text)]
 
     def _running(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if self._has_run[name]]

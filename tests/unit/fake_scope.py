@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,8 @@ class FakeScope:
         self.schemes: tuple[str, ...] = ()
         self.socket_dir: str | None = None
         self.published: dict[str, EndpointRecord] = {}
+        self.retired: list[str] = []
+        self.runs_ended: list[str] = []
         self.stop_reasons: list[str] = []
         self.names = dict(names or {})
         self._shared: dict[Hashable, Any] = {}
@@ -52,6 +55,17 @@ class FakeScope:
         record = EndpointRecord(self.run_id, name, 0, "host", endpoints)
         self.published[name] = record
         return record
+
+    def retire(self, name: str, reason: str) -> None:
+        self.retired.append(name)
+
+    def run_ended(self, node: str) -> None:
+        self.runs_ended.append(node)
+
+    def inner(self, stop: StopToken, on_run_end: Callable[[str], object]) -> FakeScope:
+        inner = copy.copy(self)
+        inner.stop = stop
+        return inner
 
     def request_stop(self, reason: str) -> None:
         self.stop_reasons.append(reason)
