@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from launchpad_lite import context
+from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
@@ -84,6 +85,9 @@ class ThreadBackend(Backend):
 
     def instance(self, name: str) -> futures.Future[Any]:
         """See the base class."""
+        if name not in self._threads:
+            message = f"{name} is inside another node, whose instance is a tuple of futures."
+            raise UsageError(message)
         return self._threads[name].context.instance
 
     def leftovers(self, timeout: float) -> list[str]:

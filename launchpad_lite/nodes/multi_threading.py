@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from launchpad_lite.context import Context
 from launchpad_lite.errors import LaunchpadError, NodeFailed
 from launchpad_lite.node import Node, Problem
+from launchpad_lite.nodes import standalone
 from launchpad_lite.nodes.colocation import Colocation
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.node_threads import NodeThread, NodeThreads
@@ -60,12 +61,26 @@ class MultiThreadingColocation(Colocation):
                     f"process. Give the {self.kind} .options(env=...)."
                 )
 
-    def run(self, context: Context) -> None:
+    def run(self, context: Context | None = None) -> None:
         """Run the members to their end.
+
+        Args:
+          context: the colocation's place in a run. Without, it runs by itself, as in a test.
 
         Raises:
           NodeFailed: a member has failed; its exception is the cause.
+          BaseException: a member has failed with it, without a run.
         """
+        if context is not None:
+            self._run(context)
+            return
+        with standalone.running(self.title, has_run=self.has_run) as alone:
+            try:
+                self._run(alone)
+            except NodeFailed as failure:
+                raise failure.__cause__ or failure from None
+
+    def _run(self, context: Context) -> None:
         colocated = _Colocated(self.members, context, ends_with_first=self._ends_with_first)
         context.instance.set_result(colocated.instances)
         colocated.run()

@@ -126,6 +126,12 @@ class _Control:
     def publish(self, record: EndpointRecord) -> None:
         """Tell nobody: the place was known before."""
 
+    def retire(self, name: str, reason: str) -> None:
+        """Tell nobody: whoever calls the place finds nobody there."""
+
+    def run_ended(self, worker: str) -> None:
+        """Tell nobody: it ends with the others."""
+
     def request_stop(self, reason: str) -> None:
         """Stop all nodes that run without a program."""
         arguments = (reason, self._notice_s)

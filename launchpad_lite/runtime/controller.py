@@ -14,16 +14,15 @@ from launchpad_lite.errors import (
     NodeFailed,
     NodesStuck,
     RunError,
-    UsageError,
-    nearest,
 )
+from launchpad_lite.groups import node_name
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.directory import Directory, EndedRecord
 from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
 from launchpad_lite.runtime.subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection
     from concurrent import futures
 
     from launchpad_lite.planning import LaunchPlan
@@ -40,13 +39,6 @@ def _last_lines(log: str, trace: str) -> str:
     before, _, after = log.rpartition(trace) if trace else (log, "", "")
     lines = [] if log.rstrip() in trace else (before.rstrip() + after).splitlines()
     return "\n".join(lines[-TAIL_LINES:])
-
-
-def _size_of(label: str, sizes: Mapping[str, int]) -> int:
-    if label not in sizes:
-        message = f"the program has no group {label!r}{nearest(label, sizes)}"
-        raise UsageError(message)
-    return sizes[label]
 
 
 class Controller:
@@ -267,7 +259,7 @@ class Controller:
 
     def instance(self, label: str, index: int) -> futures.Future[Any]:
         """Return the object that a node makes; see `Backend.instance`."""
-        return self._backend.instance(self.node_name(label, index))
+        return self._backend.instance(node_name(self.plan, label, index))
 
     # --- what workers and viewers ask ---
 
@@ -337,12 +329,8 @@ class Controller:
         nodes: list[NodeStatus] = []
         for worker in self.plan.workers:
             records = [self.directory.get(service) for service in self._services[worker.name]]
-            endpoints = tuple(
-                endpoint
-                for record in records
-                if isinstance(record, EndpointRecord)
-                for endpoint in record.endpoints
-            )
+            up = [record for record in records if isinstance(record, EndpointRecord)]
+            endpoints = tuple(endpoint for record in up for endpoint in record.endpoints)
             nodes.append(
                 NodeStatus(worker.name, worker.title, states[worker.name].value, endpoints)
             )
@@ -369,28 +357,3 @@ class Controller:
         if ended:
             subscription.end()
         return subscription
-
-    def names_of(self, labels: Iterable[str] | None) -> list[str]:
-        """Return the names of the nodes of some groups, or of all.
-
-        Raises:
-          UsageError: there is no such group.
-        """
-        sizes = self._group_sizes()
-        wanted = sizes if labels is None else labels
-        return [f"{label}/{i}" for label in wanted for i in range(_size_of(label, sizes))]
-
-    def _group_sizes(self) -> dict[str, int]:
-        return {worker.label: worker.group_size for worker in self.plan.workers}
-
-    def node_name(self, label: str, index: int) -> str:
-        """Return the name of a node that is there.
-
-        Raises:
-          UsageError: there is none.
-        """
-        size = _size_of(label, self._group_sizes())
-        if not 0 <= index < size:
-            message = f"group {label!r} has {size} node(s), so no index {index}."
-            raise UsageError(message)
-        return f"{label}/{index}"

@@ -149,6 +149,10 @@ class NodeThreads:
         """Begin without nodes."""
         self._nodes: dict[str, NodeThread] = {}
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a node of this name."""
+        return name in self._nodes
+
     def __getitem__(self, name: str) -> NodeThread:
         """Return a node's thread."""
         return self._nodes[name]

@@ -17,6 +17,7 @@ from launchpad_lite import context
 from launchpad_lite.config import ClientConfig, with_settings
 from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError
+from launchpad_lite.groups import node_name, worker_names
 from launchpad_lite.handle import Handle
 from launchpad_lite.runtime.original import OriginalManager
 from launchpad_lite.runtime.signals import signals
@@ -96,7 +97,7 @@ class Run(OriginalManager):
             timeout, labels_to_wait_for = None, timeout
         join = self._controller.join
         if labels_to_wait_for is not None or return_on_first_completed:
-            names = self._controller.names_of(labels_to_wait_for)
+            names = worker_names(self._controller.plan, labels_to_wait_for)
             first = return_on_first_completed
             join = functools.partial(self._controller.join_workers, names, first=first)
         with signals.held():
@@ -161,7 +162,7 @@ class Run(OriginalManager):
           ContextError: the handle is of another program.
         """
         if isinstance(target, str):
-            name = self._controller.node_name(target, index)
+            name = node_name(self._controller.plan, target, index)
             if name not in self._controller.plan.names.values():
                 message = f"{name} offers no service: only Courier nodes do."
                 raise UsageError(message)

@@ -301,18 +301,6 @@ def test_whoever_watches_sees_each_change_and_the_end(bench: Bench) -> None:
     assert [status.phase for status in controller.watch()] == ["ended"]
 
 
-def test_names_of_nodes(bench: Bench) -> None:
-    controller = bench.start()
-    assert controller.node_name("server", 1) == "server/1"
-    with pytest.raises(UsageError, match=r"no group 'serve'.*did you mean 'server'"):
-        controller.node_name("serve", 0)
-    for index in (-1, 2):
-        with pytest.raises(
-            UsageError, match=rf"group 'server' has 2 node\(s\), so no index {index}"
-        ):
-            controller.node_name("server", index)
-
-
 def test_objects_of_nodes_elsewhere(bench: Bench) -> None:
     controller = bench.start()
     with pytest.raises(UsageError, match="server/0 is in another process"):

@@ -66,7 +66,7 @@ def test_the_traceback_begins_in_the_users_code() -> None:
     assert failure is not None
     assert "outcome.py" in failure.trace  # this file
     assert "runtime/outcome.py" not in failure.trace
-    assert "nodes/" not in failure.trace
+    assert "launchpad_lite/nodes/" not in failure.trace
 
 
 def test_the_cause_of_an_exception_is_shown() -> None:

@@ -17,9 +17,9 @@ PACKAGES: tuple[types.ModuleType, ...] = (lp, lp.courier, lp.testing)
 NAMES = """
 Address CallError Context ContextError ControllerLost CourierClient CourierHandle
 CourierNode DeadlineExceeded Deferred Edge ExitCode Handle HandleError LaunchOptions LaunchPlan
-LaunchType
-LauncherUnavailableError LaunchpadError MethodNotFound Node NodeFailed NodesStuck NotAuthenticated
-PayloadTooLarge Program ProgramError PyClassNode PyNode RemoteError Resources Run RunConfig RunError
+LaunchType LauncherUnavailableError LaunchpadError MethodNotFound MultiThreadingColocation Node
+NodeFailed NodesStuck NotAuthenticated PayloadTooLarge Program ProgramError PyClassNode PyNode
+RemoteError Resources Run RunConfig RunError
 StatusCode Stopped Unavailable UnpicklableError UsageError VersionMismatch __version__ bind courier
 get_context launch make_program make_program_stopper plan register_stop_handler seconds_left stop
 stop_event submit

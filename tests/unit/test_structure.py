@@ -36,7 +36,7 @@ FLOORS = (
         "importable",
     ),
     (
-        *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
+        *("address", "handle", "context", "node", "program", "payload", "source", "planning", "groups"),
         *("endpoint", "lint", "typecheck", "walk"),
     ),
     ("courier", "replay.core"),

@@ -16,6 +16,7 @@ on other hosts overrides the fixture `shared_dir`.
 from __future__ import annotations
 
 from launchpad_lite.testing.conformance.launcher_parts.calls import CallConformance
+from launchpad_lite.testing.conformance.launcher_parts.colocations import ColocationConformance
 from launchpad_lite.testing.conformance.launcher_parts.contexts import ContextConformance
 from launchpad_lite.testing.conformance.launcher_parts.ends import EndConformance
 from launchpad_lite.testing.conformance.launcher_parts.failures import FailureConformance
@@ -23,6 +24,11 @@ from launchpad_lite.testing.conformance.launcher_parts.servers import ServerConf
 
 
 class LauncherConformance(
-    CallConformance, ContextConformance, EndConformance, FailureConformance, ServerConformance
+    CallConformance,
+    ColocationConformance,
+    ContextConformance,
+    EndConformance,
+    FailureConformance,
+    ServerConformance,
 ):
     """All that a launcher owes; see the module."""
