@@ -301,15 +301,11 @@ def _node_errors(program: Program, names: Mapping[HasName, str]) -> Iterator[str
     """Yield what is wrong with each node."""
     first: dict[int, str] = {}
     owners: dict[Address, str] = {}
-    taken: set[str] = set()
     for name, node in program.every_node():
         owner = f"node {name} ({node.title}, {node.place})"
         if id(node) in first:
             yield f"{owner}: the same node was added before, as {first[id(node)]}."
             continue
-        if name in taken:
-            yield f"{owner}: a node inside a colocation has this name already; change the label."
-        taken.add(name)
         first[id(node)] = name
         for address in node.addresses if not node.members else ():  # its members own them
             if address in owners:
