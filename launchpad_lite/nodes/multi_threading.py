@@ -61,26 +61,26 @@ class MultiThreadingColocation(Colocation):
                     f"process. Give the {self.kind} .options(env=...)."
                 )
 
-    def run(self, context: Context | None = None) -> None:
-        """Run the members to their end.
+    def run(self) -> None:
+        """Run the members by themselves to their end, in the calling thread, as in a test.
 
-        Args:
-          context: the colocation's place in a run. Without, it runs by itself, as in a test.
+        Their addresses must have been bound; see `address.bind_addresses`.
 
         Raises:
-          NodeFailed: a member has failed; its exception is the cause.
-          BaseException: a member has failed with it, without a run.
+          BaseException: a member has failed with it.
         """
-        if context is not None:
-            self._run(context)
-            return
         with standalone.running(self.title, has_run=self.has_run) as alone:
             try:
-                self._run(alone)
+                self.run_in(alone)
             except NodeFailed as failure:
                 raise failure.__cause__ or failure from None
 
-    def _run(self, context: Context) -> None:
+    def run_in(self, context: Context) -> None:
+        """Run the members to their end.
+
+        Raises:
+          NodeFailed: a member has failed; its exception is the cause.
+        """
         colocated = _Colocated(self.members, context, ends_with_first=self._ends_with_first)
         context.instance.set_result(colocated.instances)
         colocated.run()
