@@ -214,6 +214,11 @@ def _own() -> Context | None:
     return _current.get() or node_of(threading.current_thread()) or _process_node
 
 
+def has_process() -> bool:
+    """Whether the node that the calling thread belongs to has this process for itself."""
+    return _process_node is not None
+
+
 def threads_of(run_id: str) -> list[threading.Thread]:
     """Return the living threads that belong to a run's nodes, as far as they were started there."""
     nodes = [(thread, node_of(thread)) for thread in threading.enumerate()]

@@ -34,6 +34,11 @@ LAUNCH_TYPE = flags.DEFINE_enum(
     "--lp_launcher comes before it.",
 )
 DRY_RUN = flags.DEFINE_bool("lp_dry_run", False, "Print the plan and start nothing.")
+COMPAT = flags.DEFINE_bool(
+    "lp_compat",
+    False,
+    "For lp-launch: the program is one for google-deepmind/launchpad; run it unchanged.",
+)
 NOTICE = flags.DEFINE_float(
     "lp_termination_notice_secs",
     _DEFAULTS.notice_s,

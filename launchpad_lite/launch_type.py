@@ -58,9 +58,13 @@ def launcher_of(name: str | LaunchType) -> str:
     Raises:
       LauncherUnavailableError: the launch type has no launcher.
     """
-    if isinstance(name, LaunchType):
-        return name.launcher
-    return _BY_VALUE[name].launcher if name in _BY_VALUE else name
+    launch_type = launch_type_named(name)
+    return str(name) if launch_type is None else launch_type.launcher
+
+
+def launch_type_named(name: str | LaunchType) -> LaunchType | None:
+    """Return the launch type that is meant; None if a launcher is."""
+    return name if isinstance(name, LaunchType) else _BY_VALUE.get(name)
 
 
 def of_launcher(launcher: str) -> LaunchType | None:

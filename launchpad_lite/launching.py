@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context, flags, source
 from launchpad_lite.errors import ContextError, ExitCode, UsageError, describe_os_error, nearest
-from launchpad_lite.launch_type import LaunchType, launcher_of
+from launchpad_lite.launch_type import LaunchType, launch_type_named, launcher_of
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.planning import LaunchPlan, compile_program
@@ -132,13 +133,19 @@ def plan(
       UnpicklableError: a node cannot be pickled.
     """
     chosen = launcher or flags.value(flags.LAUNCHER) or flags.value(flags.LAUNCH_TYPE)
-    return compile_program(
+    compiled = compile_program(
         program,
         registry.get(launcher_of(chosen)).capabilities(),
         config=config or flags.run_config(),
         resources=resources,
         pickle_nodes=pickle_nodes,
     )
+    launch_type = launch_type_named(chosen)
+    if launch_type is None:
+        return compiled
+    # the original's nodes may ask for it
+    told = {**compiled.source.flags, flags.LAUNCH_TYPE.name: launch_type.value}
+    return dataclasses.replace(compiled, source=dataclasses.replace(compiled.source, flags=told))
 
 
 def make_program_stopper(launch_type: str | LaunchType) -> ProgramStopper:

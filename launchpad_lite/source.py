@@ -16,7 +16,7 @@ import os
 import pathlib
 import sys
 import sysconfig
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from launchpad_lite import flags
 from launchpad_lite.errors import UsageError
@@ -43,6 +43,7 @@ class ProgramSource:
       cwd: the working directory.
       argv: the command line.
       flags: absl flags that differ from their defaults, as parsed values.
+      preparations: what to call before the user's code is imported, `module:function`.
     """
 
     main_file: str | None
@@ -51,6 +52,7 @@ class ProgramSource:
     cwd: str
     argv: tuple[str, ...]
     flags: Mapping[str, Any]
+    preparations: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, for pickling: a flag's class may be the program's own."""
@@ -60,6 +62,16 @@ class ProgramSource:
 class _State:
     refusal: str | None = None
     by_reference = False
+    preparations: ClassVar[dict[str, None]] = {}
+
+
+def add_preparation(place: str) -> None:
+    """Have workers call a function before they import the user's code.
+
+    Args:
+      place: `module:function`.
+    """
+    _State.preparations[place] = None
 
 
 def _is_program(module: types.ModuleType) -> str | None:
@@ -118,6 +130,7 @@ def capture() -> ProgramSource:
         cwd=cwd,
         argv=tuple(sys.argv),
         flags=flags.snapshot(),
+        preparations=tuple(_State.preparations),
     )
 
 
@@ -187,6 +200,9 @@ def install(source: ProgramSource) -> None:
     sys.argv[:] = source.argv
     flags.apply(source.flags)
     _State.by_reference = source.main_file is not None
+    for place in source.preparations:
+        module, _, function = place.partition(":")
+        getattr(importlib.import_module(module), function)()
     if source.main_file is not None:
         reason = (
             f"{source.main_file} calls lp.launch() when it is imported, and every worker imports "

@@ -9,12 +9,13 @@ from absl import flags as absl_flags
 
 from launchpad_lite import flags
 from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.launch_type import of_launcher as launch_type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 PREFIX = "lp_"
-SHORT = ("launcher", "dry_run")
+SHORT = ("launcher", "dry_run", "compat")
 """These flags may be given without the prefix."""
 
 _HELP = ("-h", "--help", "-help", "--h")
@@ -139,6 +140,11 @@ def apply(ours: Iterable[tuple[str, str]]) -> None:
             flags.FLAGS.set_default(name, text)
         except absl_flags.Error as error:
             raise UsageError(str(error)) from error
+    if flags.LAUNCHER.default is not None:
+        # a program in the original's style reads the launch type
+        launch_type = launch_type_of(flags.LAUNCHER.default)
+        if launch_type is not None:
+            flags.FLAGS.set_default(flags.LAUNCH_TYPE.name, launch_type.value)
 
 
 def check_collisions(short: Iterable[str], defined: Iterable[str], shown: str) -> None:

@@ -10,6 +10,7 @@ from launchpad_lite import flags, launching, source
 from launchpad_lite.cli import arguments, factory, parameters, program_flags, script, target, usage
 from launchpad_lite.cli.outline import outline
 from launchpad_lite.cli.user_code import calling
+from launchpad_lite.compat import finder as compat
 from launchpad_lite.errors import ExitCode, ProgramError, UsageError
 from launchpad_lite.launchers import registry
 from launchpad_lite.program import Program
@@ -44,10 +45,13 @@ def run(given: Sequence[str]) -> int:
     arguments.apply(line.ours)
     if flags.LAUNCHER.default is not None:
         registry.get(flags.LAUNCHER.default)  # a mistake is found before the program is imported
+    if flags.value(flags.COMPAT):
+        compat.install()
     where = target.resolve(line.target)
     tree = target.parse(where)
     shape = outline(tree)
-    is_script = shape.is_script and where.factory is None
+    is_original = flags.value(flags.COMPAT) and shape.has_guard  # they launch by themselves
+    is_script = where.factory is None and (shape.is_script or is_original)
     if line.wants_help:
         _help(where, is_script=is_script)
     elif is_script:

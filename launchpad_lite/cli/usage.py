@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE = """\
-usage: lp-launch TARGET [--launcher=NAME] [--dry_run] [program flags]
+usage: lp-launch TARGET [--launcher=NAME] [--dry_run] [--compat] [program flags]
        lp-launch TARGET --help
        lp-launch list | ps | status RUN | logs RUN [NODE] | stop RUN"""
 
@@ -20,7 +20,9 @@ _ABOUT = """\
 Launches the program that TARGET declares, and waits for its end. TARGET is file.py or module, with
 :factory behind it to name the function that returns the program. Otherwise it is make_program, or
 the only function annotated `-> Program`; its parameters become flags. A target that has no such
-function, only a `main` that calls lp.launch(), is run as a script."""
+function, only a `main` that calls lp.launch(), is run as a script. With --compat, `import
+launchpad` means this package, and a target with a block under `if __name__ == "__main__"` is a
+script."""
 
 EXIT_CODES = {
     ExitCode.OK: "the program ended well",

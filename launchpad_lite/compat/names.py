@@ -1,0 +1,166 @@
+"""Which object of this package each public name of the original is.
+
+One table: the original's module, its names, and for each the place here, `module:attribute`; a
+module alone stands for itself. Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ROOT = "launchpad_lite"
+_ORIGINAL = f"{_ROOT}.compat"
+
+DROPPED: Mapping[str, str] = {
+    "DockerConfig": "Docker and Vertex AI are left out",
+    "ReverbNode": "the replay buffer is not there yet",
+}
+"""Names of the original that are not here, and why."""
+
+
+def _same(module: str, *names: str) -> dict[str, str]:
+    """Return names that are found in a module of ours under the same name."""
+    return {name: f"{_ROOT}.{module}:{name}" for name in names}
+
+
+_CONTEXT = {
+    **_same("launch_type", "LaunchType"),
+    **_same("compat.context", "is_local_launch", "is_local_launch_or_test"),
+}
+_ADDRESS = _same(
+    "address",
+    *("AbstractAddressBuilder", "Address", "SimpleLocalAddressBuilder", "get_port_from_address"),
+)
+_STOPPING = _same(
+    "launching", "register_stop_handler", "stop_event", "unregister_stop_handler", "wait_for_stop"
+)
+_MANAGER = {
+    **_STOPPING,
+    **_same("compat.context", "get_worker_manager"),
+    "WorkerManager": f"{_ROOT}.runtime.run:Run",
+}
+_COURIER_NODE = {
+    **_same("nodes.courier", "CourierHandle", "CourierNode"),
+    "CourierClient": f"{_ROOT}.courier.client:Client",
+    "COURIER_PORT_NAME": f"{_ORIGINAL}.context:COURIER_PORT_NAME",
+}
+_PROGRAM = _same("program", "Program", "make_program")
+_CLIENT = {
+    **_same("courier.client", "Client", "list_methods"),
+    **_same("compat.status", "exception_handler", "translate_status"),
+    "StatusNotOk": f"{_ROOT}.errors:CallError",
+    "StatusThrown": f"{_ROOT}.errors:CallError",
+}
+_SERVER = _same("courier.server", "Server")
+_HANDLES = _same("handle", "Handle")
+_DEREFERENCE = {
+    **_same("handle", "Deferred", "Dereferenceable"),
+    "maybe_dereference": f"{_ORIGINAL}.nodes:maybe_dereference",
+}
+_PYTHON = _same("nodes.python", "PyClassNode", "PyNode")
+
+MODULES: Mapping[str, Mapping[str, str]] = {
+    "launchpad": {
+        **_CONTEXT,
+        **_ADDRESS,
+        **_STOPPING,
+        **{name: place for name, place in _COURIER_NODE.items() if name != "COURIER_PORT_NAME"},
+        **_PROGRAM,
+        **_PYTHON,
+        **_same("launching", "launch", "make_program_stopper", "stop"),
+        **_same("handle", "Deferred"),
+        "LAUNCH_TYPE": f"{_ROOT}.flags:LAUNCH_TYPE",
+        "__version__": f"{_ROOT}.version:__version__",
+    },
+    "launchpad.address": _ADDRESS,
+    "launchpad.context": {
+        **_CONTEXT,
+        **_same("compat.context", "LaunchContext", "get_context", "set_context"),
+    },
+    "launchpad.flags": {**_same("flags", "FLAGS", "LAUNCH_TYPE")},
+    "launchpad.launch": {},
+    "launchpad.launch.launch": _same("launching", "launch"),
+    "launchpad.launch.local_multi_processing": {},
+    "launchpad.launch.local_multi_processing.launch": {
+        "launch": f"{_ORIGINAL}.launchers:launch_local_mp"
+    },
+    "launchpad.launch.local_multi_threading": {},
+    "launchpad.launch.local_multi_threading.launch": {
+        "launch": f"{_ORIGINAL}.launchers:launch_local_mt"
+    },
+    "launchpad.launch.serialization": _same("compat.nodes", "check_nodes_are_serializable"),
+    "launchpad.launch.signal_handling": _same(
+        "compat.signal_handling",
+        *("exit_gracefully_on_sigint", "exit_gracefully_on_sigquit", "register_exit_handler"),
+        "register_exit_handler_and_exit_gracefully_on_sigint",
+    ),
+    "launchpad.launch.test_multi_processing": {},
+    "launchpad.launch.test_multi_processing.launch": {
+        "launch": f"{_ORIGINAL}.launchers:launch_test_mp"
+    },
+    "launchpad.launch.test_multi_threading": {},
+    "launchpad.launch.test_multi_threading.address_builder": _same("address", "bind_addresses"),
+    "launchpad.launch.test_multi_threading.launch": {
+        "launch": f"{_ORIGINAL}.launchers:launch_test_mt"
+    },
+    "launchpad.launch.worker_manager": _MANAGER,
+    "launchpad.launch.worker_manager_migration": _MANAGER,
+    "launchpad.launch.worker_manager_v2": _MANAGER,
+    "launchpad.nodes": {},
+    "launchpad.nodes.base": {
+        **_HANDLES,
+        **_same("node", "Node"),
+        **_same("compat.nodes", "ClientType", "HandleType", "extract_handles"),
+    },
+    "launchpad.nodes.courier": {},
+    "launchpad.nodes.courier.courier_utils": _same("compat.nodes", "make_courier_server"),
+    "launchpad.nodes.courier.node": _COURIER_NODE,
+    "launchpad.nodes.dereference": _DEREFERENCE,
+    "launchpad.nodes.python": {},
+    "launchpad.nodes.python.addressing": {
+        "bind_addresses_local": f"{_ORIGINAL}.nodes:bind_addresses_local"
+    },
+    "launchpad.nodes.python.node": _PYTHON,
+    "launchpad.program": {**_PROGRAM, "HandleType": f"{_ORIGINAL}.nodes:HandleType"},
+    "launchpad.program_stopper": {},
+    "launchpad.program_stopper.program_stopper": _same("launching", "make_program_stopper"),
+    "launchpad.stop_program": {},
+    "launchpad.stop_program.stop": _same("launching", "stop"),
+    "courier": {
+        name: place
+        for name, place in {**_CLIENT, **_SERVER}.items()
+        if name in {"Client", "Server", "list_methods"}
+    },
+    "courier.python": {},
+    "courier.python.client": _CLIENT,
+    "courier.python.py_server": _SERVER,
+    "pybind11_abseil": {},
+    "pybind11_abseil.status": {
+        "StatusNotOk": f"{_ROOT}.errors:CallError",
+        "StatusCode": f"{_ROOT}.errors:StatusCode",
+    },
+}
+
+ROOTS = ("launchpad", "courier", "pybind11_abseil")
+"""The top-level packages of these modules."""
+
+
+def submodules(package: str) -> list[str]:
+    """Return the last parts of the names of a package's modules."""
+    return [name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == package]
+
+
+def is_package(module: str) -> bool:
+    """Whether there are modules inside."""
+    return bool(submodules(module))
+
+
+def modules_near(missing: str) -> list[str]:
+    """Return the names of the modules in the innermost package that a missing one would be in."""
+    package = missing.rpartition(".")[0]
+    while not is_package(package):
+        package = package.rpartition(".")[0]
+    return [f"{package}.{name}" for name in submodules(package)]
