@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ROOT = "launchpad_lite"
-_ORIGINAL = f"{_ROOT}.compat"
+ROOT = "launchpad_lite"
+"""Its public names can be used as names of `launchpad` too: a program may move on one by one."""
+
+_ORIGINAL = f"{ROOT}.compat"
 
 DROPPED: Mapping[str, str] = {
     "DockerConfig": "Docker and Vertex AI are left out",
@@ -23,7 +25,7 @@ DROPPED: Mapping[str, str] = {
 
 def _same(module: str, *names: str) -> dict[str, str]:
     """Return names that are found in a module of ours under the same name."""
-    return {name: f"{_ROOT}.{module}:{name}" for name in names}
+    return {name: f"{ROOT}.{module}:{name}" for name in names}
 
 
 _CONTEXT = {
@@ -40,19 +42,19 @@ _STOPPING = _same(
 _MANAGER = {
     **_STOPPING,
     **_same("compat.context", "get_worker_manager"),
-    "WorkerManager": f"{_ROOT}.runtime.run:Run",
+    "WorkerManager": f"{ROOT}.runtime.run:Run",
 }
 _COURIER_NODE = {
     **_same("nodes.courier", "CourierHandle", "CourierNode"),
-    "CourierClient": f"{_ROOT}.courier.client:Client",
+    "CourierClient": f"{ROOT}.courier.client:Client",
     "COURIER_PORT_NAME": f"{_ORIGINAL}.context:COURIER_PORT_NAME",
 }
 _PROGRAM = _same("program", "Program", "make_program")
 _CLIENT = {
     **_same("courier.client", "Client", "list_methods"),
     **_same("compat.status", "exception_handler", "translate_status"),
-    "StatusNotOk": f"{_ROOT}.errors:CallError",
-    "StatusThrown": f"{_ROOT}.errors:CallError",
+    "StatusNotOk": f"{ROOT}.errors:CallError",
+    "StatusThrown": f"{ROOT}.errors:CallError",
 }
 _SERVER = _same("courier.server", "Server")
 _HANDLES = _same("handle", "Handle")
@@ -61,19 +63,23 @@ _DEREFERENCE = {
     "maybe_dereference": f"{_ORIGINAL}.nodes:maybe_dereference",
 }
 _PYTHON = _same("nodes.python", "PyClassNode", "PyNode")
+_COLOCATION = _same("nodes.multi_threading", "MultiThreadingColocation")
+
+MAIN = "launchpad"
 
 MODULES: Mapping[str, Mapping[str, str]] = {
-    "launchpad": {
+    MAIN: {
         **_CONTEXT,
         **_ADDRESS,
         **_STOPPING,
         **{name: place for name, place in _COURIER_NODE.items() if name != "COURIER_PORT_NAME"},
         **_PROGRAM,
         **_PYTHON,
+        **_COLOCATION,
         **_same("launching", "launch", "make_program_stopper", "stop"),
         **_same("handle", "Deferred"),
-        "LAUNCH_TYPE": f"{_ROOT}.flags:LAUNCH_TYPE",
-        "__version__": f"{_ROOT}.version:__version__",
+        "LAUNCH_TYPE": f"{ROOT}.flags:LAUNCH_TYPE",
+        "__version__": f"{ROOT}.version:__version__",
     },
     "launchpad.address": _ADDRESS,
     "launchpad.context": {
@@ -119,6 +125,8 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "launchpad.nodes.courier.courier_utils": _same("compat.nodes", "make_courier_server"),
     "launchpad.nodes.courier.node": _COURIER_NODE,
     "launchpad.nodes.dereference": _DEREFERENCE,
+    "launchpad.nodes.multi_threading_colocation": {},
+    "launchpad.nodes.multi_threading_colocation.node": _COLOCATION,
     "launchpad.nodes.python": {},
     "launchpad.nodes.python.addressing": {
         "bind_addresses_local": f"{_ORIGINAL}.nodes:bind_addresses_local"
@@ -139,8 +147,8 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "courier.python.py_server": _SERVER,
     "pybind11_abseil": {},
     "pybind11_abseil.status": {
-        "StatusNotOk": f"{_ROOT}.errors:CallError",
-        "StatusCode": f"{_ROOT}.errors:StatusCode",
+        "StatusNotOk": f"{ROOT}.errors:CallError",
+        "StatusCode": f"{ROOT}.errors:StatusCode",
     },
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = Path(__file__).parent / "programs"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LAUNCH_TYPES = ("local_mt", "local_mp", "test_mt", "test_mp")
 TIMEOUT_S = 100.0
 
@@ -87,6 +88,24 @@ def test_tests_of_programs() -> None:
     assert result.returncode == 0, result.stderr
     assert re.search(r"Ran \d+ tests", result.stderr)
     assert "OK" in result.stderr
+
+
+@launch_types
+@pytest.mark.parametrize(
+    ("example", "says"),
+    [
+        ("hello_world", "from greeter, number 1 of"),
+        ("consumer_producers", "produced [0, 1, 4"),
+        ("program_wait", "seconds are over"),
+    ],
+)
+def test_the_examples_of_the_original(
+    tmp_path: Path, launch_type: str, example: str, says: str
+) -> None:
+    text = (EXAMPLES / f"{example}.py").read_text(encoding="utf-8")
+    program = tmp_path / f"{example}.py"
+    program.write_text(text.replace("import launchpad_lite as lp", "import launchpad as lp"))
+    assert says in run_well(program, f"--lp_launch_type={launch_type}")
 
 
 @pytest.mark.parametrize(("launcher", "launch_type"), [("thread", "mt"), ("process", "mp")])
