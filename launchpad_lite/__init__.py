@@ -4,9 +4,11 @@ from launchpad_lite import courier, testing
 from launchpad_lite.address import Address
 from launchpad_lite.config import RunConfig
 from launchpad_lite.context import Context, bind, get_context
+from launchpad_lite.courier.batching import batched_handler
 from launchpad_lite.courier.client import Client as CourierClient
 from launchpad_lite.courier.client import submit
 from launchpad_lite.errors import (
+    BatchError,
     CallError,
     ContextError,
     ControllerLost,
@@ -56,6 +58,7 @@ from launchpad_lite.version import __version__
 
 __all__ = [
     "Address",
+    "BatchError",
     "CallError",
     "Context",
     "ContextError",
@@ -97,6 +100,7 @@ __all__ = [
     "UsageError",
     "VersionMismatch",
     "__version__",
+    "batched_handler",
     "bind",
     "courier",
     "get_context",

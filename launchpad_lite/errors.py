@@ -20,6 +20,7 @@ LaunchpadError
     ├── NotAuthenticated
     ├── VersionMismatch
     ├── PayloadTooLarge
+    ├── BatchError (ValueError)            a call does not fit its batch, or a result does not
     └── RemoteError                        the method raised what cannot be rebuilt here
 ```
 
@@ -248,6 +249,12 @@ class PayloadTooLarge(CallError):
     """The arguments or the result exceed the configured limit."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
+
+
+class BatchError(CallError, ValueError):
+    """Calls of a batched handler do not fit together, or its result cannot be divided."""
+
+    code = StatusCode.INVALID_ARGUMENT
 
 
 class RemoteError(CallError):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import socket
 import struct
 import threading
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from launchpad_lite.courier import frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MAX_PIECES = 512  # below IOV_MAX, which is 1024 on Linux
 
@@ -65,12 +69,15 @@ class Connection:
           OSError: the peer is gone; it has not received the whole frame.
         """
         with self._sending:
-            try:
-                while pieces:
-                    self._allow(socket.SO_SNDTIMEO, deadline)
-                    self._send_some(pieces, 0)
-            except BlockingIOError as error:
-                raise TimeoutError from error
+            self._send_all(pieces, deadline)
+
+    def _send_all(self, pieces: list[frame.Bytes], deadline: float | None) -> None:
+        try:
+            while pieces:
+                self._allow(socket.SO_SNDTIMEO, deadline)
+                self._send_some(pieces, 0)
+        except BlockingIOError as error:
+            raise TimeoutError from error
 
     def send_now(self, pieces: list[frame.Bytes]) -> None:
         """Send what goes without waiting, and take it out of the list.
@@ -86,6 +93,51 @@ class Connection:
                 return
             finally:
                 self._sending.release()
+
+    def post(self, pieces: list[frame.Bytes], ended: Callable[[], object]) -> None:
+        """Send a frame without waiting for the peer.
+
+        What it does not take at once is copied, and sent by a thread before anything else is. When
+        it is gone, hang up.
+
+        Args:
+          pieces: the bytes.
+          ended: called once, when they have gone or cannot go.
+        """
+        mine = self._sending.acquire(blocking=False)
+        try:
+            if mine:
+                with contextlib.suppress(BlockingIOError):
+                    while pieces:
+                        self._send_some(pieces, socket.MSG_DONTWAIT)
+            if pieces:
+                rest: list[frame.Bytes] = [b"".join(pieces)]
+                args = (rest, mine, ended)
+                threading.Thread(
+                    target=self._send_rest, args=args, name="lp-reply", daemon=True
+                ).start()
+                return
+        except (OSError, RuntimeError):  # the latter: there can be no more threads
+            self.hang_up()
+        if mine:
+            self._sending.release()
+        ended()
+
+    def _send_rest(
+        self,
+        rest: list[frame.Bytes],
+        mine: bool,  # noqa: FBT001 - whether this thread was handed `_sending`
+        ended: Callable[[], object],
+    ) -> None:
+        if not mine:
+            self._sending.acquire()
+        try:
+            self._send_all(rest, None)
+        except OSError:
+            self.hang_up()
+        finally:
+            self._sending.release()
+            ended()
 
     def _send_some(self, pieces: list[frame.Bytes], flags: int) -> None:
         first = 0

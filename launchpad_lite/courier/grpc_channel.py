@@ -22,6 +22,7 @@ HELLO = "/launchpad_lite.Courier/Hello"
 CALL = "/launchpad_lite.Courier/Call"
 STREAM = "/launchpad_lite.Courier/Stream"
 TOKEN = "launchpad-lite-token"  # noqa: S105 - the name of the metadata, not a secret
+METHOD = "launchpad-lite-method-bin"  # metadata that lets the server choose before it reads
 NOT_BEGUN = "launchpad-lite-not-begun"  # metadata of a call that the server will not begin
 _NOT_CONNECTED = "failed to connect to all addresses"  # what gRPC says when it sent nothing
 CONNECT_S = 20.0
@@ -87,6 +88,9 @@ class GrpcChannel(Channel):
             self._running += 1
         return join(frame.pack_request(request, 0))
 
+    def _metadata_of(self, request: Request) -> tuple[tuple[str, str | bytes], ...]:
+        return (*self._metadata, (METHOD, request.method.encode()))
+
     def _end(self) -> None:
         with self._lock:
             self._running -= 1
@@ -102,7 +106,9 @@ class GrpcChannel(Channel):
         """See the base class."""
         message = self._begin(request)
         try:
-            answer = self._call(message, timeout=request.timeout, metadata=self._metadata)
+            answer = self._call(
+                message, timeout=request.timeout, metadata=self._metadata_of(request)
+            )
         except (grpc.RpcError, ValueError) as error:
             raise self._translate(error, self._title(request), request.timeout) from None
         finally:
@@ -115,7 +121,9 @@ class GrpcChannel(Channel):
         """See the base class."""
         message = self._begin(request)
         try:
-            call = self._call.future(message, timeout=request.timeout, metadata=self._metadata)
+            call = self._call.future(
+                message, timeout=request.timeout, metadata=self._metadata_of(request)
+            )
         except ValueError as error:
             self._end()
             raise self._translate(error, self._title(request), request.timeout) from None

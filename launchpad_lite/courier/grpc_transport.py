@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent import futures
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import grpc
@@ -18,6 +19,7 @@ from launchpad_lite.courier.grpc_channel import (
     CALL,
     CONNECT_S,
     HELLO,
+    METHOD,
     NOT_BEGUN,
     OPTIONS,
     STREAM,
@@ -37,8 +39,11 @@ from launchpad_lite.courier.transport import (
 from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from launchpad_lite.courier.messages import Reply
+
+_LATER = "later"  # the handler of calls to methods that answer later
 _MAX_STREAMS = 2**12
 _LAST_S = 0.5  # for threads that have nothing left to do
 
@@ -58,6 +63,7 @@ class _Handlers(grpc.GenericRpcHandler):
         self._handlers: dict[str, Any] = {
             HELLO: grpc.unary_unary_rpc_method_handler(self._run_beside(self._hello)),
             CALL: grpc.unary_unary_rpc_method_handler(self._call),
+            _LATER: grpc.unary_stream_rpc_method_handler(_sends_itself(self._call_later)),
             STREAM: grpc.unary_stream_rpc_method_handler(self._run_beside(self._stream)),
         }
         # streaming, so that the message of a stranger is not even received
@@ -77,7 +83,15 @@ class _Handlers(grpc.GenericRpcHandler):
         given = str(metadata.get(TOKEN, ""))
         handler: grpc.RpcMethodHandler[bytes, bytes] | None = self._refusal
         if auth.is_valid(given.encode(), self._service.token.hex().encode()):
-            handler = self._handlers.get(handler_call_details.method)
+            called = handler_call_details.method
+            method = metadata.get(METHOD, b"")
+            if (
+                called == CALL
+                and isinstance(method, bytes)
+                and self._service.answers_later(method.decode(errors="replace"))
+            ):
+                called = _LATER
+            handler = self._handlers.get(called)
         return handler
 
     def _hello(self, _: bytes, context: grpc.ServicerContext) -> bytes:
@@ -86,6 +100,27 @@ class _Handlers(grpc.GenericRpcHandler):
         return msgspec.msgpack.encode(self._service.info())
 
     def _call(self, message: bytes, context: grpc.ServicerContext) -> bytes:
+        late: futures.Future[bytes] = futures.Future()
+        answer = self._answer(message, context, late.set_result)
+        return late.result() if answer is None else answer
+
+    def _call_later(
+        self, message: bytes, context: grpc.ServicerContext, send: Callable[[bytes | None], object]
+    ) -> None:
+        """Answer with a stream of one, which to a client is the same, and needs no thread."""
+
+        def end(answer: bytes) -> None:
+            send(answer)
+            send(None)
+
+        answer = self._answer(message, context, lambda late: self._beside.submit(end, late))
+        if answer is not None:
+            end(answer)
+
+    def _answer(
+        self, message: bytes, context: grpc.ServicerContext, late: Callable[[bytes], object]
+    ) -> bytes | None:
+        """Run a call, and return its answer; or None, and `late` will be called with it."""
         try:
             request = frame.parse(message, self._service.max_payload_bytes).request()
         except PayloadTooLarge as error:
@@ -98,14 +133,17 @@ class _Handlers(grpc.GenericRpcHandler):
             self._running += begins
         if not begins:
             _abort_unbegun(context)
-        try:
-            if not context.is_active():  # cancelled, or its time is over, before it began
-                return b""
-            return join(frame.pack_reply(self._service.call(request), 0))
-        finally:
+
+        def end(reply: Reply | None) -> bytes:
             with self._changed:
                 self._running -= 1
                 self._changed.notify_all()
+            return b"" if reply is None else join(frame.pack_reply(reply, 0))
+
+        if not context.is_active():  # cancelled, or its time is over, before it began
+            return end(None)
+        answer = self._service.call(request, lambda reply: late(end(reply)))
+        return None if answer is None else end(answer)
 
     def _stream(self, message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         try:
@@ -144,6 +182,16 @@ class _Handlers(grpc.GenericRpcHandler):
         """Give the threads back, after the last call."""
         self._beside.shutdown(wait=False)
         self._beside.join(_LAST_S)
+
+
+def _sends_itself(behavior: Any) -> Any:
+    """Let a streaming handler return before it has sent anything."""
+
+    def run(request: Any, context: Any, send: Any) -> None:
+        behavior(request, context, send)
+
+    run.experimental_non_blocking = True  # type: ignore[attr-defined]
+    return run
 
 
 def _abort_unbegun(context: grpc.ServicerContext) -> NoReturn:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, ClassVar
 
@@ -93,7 +95,7 @@ class InprocListener(Listener):
         self._name = service.info().name
         name = f"lp-serve {self._name}"
         self._pool = DaemonExecutor(service.thread_pool_size, name, service.context)
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._calls: set[_Call] = set()
         self._streams: set[_Stream] = set()
         self._stopped = False
@@ -125,10 +127,19 @@ class InprocListener(Listener):
         with self._lock:
             # what `stop` finds waiting, it calls not executed
             call.running = not call.finished and not self._stopped
+        reply: Reply | None = None
         if call.running:
-            call.finish(self.service.call(call.request), None)
+            reply = self.service.call(call.request, functools.partial(self._finish, call))
+            if reply is None:
+                return
+        self._finish(call, reply)
+
+    def _finish(self, call: _Call, reply: Reply | None) -> None:
+        if reply is not None:
+            call.finish(reply, None)
         with self._lock:
             self._calls.discard(call)
+            self._lock.notify_all()
 
     def open_stream(self, request: Request, streams: set[_Stream]) -> ReplyStream:
         """Begin a stream; it ends with the listener, or with the channel.
@@ -157,9 +168,11 @@ class InprocListener(Listener):
             call.finish(None, error)
         for stream in list(self._streams):
             stream.close()
+        deadline = time.monotonic() + grace
         self._pool.shutdown(wait=False)
         self._pool.join(grace)
         with self._lock:
+            self._lock.wait_for(lambda: not self._calls, max(0.0, deadline - time.monotonic()))
             late = list(self._calls)
         for call in late:
             error = self._unavailable("stopped while the call ran", maybe_executed=True)

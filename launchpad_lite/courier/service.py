@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from launchpad_lite.courier import codec, messages
+from launchpad_lite.courier.batching import BatchedMethod
 from launchpad_lite.courier.failures import encode_failure
 from launchpad_lite.courier.transport import ReplyStream
 from launchpad_lite.errors import MethodNotFound, nearest
@@ -14,6 +15,7 @@ from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from launchpad_lite.config import ServerConfig
     from launchpad_lite.context import Context, Scope
@@ -122,13 +124,17 @@ class MethodService:
         args, *rest = codec.decode(request.arguments, self._scope)
         return args, rest[0] if rest else {}
 
-    def call(self, request: Request) -> Reply:
-        """Run one call in the calling thread; never raises."""
+    def call(self, request: Request, later: Callable[[Reply], object]) -> Reply | None:
+        """Run one call in the calling thread; see `transport.Service`."""
         method = self.methods.get(request.method)
         try:
             if method is None:
                 return encode_failure(self._unknown(request.method, self.methods), self._scope)
             args, kwargs = self._arguments(request)
+            if isinstance(method, BatchedMethod):
+                future = method.submit(*args, **kwargs)
+                future.add_done_callback(lambda done: later(self._outcome(done, request)))
+                return None
             with self._slots:
                 self._callers.add(threading.get_ident())
                 try:
@@ -139,9 +145,20 @@ class MethodService:
         except BaseException as error:
             return encode_failure(error, self._scope)
 
+    def answers_later(self, method: str) -> bool:
+        """Whether a method is batched."""
+        return isinstance(self.methods.get(method), BatchedMethod)
+
+    def _outcome(self, done: Future[Any], request: Request) -> Reply:
+        try:
+            return self._reply(done.result(), request)
+        except BaseException as error:
+            return encode_failure(error, self._scope)
+
     def is_calling(self) -> bool:
         """Whether the calling thread runs one of the methods."""
-        return threading.get_ident() in self._callers
+        batched = [method for method in self.methods.values() if isinstance(method, BatchedMethod)]
+        return threading.get_ident() in self._callers or any(each.runs_here() for each in batched)
 
     def _reply(self, result: object, request: Request) -> Reply:
         try:

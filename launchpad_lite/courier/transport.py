@@ -61,8 +61,21 @@ class Service(Protocol):
         """Return what the handshake tells."""
         ...
 
-    def call(self, request: Request) -> Reply:
-        """Run one call in the calling thread; never raises."""
+    def call(self, request: Request, later: Callable[[Reply], object]) -> Reply | None:
+        """Run one call in the calling thread; never raises.
+
+        Args:
+          request: the call.
+          later: takes the reply of a method that answers when others have called it too.
+
+        Returns:
+          The reply; or None, and `later` is called with it, once and most likely in another
+          thread, which must not be kept waiting by a slow peer.
+        """
+        ...
+
+    def answers_later(self, method: str) -> bool:
+        """Whether calls of a method are answered later; see `call`."""
         ...
 
     def open_stream(self, request: Request) -> ReplyStream:

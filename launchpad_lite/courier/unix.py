@@ -9,6 +9,7 @@ thread, and no more methods run at a time than there are threads.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -164,6 +165,7 @@ class UnixListener(Listener):
         self._wake = os.eventfd(0)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._lock = threading.Lock()
+        self._answered = threading.Condition(self._lock)  # a call that no thread waited for
         self._connections: dict[int, _Accepted] = {}
         self._threads: set[threading.Thread] = set()
         self._idle = 0  # threads that wait for a request
@@ -250,8 +252,11 @@ class UnixListener(Listener):
             if request.kind == frame.Kind.CALL:
                 connection.running.add(request.call_id)
         if request.kind == frame.Kind.CALL:
-            self._answer(connection, self.service.call(request.request()), request.call_id)
-            connection.running.discard(request.call_id)
+            later = functools.partial(self._answer_later, connection, request.call_id)
+            reply = self.service.call(request.request(), later)
+            if reply is not None:
+                self._answer(connection, reply, request.call_id)
+                connection.running.discard(request.call_id)
         elif request.kind == frame.Kind.STREAM and connection.stream is None:
             self._start_stream(connection, request.request())
         else:
@@ -262,6 +267,14 @@ class UnixListener(Listener):
             connection.send(frame.pack_reply(reply, call_id))
         except OSError:
             self._drop(connection)
+
+    def _answer_later(self, connection: _Accepted, call_id: int, reply: Reply) -> None:
+        def ended() -> None:
+            with self._lock:
+                connection.running.discard(call_id)
+                self._answered.notify_all()
+
+        connection.post(frame.pack_reply(reply, call_id), ended)
 
     def _start_stream(self, connection: _Accepted, request: Request) -> None:
         stream = self.service.open_stream(request)
@@ -318,6 +331,11 @@ class UnixListener(Listener):
         deadline = time.monotonic() + grace
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            self._answered.wait_for(
+                lambda: not any(each.running for each in connections),
+                max(0.0, deadline - time.monotonic()),
+            )
         for connection in connections:
             self._say_goodbye(connection, list(connection.running))
             self._drop(connection)

@@ -284,19 +284,6 @@ class CourierNode(InstanceNode[T]):
                     "their own. Rename the method."
                 )
 
-    def lint(self) -> Iterator[Problem]:
-        """Yield batched methods that would wait for more calls than can come in."""
-        threads = self._courier_options().thread_pool_size
-        cls = self.instance_class
-        for name in public_methods(cls) if cls is not None else ():
-            batch = getattr(getattr(cls, name), "batch_size", None)
-            if isinstance(batch, int) and batch > threads:
-                yield Problem(
-                    f"{self.title}.{name} has a batch size of {batch}, but only {threads} calls "
-                    f"run at a time. Give .options(thread_pool_size={batch}) or more.",
-                    fatal=False,
-                )
-
     def run_in(self, context: Context) -> None:
         """See the base class."""
         instance: Any = self._call()

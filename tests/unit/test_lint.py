@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
 import pytest
 
 from launchpad_lite import lint
+from launchpad_lite.courier.batching import batched_handler
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode
 from launchpad_lite.planning import Capabilities, compile_program
 from launchpad_lite.program import Edge, Program
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Server:
@@ -31,25 +27,11 @@ class Loop:
 def work(*args: object) -> None: ...
 
 
-def batched(size: int) -> Callable[[F], F]:
-    def mark(method: F) -> F:
-        vars(method)["batch_size"] = size
-        return method
-
-    return mark
-
-
 class Batching:
-    @batched(32)
-    def predict(self) -> None: ...
+    @batched_handler(batch_size=32)
+    def predict(self, item: int) -> int:
+        return item
 
-    @batched(4)
-    def small(self) -> None: ...
-
-    @batched(64)
-    def _private(self) -> None: ...
-
-    @batched(64)
     def run(self) -> None: ...
 
 
@@ -132,42 +114,9 @@ def test_the_same_is_said_once_of_a_group() -> None:
     assert text.startswith("node servers/0 and 2 more of its group (Server, ")
 
 
-@pytest.mark.parametrize(("threads", "warned"), [(16, True), (31, True), (32, False)])
-def test_a_batch_that_the_thread_pool_can_never_fill(threads: int, warned: bool) -> None:
+def test_a_batch_larger_than_the_thread_pool_is_fine() -> None:
     program = Program("p")
-    node = CourierNode(Batching).options(thread_pool_size=threads)
-    program.add_node(node, label="b")
-    text = (
-        f"node b/0 (Batching, {node.place}): Batching.predict has a batch size of 32, but only "
-        f"{threads} calls run at a time. Give .options(thread_pool_size=32) or more."
-    )
-    assert warnings(program) == ((text,) if warned else ())
-
-
-def test_a_batch_size_of_the_whole_object() -> None:
-    class Whole:
-        @batched(99)
-        def __call__(self) -> None: ...
-
-    program = Program("p")
-    program.add_node(PyNode(work, program.add_node(CourierNode(Whole), label="w")), label="r")
-    (text,) = warnings(program)
-    assert "__call__ has a batch size of 99" in text
-
-
-def test_a_batch_size_that_is_something_else_is_no_matter() -> None:
-    class Own:
-        class Inner:
-            batch_size = "large"
-
-        @property
-        def batch_size(self) -> int:
-            raise AssertionError
-
-        def run(self) -> None: ...
-
-    program = Program("p")
-    program.add_node(CourierNode(Own), label="own")
+    program.add_node(CourierNode(Batching).options(thread_pool_size=1), label="b")
     assert warnings(program) == ()
 
 

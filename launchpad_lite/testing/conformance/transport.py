@@ -20,6 +20,7 @@ listeners need, such as a directory.
 
 from __future__ import annotations
 
+from launchpad_lite.testing.conformance.transport_parts.batches import BatchConformance
 from launchpad_lite.testing.conformance.transport_parts.concurrency import ConcurrencyConformance
 from launchpad_lite.testing.conformance.transport_parts.deadlines import DeadlineConformance
 from launchpad_lite.testing.conformance.transport_parts.ends import EndConformance
@@ -32,6 +33,7 @@ class TransportConformance(
     ValueConformance,
     FailureConformance,
     ConcurrencyConformance,
+    BatchConformance,
     DeadlineConformance,
     StreamConformance,
     EndConformance,
