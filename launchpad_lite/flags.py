@@ -130,13 +130,35 @@ def pickled(values: Mapping[str, Any]) -> dict[str, Pickled]:
     return result
 
 
+_WAITING = "__launchpad_lite_waiting"
+
+
+class _LateFlags(flags.FlagValues):
+    """Absl's flags in a worker: one that is defined late has its value from then on."""
+
+    def __setitem__(self, name: str, flag: flags.Flag[Any]) -> None:
+        cast("Any", super()).__setitem__(name, flag)
+        waiting: dict[str, Any] = vars(self)[_WAITING]
+        for each in (name, flag.short_name):
+            if each in waiting:
+                _set(flag, waiting.pop(each))
+
+
+def _set(flag: Any, parsed: Any) -> None:
+    flag.value = pickle.loads(parsed.data) if isinstance(parsed, Pickled) else parsed
+    flag.using_default_value = False
+    flag.present += 1
+
+
 def apply(values: Mapping[str, Any]) -> None:
-    """Set the flags that exist in this process; the rest are set by a later call."""
+    """Set the flags that exist in this process; the rest are set when they are defined."""
     if not FLAGS.is_parsed():
         FLAGS.mark_as_parsed()
+    waiting: dict[str, Any] = vars(FLAGS).setdefault(_WAITING, {})
     for name, parsed in values.items():
         if name in FLAGS:
-            flag = cast("Any", FLAGS[name])
-            flag.value = pickle.loads(parsed.data) if isinstance(parsed, Pickled) else parsed
-            flag.using_default_value = False
-            flag.present += 1
+            _set(FLAGS[name], parsed)
+        else:
+            waiting[name] = parsed
+    # modules hold this very object; absl has no other place to hear of a definition
+    object.__setattr__(FLAGS, "__class__", _LateFlags)

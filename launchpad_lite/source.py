@@ -190,11 +190,7 @@ def load_main(path: str, module: str | None = None) -> types.ModuleType:
 
 
 def install(source: ProgramSource) -> None:
-    """Make this process, a worker, able to import the user's code.
-
-    Flags are set twice: before the user's code runs, where they are known already, and after it,
-    where it defines them.
-    """
+    """Make this process, a worker, able to import the user's code."""
     os.chdir(source.cwd)
     sys.path[:] = source.sys_path
     sys.argv[:] = source.argv
@@ -210,7 +206,6 @@ def install(source: ProgramSource) -> None:
         )
         with refusing_launch(reason):
             load_main(source.main_file, source.main_module)
-        flags.apply(source.flags)
 
 
 @contextlib.contextmanager

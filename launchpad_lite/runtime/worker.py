@@ -18,7 +18,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from launchpad_lite import context, flags, source
+from launchpad_lite import context, source
 from launchpad_lite.errors import ContextError
 from launchpad_lite.runtime import children, link
 from launchpad_lite.runtime.control import RemoteControl
@@ -245,7 +245,6 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
     gc.enable()  # the agent does without; from here on it is the user's to switch
     source.install(boot.source)
     node: Node[Any] = pickle.loads(boot.payload)
-    flags.apply(boot.source.flags)  # of modules that only the node has imported
     scope = RunScope(
         run_id=boot.run_id,
         stop=token,

@@ -86,18 +86,18 @@ def test_a_process_whose_command_line_was_not_parsed_has_nothing_to_send(
     assert flags.snapshot() == {}
 
 
-def test_flags_that_are_defined_late_are_set_by_a_second_call(
+def test_flags_that_are_defined_late_are_set_when_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = no_flags()
     monkeypatch.setattr(flags, "FLAGS", values)
-    travelling = flags.pickled({"late": 7, "nobody_knows_it": 8})
-    flags.apply(travelling)
+    flags.apply(flags.pickled({"late": 7, "l": 7, "nobody_knows_it": 8, "colour": Colour.BLUE}))
     assert values.is_parsed()
-    absl_flags.DEFINE_integer("late", 3, "", flag_values=values)
-    assert values.late == 3
-    flags.apply(travelling)
-    assert values.late == 7
+    absl_flags.DEFINE_integer("late", 3, "", flag_values=values, short_name="l")
+    absl_flags.DEFINE_enum_class("colour", Colour.RED, Colour, "", flag_values=values)
+    absl_flags.DEFINE_integer("later", 4, "", flag_values=values)
+    assert (values.late, values.l, values.colour, values.later) == (7, 7, Colour.BLUE, 4)
+    assert flags.snapshot() == {"late": 7, "l": 7, "colour": Colour.BLUE}
 
 
 def test_a_value_of_a_class_that_is_not_known_yet_waits_for_it(
