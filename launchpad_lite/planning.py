@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite import payload
+from launchpad_lite import payload, tables
 from launchpad_lite.config import RunConfig
 from launchpad_lite.errors import (
     ContextError,
@@ -140,12 +140,10 @@ class LaunchPlan:
             rows.append((*row, worker.start, str(worker.resources), size))
             for name, node in inside(worker.name, worker.node):
                 rows.append((*self._row(name, node, 0), f"thread of {worker.name}", "-", "-"))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        lines.insert(1, "  ".join("-" * width for width in widths))
         head = f"program {self.program!r}, launcher {self.launcher}, {len(self.workers)} node(s)"
         warnings = [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([head, "", *lines, *(["", *warnings] if warnings else [])])
+        body = tables.table(rows, ruled=True)
+        return "\n".join([head, "", body, *(["", *warnings] if warnings else [])])
 
     def _row(self, name: str, node: Node[Any], max_restarts: int) -> tuple[str, str, str]:
         notes = [node.kind]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from launchpad_lite.cli import text
+from launchpad_lite import tables
 from launchpad_lite.cli.commands import Parser
 from launchpad_lite.errors import ExitCode, LaunchpadError
 from launchpad_lite.launchers import registry
@@ -42,7 +42,7 @@ def describe(points: Mapping[str, importlib.metadata.EntryPoint]) -> str:
     for name, point in points.items():
         here, summary = _describe(point)
         rows.append((name, here, summary))
-    return text.table(rows)
+    return tables.table(rows)
 
 
 def _describe(point: importlib.metadata.EntryPoint) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import time
 from concurrent import futures
 from typing import TYPE_CHECKING
 
+from launchpad_lite import tables
 from launchpad_lite.cli import text, views
 from launchpad_lite.cli.commands import Parser
 from launchpad_lite.errors import CallError, ExitCode
@@ -75,7 +76,7 @@ def table(shown: Iterable[View], now: float) -> str:
                 text.age(now - status.started),
             )
         )
-    return text.table(rows)
+    return tables.table(rows)
 
 
 def status(arguments: Sequence[str]) -> int:
@@ -128,7 +129,7 @@ def describe(view: View, now: float) -> str:
             (node.name, _state(node, view), node.title, ", ".join(node.endpoints) or "-")
             for node in known.nodes
         ]
-        lines += ["", text.table(rows)]
+        lines += ["", tables.table(rows)]
     return "\n".join(lines)
 
 

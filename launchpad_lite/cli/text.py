@@ -1,4 +1,4 @@
-"""Text for terminals: tables, and the entries of a help page."""
+"""Text for terminals: the entries of a help page, and time spans."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 _INDENT = 2
 _HELP_COLUMN = 28
@@ -19,13 +19,6 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 def width() -> int:
     """Return how many columns a help page may have."""
     return min(_MAX_WIDTH, shutil.get_terminal_size().columns)
-
-
-def table(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as columns; the first row is the header."""
-    lines = [tuple(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def entries(pairs: Iterable[tuple[str, str]], columns: int) -> str:

@@ -1,15 +1,10 @@
-"""Tables and help entries."""
+"""Help entries, and time spans."""
 
 from __future__ import annotations
 
 import pytest
 
 from launchpad_lite.cli import text
-
-
-def test_a_table_has_columns_and_no_spaces_at_the_ends() -> None:
-    rows = [("NAME", "SIZE", ""), ("a", "1,000", "x"), ("longer", "1", "")]
-    assert text.table(rows) == "NAME    SIZE\na       1,000  x\nlonger  1"
 
 
 def test_entries_stand_beside_or_below() -> None:

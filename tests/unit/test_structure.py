@@ -34,6 +34,7 @@ FLOORS = (
         "frames",
         "owner",
         "importable",
+        "tables",
     ),
     (
         *(
