@@ -134,14 +134,22 @@ class NodeFailed(RunError):
       summary: why, in one line.
       remote_traceback: the node's own traceback, as text; empty when its process was killed.
       log_tail: the last lines of the node's log, as text; empty when it has none.
+      shown: whether the launching process has shown both as the node's output.
     """
 
     def __init__(
-        self, node: str, summary: str, *, remote_traceback: str = "", log_tail: str = ""
+        self,
+        node: str,
+        summary: str,
+        *,
+        remote_traceback: str = "",
+        log_tail: str = "",
+        shown: bool = False,
     ) -> None:
         """Build the message from what is known of the failure."""
         self.node = node
         self.summary = summary
+        self.shown = shown
         self.remote_traceback = remote_traceback
         self.log_tail = log_tail
         text = f"node {node} failed: {summary}"
@@ -150,6 +158,13 @@ class NodeFailed(RunError):
         if log_tail:
             text += f"\n\nlast lines of the log of {node}:\n{log_tail.rstrip()}"
         super().__init__(text)
+
+
+def brief(error: LaunchpadError) -> str:
+    """Return an error's text for a terminal, without what has been shown there already."""
+    if isinstance(error, NodeFailed) and error.shown:
+        return f"node {error.node} failed: {error.summary}\nIts output is above."
+    return str(error)
 
 
 class NodesStuck(RunError):

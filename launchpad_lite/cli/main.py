@@ -16,6 +16,7 @@ from launchpad_lite.errors import (
     NodesStuck,
     RunError,
     UsageError,
+    brief,
     describe_os_error,
 )
 from launchpad_lite.version import __version__
@@ -90,7 +91,7 @@ def _is_command(given: list[str]) -> bool:
 
 
 def _report(error: LaunchpadError) -> None:
-    lines = [str(error), *getattr(error, "__notes__", ())]
+    lines = [brief(error), *getattr(error, "__notes__", ())]
     trace = error.trace if isinstance(error, UserCodeError) else ""
     _say("\n".join(lines).rstrip(), trace)
 

@@ -102,8 +102,12 @@ class LocalRun:
             return pathlib.Path(self.plan.config.checkpoint_dir).absolute() / file_name(node)
         return self.directory.checkpoints / file_name(node) if self.directory else None
 
-    def start(self, backend: Backend) -> Run:
+    def start(self, backend: Backend, *, shows_output: bool = False) -> Run:
         """Start the controller and the workers.
+
+        Args:
+          backend: the workers.
+          shows_output: whether this process shows what their logs hold.
 
         Raises:
           LaunchpadError: the workers could not be started; nothing is left.
@@ -115,6 +119,7 @@ class LocalRun:
             backend,
             log_tail=lambda node: tail(self.log(node)),
             on_change=directory.write_status if directory else lambda _: None,
+            shows_output=shows_output,
         )
         self.scope = self.make_scope(self._stop, ())
         self.controller.at_notice(self._give_notice)

@@ -57,7 +57,7 @@ class _ProcessRun:
         backend = AgentBackend(
             self._start_agent, self._boot, self._local.log, leavings=self._local.leavings
         )
-        return self._local.start(backend)
+        return self._local.start(backend, shows_output=self._options.show_output)
 
     def _start_agent(self) -> socket.socket:
         self._endpoint = self._local.serve_controller()

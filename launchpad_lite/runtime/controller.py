@@ -52,6 +52,7 @@ class Controller:
         *,
         log_tail: Callable[[str], str] = lambda _: "",
         on_change: Callable[[RunStatus], object] = lambda _: None,
+        shows_output: bool = False,
     ) -> None:
         """Make the controller of a run that has not started.
 
@@ -60,6 +61,7 @@ class Controller:
           run_id: the run.
           backend: the launcher's hands.
           log_tail: returns the last lines of a node's log.
+          shows_output: whether the launching process shows the nodes' logs.
           on_change: is told of each change of phase, in the controller's thread.
         """
         self.run_id = run_id
@@ -71,6 +73,7 @@ class Controller:
         self._backend = backend
         self._log_tail = log_tail
         self._on_change = on_change
+        self._shows_output = shows_output
         self._started = time.time()
         self._supervisor = sv.Supervisor({w.name: w.has_run for w in plan.workers}, plan.config)
         self._events: queue.SimpleQueue[sv.Event] = queue.SimpleQueue()
@@ -211,11 +214,13 @@ class Controller:
         failed = self._supervisor.failed
         if failed is not None:
             name, failure = failed
+            log, trace = self._log_tail(name), failure.trace.rstrip()
             self.error = NodeFailed(
                 failure.node or name,
                 failure.summary,
                 remote_traceback=failure.trace,
-                log_tail=_last_lines(self._log_tail(name), failure.trace.rstrip()),
+                log_tail=_last_lines(log, trace),
+                shown=self._shows_output and bool(log) and trace in log,
             )
             self.error.__cause__ = self.causes.get(name)
         elif stuck:
