@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from launchpad_lite import context
 from launchpad_lite.config import ClientConfig, with_settings
 from launchpad_lite.courier.client import client_in_run
-from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError
+from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, brief
 from launchpad_lite.groups import node_name, worker_names
 from launchpad_lite.handle import Handle
 from launchpad_lite.runtime.original import OriginalManager
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HEARTBEAT_S = 2.0
+_SLOW_END_S = 1.0
+"""Seconds after which an end that was asked for says whom it waits for."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,11 +104,45 @@ class Run(OriginalManager):
             first = return_on_first_completed
             join = functools.partial(self._controller.join_workers, names, first=first)
         with signals.held():
-            came = _patiently(join, timeout)
+            came = self._patiently(join, timeout)
         if self._controller.ended.is_set():
             _unwaited.discard(self)
             self._report(raise_error=raise_error)
         return came
+
+    def _patiently(self, join: Callable[[float], bool], timeout: float | None) -> bool:
+        """Wait, looking up now and then.
+
+        The kernel may hand a second Ctrl-C to another thread of the process, while the main thread,
+        which alone runs Python's handlers, sleeps on.
+        """
+        if timeout is not None:
+            return join(timeout)
+        pause, named = _HEARTBEAT_S, False
+        while not join(pause):
+            if named or not signals.heard(self._controller):
+                continue
+            if pause == _SLOW_END_S:
+                self._say(f"still waiting for {', '.join(self._living())}")
+                pause, named = _HEARTBEAT_S, True
+            else:
+                pause = _SLOW_END_S
+        return True
+
+    def _living(self) -> list[str]:
+        living = ("starting", "running")
+        return [node.name for node in self.status().nodes if node.state in living]
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{self.id}: {text}\n")
+            sys.stderr.flush()
+
+    def wait_at_exit(self) -> None:
+        """Wait for the end at the end of the interpreter, and say so."""
+        if not self._controller.ended.is_set():
+            self._say("waiting for its end; Ctrl-C stops it")
+        self.wait()
 
     def _report(self, *, raise_error: bool) -> None:
         number = signals.remove(self._controller)
@@ -215,19 +252,6 @@ class Run(OriginalManager):
                 _log.exception("the run failed too")
 
 
-def _patiently(join: Callable[[float], bool], timeout: float | None) -> bool:
-    """Wait, looking up now and then.
-
-    The kernel may hand a second Ctrl-C to another thread of the process, while the main thread,
-    which alone runs Python's handlers, sleeps on.
-    """
-    if timeout is not None:
-        return join(timeout)
-    while not join(_HEARTBEAT_S):
-        pass
-    return True
-
-
 _unwaited: set[Run] = set()
 _exit_code: int = ExitCode.OK
 
@@ -241,23 +265,25 @@ def _wait_at_exit() -> None:
             if interactive:
                 run.stop()
             else:
-                run.wait()
+                run.wait_at_exit()
         except LaunchpadError as error:
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{brief(error)}\n")
             _exit_code = error.exit_code
         except KeyboardInterrupt:
             _exit_code = ExitCode.INTERRUPTED
         except SystemExit as error:  # by SIGTERM
             _exit_code = cast("int", error.code)
+    if _exit_code != ExitCode.OK:
+        atexit.register(_exit_with_code)  # the last to be registered is the first to be called
 
 
 def _exit_with_code() -> None:
-    if _exit_code != ExitCode.OK:
-        atexit._run_exitfuncs()  # noqa: SLF001 - the others', which would not be called any more
-        gc.collect()  # closes files that nobody closed
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(_exit_code)
+    atexit.unregister(_exit_with_code)
+    atexit._run_exitfuncs()  # noqa: SLF001 - the others', which would not be called any more
+    gc.collect()  # closes files that nobody closed
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_exit_code)
 
 
 def _after_fork() -> None:
@@ -273,4 +299,3 @@ os.register_at_fork(after_in_child=_after_fork)
 # registers such a function too, and cannot be loaded any more while a run is waited for at exit.
 importlib.import_module("concurrent.futures.thread")
 getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)
-atexit.register(_exit_with_code)

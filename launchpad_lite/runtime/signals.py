@@ -44,6 +44,10 @@ class _Signals:
             self._put_back()
         return number
 
+    def heard(self, run: Controller) -> bool:
+        """Whether a signal has stopped a run."""
+        return self._runs.get(run, 0) != 0
+
     def _install(self) -> None:
         if not self._before:
             for number in _SIGNALS:

@@ -120,7 +120,7 @@ class Bench:
 
     def wait_for_output(self, text: str) -> None:
         assert eventually(lambda: text in self.output or self.process.poll() is not None)
-        assert text in self.output
+        assert text in self.output, self.output
 
     def pid(self, who: str) -> int:
         """The process that noted that it, a node or a child of one, is up."""

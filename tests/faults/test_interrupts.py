@@ -95,6 +95,7 @@ def test_ctrl_c_twice_is_immediate(launcher: str, code: int, bench: Bench) -> No
     bench.wait_for("is up", 2)
     bench.interrupt()
     bench.wait_for_output("once more to end at once")
+    bench.wait_for_output(": still waiting for server/0, stubborn/0\n")
     bench.interrupt()
     assert bench.ended(SOON_S) == code, bench.output
     assert "ending at once" in bench.output

@@ -198,6 +198,34 @@ def test_flags_reach_the_factory_and_every_worker(place: Path, launcher: str, ta
     assert "node 5 True 5 x 2.0 False SLOW 2 ['c', 'd'] 7\n" in result.out
 
 
+@both
+def test_flags_of_a_module_that_a_node_imports_late(place: Path, launcher: str) -> None:
+    write(place, "late.py", "from absl import flags\nRATE = flags.DEFINE_float('rate', 0.5, '')\n")
+    write(
+        place,
+        "program.py",
+        """
+        import os
+        import launchpad_lite as lp
+
+        def work():
+            import late
+            print("rate", late.RATE.value)
+
+        def make_program():
+            program = lp.Program("late")
+            program.add_node(lp.PyNode(work), label="worker")
+            return program
+
+        if "LP_IMPORTED" not in os.environ:  # in the launching process only
+            os.environ["LP_IMPORTED"] = "1"
+            import late
+        """,
+    )
+    result = run_well("program.py", f"--launcher={launcher}", "--rate=0.25")
+    assert result.out.endswith("rate 0.25\n")
+
+
 def test_parameters_keep_their_defaults(place: Path) -> None:
     write(place, "flagged.py", FLAGGED)
     result = run_well("flagged.py", "--name", "x")
@@ -589,9 +617,14 @@ NODES = """
 @both
 def test_exit_code_of_a_node_that_fails(place: Path, launcher: str) -> None:
     write(place, "nodes.py", NODES)
-    message = fails("nodes.py:constructor", f"--launcher={launcher}", code=ExitCode.NODE_FAILED)
-    assert "lp-launch: node node/0 failed: ValueError: no luck\n" in message
-    assert 'nodes.py", line 7, in __init__' in message
+    result = run("nodes.py:constructor", f"--launcher={launcher}")
+    assert result.code == ExitCode.NODE_FAILED
+    assert "lp-launch: node node/0 failed: ValueError: no luck\n" in result.err
+    place_in_file = 'nodes.py", line 7, in __init__'
+    assert (result.out + result.err).count(place_in_file) == 1  # once is enough
+    if launcher == "process":
+        assert "[node/0] ValueError: no luck\n" in result.out
+        assert result.err.endswith("\nIts output is above.\n")
 
 
 def test_exit_code_of_threads_that_hang(place: Path) -> None:
