@@ -63,6 +63,7 @@ _DEREFERENCE = {
     "maybe_dereference": f"{_ORIGINAL}.nodes:maybe_dereference",
 }
 _PYTHON = _same("nodes.python", "PyClassNode", "PyNode")
+_BATCHING = _same("courier.batching", "batched_handler")
 _COLOCATION = _same("nodes.multi_threading", "MultiThreadingColocation")
 
 MAIN = "launchpad"
@@ -75,6 +76,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **{name: place for name, place in _COURIER_NODE.items() if name != "COURIER_PORT_NAME"},
         **_PROGRAM,
         **_PYTHON,
+        **_BATCHING,
         **_COLOCATION,
         **_same("launching", "launch", "make_program_stopper", "stop"),
         **_same("handle", "Deferred"),
@@ -122,7 +124,10 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **_same("compat.nodes", "ClientType", "HandleType", "extract_handles"),
     },
     "launchpad.nodes.courier": {},
-    "launchpad.nodes.courier.courier_utils": _same("compat.nodes", "make_courier_server"),
+    "launchpad.nodes.courier.courier_utils": {
+        **_BATCHING,
+        **_same("compat.nodes", "make_courier_server"),
+    },
     "launchpad.nodes.courier.node": _COURIER_NODE,
     "launchpad.nodes.dereference": _DEREFERENCE,
     "launchpad.nodes.multi_threading_colocation": {},

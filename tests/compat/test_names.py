@@ -19,7 +19,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "coming_from_launchpad.md"
 ORIGINAL = {
     *("AbstractAddressBuilder", "Address", "CourierClient", "CourierHandle", "CourierNode"),
     *("DockerConfig", "LAUNCH_TYPE", "LaunchType", "MultiThreadingColocation", "Program"),
-    *("PyClassNode", "PyNode"),
+    *("PyClassNode", "PyNode", "batched_handler"),
     *("ReverbNode", "SimpleLocalAddressBuilder", "get_port_from_address", "is_local_launch"),
     *("is_local_launch_or_test", "launch", "make_program", "make_program_stopper"),
     *("register_stop_handler", "stop", "stop_event", "unregister_stop_handler", "wait_for_stop"),

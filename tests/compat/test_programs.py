@@ -77,6 +77,13 @@ def test_kinds_of_nodes_of_their_own(launch_type: str) -> None:
         assert line in output, output
 
 
+@launch_types
+def test_a_batched_method(launch_type: str) -> None:
+    output = run_well("batching.py", f"--lp_launch_type={launch_type}")
+    for number in range(4):
+        assert f"client {number}! in a batch of [4]" in output, output
+
+
 def test_a_hundred_nodes_on_threads() -> None:
     output = run_well("many.py")
     assert f"sum {sum(range(100))}" in output
