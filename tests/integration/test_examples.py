@@ -115,6 +115,13 @@ def test_mapreduce_on_one_of_each(launcher: str) -> None:
     assert "verified: a plain loop over the same 1 files counts the same" in result.output
 
 
+def test_batching(launcher: str) -> None:
+    result = _launch_well("batching", launcher, num_actors=3, num_games=8, num_steps=20)
+    assert "480 actions, 0 wrong" in result.output
+    assert 20 <= result.number(r"(\d+) batches") <= 480, result.output
+    assert 1 <= result.number(r"([\d.]+) actions in a batch") <= 24, result.output
+
+
 def test_parameter_server(launcher: str) -> None:
     result = _launch_well("parameter_server", launcher, num_workers=2, num_updates=3000)
     accuracies = result.numbers(r"held-out accuracy ([\d.]+) after \d+ updates")
