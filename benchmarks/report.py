@@ -55,22 +55,25 @@ class Aim:
       value: what was measured.
       limit: the value must be below it.
       unit: of both.
+      at_least: the value must not be below the limit instead.
     """
 
     text: str
     value: float
     limit: float
     unit: str = ""
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
         """Whether it was reached."""
-        return self.value < self.limit
+        return (self.value >= self.limit) if self.at_least else (self.value < self.limit)
 
     def row(self) -> tuple[str, str, str, str]:
         """Return it as a row of a table: aim, limit, measured, verdict."""
         verdict = "met" if self.met else "MISSED"
-        return self.text, f"< {self.limit:.3g}{self.unit}", f"{self.value:.3g}{self.unit}", verdict
+        limit = f"{'>=' if self.at_least else '<'} {self.limit:.3g}{self.unit}"
+        return self.text, limit, f"{self.value:.3g}{self.unit}", verdict
 
     def record(self) -> dict[str, Any]:
         """Return it for JSON."""
