@@ -48,6 +48,7 @@ from launchpad_lite.launching import (
 )
 from launchpad_lite.node import Node
 from launchpad_lite.nodes.courier import CourierHandle, CourierNode
+from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyClassNode, PyNode
 from launchpad_lite.planning import LaunchPlan
@@ -78,6 +79,7 @@ __all__ = [
     "LauncherUnavailableError",
     "LaunchpadError",
     "MethodNotFound",
+    "MultiProcessingColocation",
     "MultiThreadingColocation",
     "Node",
     "NodeFailed",

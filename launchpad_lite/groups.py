@@ -10,7 +10,7 @@ from launchpad_lite.node import inside
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.planning import LaunchPlan, WorkerSpec
 
 T = TypeVar("T")
 
@@ -42,6 +42,14 @@ def _sizes(plan: LaunchPlan) -> dict[str, int]:
             if node.members:
                 sizes[name] = len(node.members)
     return sizes
+
+
+def units(plan: LaunchPlan) -> dict[str, list[WorkerSpec]]:
+    """Return the workers of each node that was added to the program, by that node's name."""
+    found: dict[str, list[WorkerSpec]] = {}
+    for worker in plan.workers:
+        found.setdefault(worker.unit, []).append(worker)
+    return found
 
 
 def worker_names(plan: LaunchPlan, labels: Iterable[str] | None) -> list[str]:

@@ -136,19 +136,18 @@ class LaunchPlan:
         rows = [("node", "runs", "calls", "start", "resources", "payload")]
         for worker in self.workers:
             size = f"{len(worker.payload):,} B" if worker.payload else "-"
-            row = self._row(worker.name, worker.node, worker.max_restarts)
+            limits = [f"up to {worker.max_restarts} restarts of {worker.unit}"]
+            row = self._row(worker.name, worker.node, limits if worker.max_restarts else [])
             rows.append((*row, worker.start, str(worker.resources), size))
             for name, node in inside(worker.name, worker.node):
-                rows.append((*self._row(name, node, 0), f"thread of {worker.name}", "-", "-"))
+                rows.append((*self._row(name, node, []), f"thread of {worker.name}", "-", "-"))
         head = f"program {self.program!r}, launcher {self.launcher}, {len(self.workers)} node(s)"
         warnings = [f"warning: {warning}" for warning in self.warnings]
         body = tables.table(rows, ruled=True)
         return "\n".join([head, "", body, *(["", *warnings] if warnings else [])])
 
-    def _row(self, name: str, node: Node[Any], max_restarts: int) -> tuple[str, str, str]:
-        notes = [node.kind]
-        notes += [] if node.has_run else ["serves only"]
-        notes += [f"restarts {max_restarts} times"] if max_restarts else []
+    def _row(self, name: str, node: Node[Any], limits: list[str]) -> tuple[str, str, str]:
+        notes = [node.kind, *([] if node.has_run else ["serves only"]), *limits]
         calls = {edge.target for edge in self.edges if edge.holder == name}
         return name, f"{node.title} ({', '.join(notes)})", ", ".join(sorted(calls)) or "-"
 

@@ -134,7 +134,8 @@ def describe(view: View, now: float) -> str:
 
 
 def _state(node: NodeStatus, view: View) -> str:
-    return views.LOST if view.phase == views.LOST and node.state not in _OVER else node.state
+    state = views.LOST if view.phase == views.LOST and node.state not in _OVER else node.state
+    return f"{state}, restarted {node.restarts}x" if node.restarts else state
 
 
 def stop(arguments: Sequence[str]) -> int:

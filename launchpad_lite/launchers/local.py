@@ -133,7 +133,9 @@ class LocalRun:
             raise
         return Run(self.controller, self.scope, directory.path if directory else None)
 
-    def make_scope(self, stop: StopToken, schemes: tuple[str, ...]) -> RunScope:
+    def make_scope(
+        self, stop: StopToken, schemes: tuple[str, ...], incarnation: int = 0
+    ) -> RunScope:
         """Return a scope inside this process: the launching code's, or a node's."""
         return RunScope(
             run_id=self.run_id,
@@ -142,7 +144,7 @@ class LocalRun:
             credentials=self.token,
             schemes=schemes,
             socket_dir=self.socket_dir if "unix" in schemes else None,
-            incarnation=0,
+            incarnation=incarnation,
             directory=self.controller.directory,
             follow=self.controller.directory.get,
             control=self.controller,

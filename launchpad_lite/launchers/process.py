@@ -82,7 +82,7 @@ class _ProcessRun:
     def _endpoint_schemes(self) -> tuple[str, ...]:
         return ("inproc", transports.between_processes())
 
-    def _boot(self, spec: WorkerSpec) -> bytes:
+    def _boot(self, spec: WorkerSpec, incarnation: int) -> bytes:
         local, plan = self._local, self._plan
         return pickle.dumps(
             WorkerBoot(
@@ -91,7 +91,7 @@ class _ProcessRun:
                 index=spec.index,
                 group_size=spec.group_size,
                 run_id=local.run_id,
-                incarnation=0,
+                incarnation=incarnation,
                 seed=spec.seed,
                 has_run=spec.has_run,
                 payload=spec.payload,

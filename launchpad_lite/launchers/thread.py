@@ -61,7 +61,11 @@ class ThreadBackend(Backend):
         self._post = post
         self._threads.start([self._make_thread(spec) for spec in workers])
 
-    def _make_thread(self, spec: WorkerSpec) -> NodeThread:
+    def restart(self, worker: WorkerSpec, incarnation: int) -> None:
+        """See the base class."""
+        self._threads.start([self._make_thread(worker, incarnation)])
+
+    def _make_thread(self, spec: WorkerSpec, incarnation: int = 0) -> NodeThread:
         local = self._local
         node_context = context.Context(
             program=local.plan.program,
@@ -69,10 +73,10 @@ class ThreadBackend(Backend):
             index=spec.index,
             group_size=spec.group_size,
             run_id=local.run_id,
-            incarnation=0,
+            incarnation=incarnation,
             seed=spec.seed,
             checkpoint=local.checkpoint(spec.name),
-            scope=local.make_scope(StopToken(), ("inproc",)),
+            scope=local.make_scope(StopToken(), ("inproc",), incarnation),
         )
         return NodeThread(spec.node, node_context, self._take)
 

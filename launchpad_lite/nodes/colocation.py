@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from launchpad_lite.errors import ProgramError
 from launchpad_lite.frames import user_place
-from launchpad_lite.node import Node, Problem, walk_arguments
+from launchpad_lite.node import Node, Problem, inside, walk_arguments
 from launchpad_lite.program import require_node
 
 if TYPE_CHECKING:
@@ -46,9 +46,12 @@ class Colocation(Node[None]):
         """Add a member; return its handle, typed as what its receiver gets.
 
         Raises:
-          ProgramError: it is no node.
+          ProgramError: it is no node, or holds this colocation.
         """
         require_node(node)
+        if any(each is self for _, each in (("", node), *inside("", node))):
+            message = f"{user_place()}: this {self.kind} cannot be part of itself."
+            raise ProgramError(message)
         self._members.append(node)
         return node.create_handle()
 

@@ -207,7 +207,7 @@ class _Colocated:
         elif isinstance(command, sv.Hint):
             with contextlib.suppress(LaunchpadError):  # the run ends
                 self._scope.run_ended(self._context.name)
-        elif command.stuck:
+        elif isinstance(command, sv.Finish) and command.stuck:
             _log.warning("%s did not end in time and are left behind", ", ".join(command.stuck))
 
     def _retire(self, command: sv.Retire) -> None:

@@ -31,7 +31,7 @@ class AgentBackend(Backend):
     def __init__(
         self,
         connect: Callable[[], socket.socket],
-        boot: Callable[[WorkerSpec], bytes],
+        boot: Callable[[WorkerSpec, int], bytes],
         log: Callable[[str], pathlib.Path],
         leavings: Iterable[str] = (),
     ) -> None:
@@ -39,7 +39,7 @@ class AgentBackend(Backend):
 
         Args:
           connect: brings up the agent and returns the socket to it.
-          boot: returns the pickled `WorkerBoot` of a worker.
+          boot: returns the pickled `WorkerBoot` of a worker's incarnation.
           log: returns the path of a worker's log file.
           leavings: files and directories that the agent removes should this process be killed.
         """
@@ -49,6 +49,7 @@ class AgentBackend(Backend):
         self._leavings = list(leavings)
         self._lock = threading.Lock()
         self._alive: set[str] = set()
+        self._lost = ""  # how the agent was
         self._pids: dict[str, int] = {}
         self._processes: list[psutil.Process] = []
         self._signalled: set[tuple[str, int]] = set()
@@ -68,15 +69,26 @@ class AgentBackend(Backend):
         self._reader.start()
         self._say(link.Leavings(self._leavings))
         for spec in specs:
-            self._say(
-                link.StartWorker(
-                    name=spec.name,
-                    log=str(self._log(spec.name)),
-                    env=dict(spec.env),
-                    cold=spec.cold,
-                    boot=self._boot(spec),
-                )
+            self._start(spec, 0)
+
+    def restart(self, worker: WorkerSpec, incarnation: int) -> None:
+        """See the base class."""
+        with self._lock:
+            self._alive.add(worker.name)
+        self._start(worker, incarnation)
+        if self._lost:  # the listener may have gone before
+            self._lose()
+
+    def _start(self, spec: WorkerSpec, incarnation: int) -> None:
+        self._say(
+            link.StartWorker(
+                name=spec.name,
+                log=str(self._log(spec.name)),
+                env=dict(spec.env),
+                cold=spec.cold,
+                boot=self._boot(spec, incarnation),
             )
+        )
 
     def _say(self, message: link.ToAgent) -> None:
         if self._socket is not None:
@@ -94,8 +106,14 @@ class AgentBackend(Backend):
         if self._alive:
             for pid in self._pids.values():  # they end by themselves, unless they hang
                 children.kill_tree(pid)
-            self._post(HostLost(tuple(self._alive), "the agent that held it was killed"))
-            self._alive.clear()
+        self._lost = "the agent that held it was killed"
+        self._lose()
+
+    def _lose(self) -> None:
+        with self._lock:
+            lost, self._alive = self._alive, set()
+        if lost:
+            self._post(HostLost(tuple(lost), self._lost))
 
     def _hear(self, message: link.FromAgent) -> None:
         if isinstance(message, link.WorkerStarted):

@@ -30,6 +30,15 @@ class Backend(abc.ABC):
         """
 
     @abc.abstractmethod
+    def restart(self, worker: WorkerSpec, incarnation: int) -> None:
+        """Bring up a worker again that has ended.
+
+        Args:
+          worker: the worker.
+          incarnation: how often it was brought up before.
+        """
+
+    @abc.abstractmethod
     def notify(self, seconds: float, reason: str) -> None:
         """Tell every worker that the run stops, and how much time there is."""
 

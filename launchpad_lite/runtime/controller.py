@@ -15,7 +15,7 @@ from launchpad_lite.errors import (
     NodesStuck,
     RunError,
 )
-from launchpad_lite.groups import node_name
+from launchpad_lite.groups import node_name, units
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.directory import Directory, EndedRecord
 from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
@@ -39,6 +39,15 @@ def _last_lines(log: str, trace: str) -> str:
     before, _, after = log.rpartition(trace) if trace else (log, "", "")
     lines = [] if log.rstrip() in trace else (before.rstrip() + after).splitlines()
     return "\n".join(lines[-TAIL_LINES:])
+
+
+def restarts_of(plan: LaunchPlan) -> list[sv.Restarts]:
+    """Return which workers of a plan are started again when they fail."""
+    return [
+        sv.Restarts(unit, tuple(worker.name for worker in workers), workers[0].max_restarts)
+        for unit, workers in units(plan).items()
+        if workers[0].max_restarts
+    ]
 
 
 class Controller:
@@ -75,8 +84,10 @@ class Controller:
         self._on_change = on_change
         self._shows_output = shows_output
         self._started = time.time()
-        self._supervisor = sv.Supervisor({w.name: w.has_run for w in plan.workers}, plan.config)
+        has_run = {worker.name: worker.has_run for worker in plan.workers}
+        self._supervisor = sv.Supervisor(has_run, plan.config, restarts_of(plan))
         self._events: queue.SimpleQueue[sv.Event] = queue.SimpleQueue()
+        self._specs = {worker.name: worker for worker in plan.workers}
         self._services = {
             worker.name: [plan.name_of(address) for address in worker.node.addresses]
             for worker in plan.workers
@@ -200,6 +211,11 @@ class Controller:
         elif isinstance(command, sv.Retire):
             for service in self._services[command.name]:
                 self.retire(service, command.reason)
+        elif isinstance(command, sv.Restart):
+            cause = self.causes.get(command.name)  # other workers leave it in their logs
+            text = "%s: starting %s again: %s"
+            _log.warning(text, self.run_id, command.name, command.reason, exc_info=cause)
+            self._backend.restart(self._specs[command.name], command.incarnation)
         elif isinstance(command, sv.Terminate):
             self._backend.terminate(command.names, command.seconds)
         elif isinstance(command, sv.Kill):
@@ -301,7 +317,7 @@ class Controller:
 
     def attach(self, worker: str) -> Subscription:
         """Return the stream of what a worker must know: records it follows, and the notice."""
-        subscription = Subscription(lambda _: self._detach(worker))
+        subscription = Subscription(lambda ended: self._detach(worker, ended))
         with self._lock:
             self._followers[worker] = subscription
             followed = list(self._followed.get(worker, ()))
@@ -315,9 +331,10 @@ class Controller:
             subscription.put(Notice(left, notice[1]))
         return subscription
 
-    def _detach(self, worker: str) -> None:
+    def _detach(self, worker: str, subscription: Subscription) -> None:
         with self._lock:
-            self._followers.pop(worker, None)
+            if self._followers.get(worker) is subscription:  # not that of its next incarnation
+                del self._followers[worker]
 
     def follow(self, worker: str, name: str) -> EndpointRecord | EndedRecord | None:
         """Send a worker all news of a service from now on; return what is known of it."""
@@ -329,15 +346,26 @@ class Controller:
         """Return where the run is."""
         with self._lock:
             states = dict(self._supervisor.states)
+            restarts = dict(self._supervisor.incarnations)
             phase, reason = self._supervisor.phase, self._supervisor.reason
             failed = self._supervisor.failed
         nodes: list[NodeStatus] = []
         for worker in self.plan.workers:
             records = [self.directory.get(service) for service in self._services[worker.name]]
-            up = [record for record in records if isinstance(record, EndpointRecord)]
-            endpoints = tuple(endpoint for record in up for endpoint in record.endpoints)
+            again = restarts[worker.name]
+            up = [
+                record
+                for record in records
+                if isinstance(record, EndpointRecord) and record.incarnation == again
+            ]
             nodes.append(
-                NodeStatus(worker.name, worker.title, states[worker.name].value, endpoints)
+                NodeStatus(
+                    name=worker.name,
+                    title=worker.title,
+                    state=states[worker.name].value,
+                    endpoints=tuple(place for record in up for place in record.endpoints),
+                    restarts=again,
+                )
             )
         return RunStatus(
             run_id=self.run_id,

@@ -163,12 +163,13 @@ class NodeThreads:
         Raises:
           RuntimeError: there can be no more threads; those that were started are told to end.
         """
-        self._nodes |= {thread.context.name: thread for thread in threads}
+        new = {thread.context.name: thread for thread in threads}
+        self._nodes |= new
         try:
-            for node in self._nodes.values():
+            for node in new.values():
                 node.thread.start()
         except BaseException:
-            self.kill(name for name, node in self._nodes.items() if node.thread.ident is not None)
+            self.kill(name for name, node in new.items() if node.thread.ident is not None)
             raise
 
     def notify(self, seconds: float, reason: str) -> None:

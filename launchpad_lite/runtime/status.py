@@ -27,12 +27,14 @@ class NodeStatus:
       title: what it runs.
       state: `starting`, `running`, `done` or `failed`.
       endpoints: where its service listens.
+      restarts: how often it was started again after a failure.
     """
 
     name: str
     title: str
     state: str
     endpoints: tuple[str, ...]
+    restarts: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -130,6 +130,21 @@ class Retire:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Restart:
+    """Start a worker again that has failed.
+
+    Attributes:
+      name: which.
+      incarnation: how often it was started before.
+      reason: how it failed, and how often its unit may still be started again; for people.
+    """
+
+    name: str
+    incarnation: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Terminate:
     """Tell workers to end now.
 
@@ -167,7 +182,22 @@ class Finish:
     stuck: tuple[str, ...]
 
 
-Command = Notify | Retire | Terminate | Kill | Hint | Finish
+Command = Notify | Retire | Restart | Terminate | Kill | Hint | Finish
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Restarts:
+    """Workers that are started again when they fail.
+
+    Attributes:
+      title: what they are part of, for people.
+      names: the workers.
+      most: how often, all together.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    most: int
 
 
 class Supervisor:
@@ -176,25 +206,36 @@ class Supervisor:
     Attributes:
       phase: where the run is.
       states: where each worker is.
+      incarnations: how often each worker was started again.
       reason: why the run stops; empty while it does not.
       failed: the worker that failed first, and why.
       deadline: when `tick` must be called, in the seconds of `now`; None for never.
     """
 
-    def __init__(self, has_run: Mapping[str, bool], config: RunConfig) -> None:
+    def __init__(
+        self,
+        has_run: Mapping[str, bool],
+        config: RunConfig,
+        restarts: Iterable[Restarts] = (),
+    ) -> None:
         """Begin with all workers starting.
 
         Args:
           has_run: for each worker, whether it does something of its own and so ends by itself.
           config: how long notice and grace are.
+          restarts: which workers are started again when they fail; others are not.
         """
         self.phase = Phase.RUNNING
         self.states = dict.fromkeys(has_run, WorkerState.STARTING)
         self.reason = ""
         self.failed: tuple[str, Failure] | None = None
         self.deadline: float | None = None
+        self.incarnations = dict.fromkeys(has_run, 0)
         self._has_run = dict(has_run)
+        self._runs = dict(has_run)
         self._config = config
+        self._left = {unit: unit.most for unit in restarts}
+        self._units = {name: unit for unit in self._left for name in unit.names}
         self._hinted = False
         self._notice_end = 0.0
 
@@ -216,7 +257,7 @@ class Supervisor:
         if isinstance(event, StopRequested):
             return self._stop(event.reason, now, immediately=event.immediately)
         if isinstance(event, RunEnded):
-            self._has_run[event.name] = False
+            self._runs[event.name] = False
             return self._look_who_runs(now)
         if isinstance(event, HostLost):
             lost = [name for name in event.names if name in self._alive()]
@@ -224,7 +265,7 @@ class Supervisor:
             for name in lost:
                 commands += self._ended(WorkerEnded(name, Failure(event.reason)), now)
             return commands
-        return self._ended(event, now)
+        return self._restart(event) or self._ended(event, now)
 
     def tick(self, now: float) -> list[Command]:
         """Act on a deadline that has passed."""
@@ -235,6 +276,22 @@ class Supervisor:
         if self.phase is Phase.TERMINATING:
             return self._kill(now)
         return self._finish(self._alive())
+
+    def _restart(self, event: WorkerEnded) -> list[Command]:
+        """Return what starts a worker again; nothing where it is not to be."""
+        name, unit = event.name, self._units.get(event.name)
+        if event.failure is None or unit is None or self._left[unit] == 0:
+            return []
+        if self.phase is not Phase.RUNNING or self.has_ended(name):
+            return []
+        self._left[unit] -= 1
+        self.states[name] = WorkerState.STARTING
+        self._runs[name] = self._has_run[name]
+        self.incarnations[name] += 1
+        done = unit.most - self._left[unit]
+        limit = f"restart {done} of {unit.most} of {unit.title}"
+        reason = f"it failed ({event.failure.summary}), {limit}"
+        return [Restart(name, self.incarnations[name], reason)]
 
     def _ended(self, event: WorkerEnded, now: float) -> list[Command]:
         if event.name not in self._alive():
@@ -269,7 +326,7 @@ class Supervisor:
         return [Hint(text)]
 
     def _running(self, names: Iterable[str]) -> list[str]:
-        return [name for name in names if self._has_run[name]]
+        return [name for name in names if self._runs[name]]
 
     def _stop(self, reason: str, now: float, *, immediately: bool = False) -> list[Command]:
         first = self.phase is Phase.RUNNING

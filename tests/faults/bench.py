@@ -123,8 +123,8 @@ class Bench:
         assert text in self.output, self.output
 
     def pid(self, who: str) -> int:
-        """The process that noted that it, a node or a child of one, is up."""
-        (line,) = [line for line in self.notes if line.startswith(f"{who} is up")]
+        """The process that noted last that it, a node or a child of one, is up."""
+        line = [line for line in self.notes if line.startswith(f"{who} is up")][-1]
         return int(line.rpartition(", ")[2])
 
     @property

@@ -190,6 +190,33 @@ def make_failing() -> lp.Program:
     return program
 
 
+class Caller:
+    """Calls a server each time the test says so."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def run(self) -> None:
+        note_up()
+        for turn in range(2):
+            while f"call {turn}" not in notes().read_text():
+                time.sleep(0.01)
+            note(f"got {self._server.work(turn)}")
+
+
+def make_colocation() -> lp.Program:
+    program = lp.Program("colocation")
+    server = lp.CourierNode(Server)
+    parent = lp.CourierNode(Parent)
+    colocation = lp.MultiProcessingColocation([server, parent], num_retries_on_failure=2)
+    program.add_node(lp.CourierNode(Caller, server.create_handle()), label="caller")
+    program.add_node(colocation, label="machine")
+    return program
+
+
+COLOCATION_SIZE = 5
+
+
 def use_pool() -> None:
     note_up()
     while "go on" not in notes().read_text():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import psutil
 import pytest
 
@@ -105,4 +107,44 @@ def test_a_worker_that_ignores_sigterm_is_killed_after_its_grace(bench: Bench) -
     bench.wait_for("is up")
     assert bench.ended() == 0, bench.output
     assert "main goes on" in bench.notes
+    assert bench.nothing_is_left()
+
+
+def test_a_colocated_worker_is_killed(bench: Bench) -> None:
+    bench.launch("make_colocation", "process", 1, 0.5)
+    bench.wait_for("is up", programs.COLOCATION_SIZE)
+    bench.note("call 0")
+    bench.wait_for("got 0")
+    bench.kill(bench.pid("machine/0/0"))
+    bench.wait_for("machine/0/0 is up", 2)
+    bench.note("call 1")
+    bench.wait_for("got 1")  # the caller has found it again
+    bench.kill(bench.pid("machine/0/0"))
+    bench.wait_for("machine/0/0 is up", 3)
+    bench.kill(bench.pid("machine/0/1"))  # all of them together have been started again enough
+    assert bench.ended() == 1
+    assert "starting machine/0/0 again: it failed (its process was killed by SIG" in bench.output
+    assert "restart 2 of 2 of machine/0" in bench.output
+    assert "NodeFailed: node machine/0/1 failed: its process was killed by SIG" in bench.output
+    assert bench.nothing_is_left()
+
+
+def test_descendants_of_a_colocated_worker_die_before_it_is_started_again(bench: Bench) -> None:
+    bench.launch("make_colocation", "process", 1, 0.5)
+    bench.wait_for("is up", programs.COLOCATION_SIZE)
+    descendants = [psutil.Process(bench.pid(kind)) for kind in ("child", "daemon")]
+    bench.kill(bench.pid("machine/0/1"))
+    bench.wait_for("machine/0/1 is up", 2)
+    assert psutil.wait_procs(descendants, SOON_S)[1] == []
+    bench.interrupt()
+    assert bench.ended() == -signal.SIGINT
+    assert bench.nothing_is_left()
+
+
+def test_the_agent_of_a_colocation_is_killed(bench: Bench) -> None:
+    bench.launch("make_colocation", "process", 1, 0.5)
+    bench.wait_for("is up", programs.COLOCATION_SIZE)
+    bench.kill(bench.agent)  # with it goes what could start them again
+    assert bench.ended() == 1
+    assert "starting" not in bench.output
     assert bench.nothing_is_left()

@@ -11,11 +11,12 @@ import pytest
 
 from launchpad_lite import launching
 from launchpad_lite.address import Address
-from launchpad_lite.errors import ProgramError, UnpicklableError
+from launchpad_lite.errors import ProgramError, UnpicklableError, UsageError
 from launchpad_lite.launchers.process import ProcessLauncher
 from launchpad_lite.launchers.thread import ThreadLauncher
 from launchpad_lite.node import Node
 from launchpad_lite.nodes.courier import CourierNode
+from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyNode
 from launchpad_lite.planning import LaunchPlan, compile_program
@@ -172,6 +173,71 @@ def test_members_that_nobody_reads_are_pointed_out() -> None:
     (warning,) = plan(program).warnings
     assert "node MultiThreadingColocation/0/0 (Server" in warning
     assert "no node holds its handle" in warning
+
+
+def test_each_process_of_a_colocation_is_a_worker() -> None:
+    program = Program("program")
+    server = CourierNode(Server).options(env={"B": "c"})
+    colocation = MultiProcessingColocation([server], num_retries_on_failure=3)
+    user = unchecked(CourierNode)(User, server.create_handle())
+    inner = MultiThreadingColocation([user, PyNode(work)])
+    assert colocation.add_node(inner) is None
+    program.add_node(colocation.options(env={"A": "b"}), label="machine")
+    made = plan(program, resources={"machine": Resources(cpus=2)})
+    assert [worker.name for worker in made.workers] == ["machine/0/0", "machine/0/1"]
+    first, second = made.workers
+    assert (first.label, first.index, first.group_size) == ("machine/0", 0, 2)
+    assert (first.kind, second.kind) == ("CourierNode", "MultiThreadingColocation")
+    assert {worker.unit for worker in made.workers} == {"machine/0"}
+    assert {worker.max_restarts for worker in made.workers} == {3}
+    assert first.resources == second.resources == Resources(cpus=2)
+    assert (first.env, second.env) == ({"A": "b", "B": "c"}, {"A": "b"})
+    assert second.calls == ("machine/0/0",)
+    assert all(worker.payload for worker in made.workers)
+    assert made.edges == (Edge(holder="machine/0/1/0", target="machine/0/0", argument="server"),)
+    rows = [line.split("  ")[0] for line in str(made).splitlines() if line.startswith("machine")]
+    assert rows == ["machine/0/0", "machine/0/1", "machine/0/1/0", "machine/0/1/1"]
+    assert str(made).count("up to 3 restarts of machine/0") == 2
+
+
+def test_members_of_a_colocation_of_processes_share_a_threads_process() -> None:
+    colocation = MultiProcessingColocation([PyNode(work), PyNode(work)])
+    made = plan(make_program(colocation), processes=False)
+    assert [worker.start for worker in made.workers] == ["in process"] * 2
+
+
+def test_an_empty_colocation_of_processes_is_refused() -> None:
+    (error,) = errors_of(MultiProcessingColocation())
+    assert "has no nodes" in error
+
+
+def test_a_colocation_of_processes_is_in_no_other() -> None:
+    inner = MultiProcessingColocation([PyNode(work)])
+    for outer in (MultiProcessingColocation([inner]), MultiThreadingColocation([inner])):
+        (error,) = errors_of(outer)
+        assert "its nodes[0] (work, " in error
+        assert "is a MultiProcessingColocation, whose nodes are workers of their own" in error
+
+
+def test_a_colocation_is_not_in_itself() -> None:
+    colocation = MultiThreadingColocation()
+    with pytest.raises(ProgramError, match="this MultiThreadingColocation cannot be part"):
+        colocation.add_node(colocation)
+    inner = MultiThreadingColocation()
+    colocation.add_node(inner)
+    with pytest.raises(ProgramError, match="part of itself"):
+        inner.add_node(colocation)
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, True, "3", None])
+def test_retries_are_a_number(number: object) -> None:
+    with pytest.raises(UsageError, match=f"at least 0, not {number!r}"):
+        unchecked(MultiProcessingColocation)([PyNode(work)], num_retries_on_failure=number)
+
+
+def test_a_colocation_of_processes_does_not_run_by_itself() -> None:
+    with pytest.raises(UsageError, match="launch a program that holds it"):
+        MultiProcessingColocation([PyNode(work)]).run()
 
 
 # Without a program, as the original's own tests run them.

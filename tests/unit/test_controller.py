@@ -12,6 +12,7 @@ from launchpad_lite.config import RunConfig
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import LauncherUnavailableError, NodeFailed, NodesStuck, UsageError
 from launchpad_lite.nodes.courier import CourierNode
+from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.python import PyNode
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec, compile_program
 from launchpad_lite.program import Program
@@ -45,6 +46,9 @@ class FakeBackend(Backend):
         self.workers = [worker.name for worker in workers]
         if self._error is not None:
             raise self._error
+
+    def restart(self, worker: WorkerSpec, incarnation: int) -> None:
+        self._told.put(("restart", (worker.name, incarnation)))
 
     def notify(self, seconds: float, reason: str) -> None:
         self._told.put(("notify", (seconds, reason)))
@@ -306,3 +310,41 @@ def test_objects_of_nodes_elsewhere(bench: Bench) -> None:
     with pytest.raises(UsageError, match="server/0 is in another process"):
         controller.instance("server", 0)
     assert controller.leftovers(1.5) == ["something after 1.5"]
+
+
+def restart_one(bench: Bench) -> Controller:
+    """Return a controller whose `machine/0/0` was up, has failed, and is being started again."""
+    server, other = CourierNode(Server), CourierNode(Server)
+    colocation = MultiProcessingColocation([server, other], num_retries_on_failure=1)
+    bench.program.add_node(colocation, label="machine")
+    controller = bench.start()
+    controller.publish(record("machine/0/0"))
+    controller.post(sv.WorkerEnded("machine/0/0", sv.Failure("ValueError: boom", TRACE)))
+    assert bench.backend.told() == ("restart", ("machine/0/0", 1))
+    return controller
+
+
+def test_a_node_that_is_started_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    controller = restart_one(bench)
+    text = "starting machine/0/0 again: it failed (ValueError: boom), restart 1 of 1 of machine/0"
+    assert text in caplog.text
+    (node,) = [each for each in controller.status().nodes if each.name == "machine/0/0"]
+    assert (node.state, node.restarts, node.endpoints) == ("starting", 1, ())
+    again = record("machine/0/0", incarnation=1)
+    controller.publish(again)
+    assert controller.directory.get("machine/0/0") == again
+    controller.post(sv.WorkerEnded("machine/0/1", sv.Failure("ValueError: bang", TRACE)))
+    assert bench.backend.told() == ("notify", (10.0, "node machine/0/1 failed"))
+    bench.end()
+    assert isinstance(controller.error, NodeFailed)
+    assert controller.error.node == "machine/0/1"
+
+
+def test_a_stream_that_ends_late_is_not_taken_for_its_successor(bench: Bench) -> None:
+    controller = restart_one(bench)
+    before = controller.attach("machine/0/1")
+    after = controller.attach("machine/0/1")
+    controller.follow("machine/0/1", "server/0")
+    before.close()
+    controller.publish(record())
+    assert next(after) == record()

@@ -7,6 +7,7 @@ import pytest
 from launchpad_lite import groups
 from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.thread import ThreadLauncher
+from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyNode
 from launchpad_lite.planning import LaunchPlan, compile_program
@@ -52,3 +53,19 @@ def test_names_of_workers(plan: LaunchPlan) -> None:
     assert groups.worker_names(plan, ["machine", "machine"]) == ["machine/0"]
     with pytest.raises(UsageError, match="no group 'machine/0'"):
         groups.worker_names(plan, ["machine/0"])
+
+
+def test_a_colocation_of_processes_is_a_group_and_part_of_one() -> None:
+    program = Program("program")
+    for _ in range(2):
+        colocation = MultiProcessingColocation([PyNode(work), PyNode(work)])
+        program.add_node(colocation, label="machine")
+    plan = compile_program(program, ThreadLauncher().capabilities())
+    first = ["machine/0/0", "machine/0/1"]
+    assert groups.worker_names(plan, ["machine/0"]) == first
+    assert groups.worker_names(plan, ["machine"]) == [*first, "machine/1/0", "machine/1/1"]
+    assert groups.worker_names(plan, None) == groups.worker_names(plan, ["machine"])
+    assert groups.node_name(plan, "machine/1", 1) == "machine/1/1"
+    assert list(groups.units(plan)) == ["machine/0", "machine/1"]
+    with pytest.raises(UsageError, match="no group 'machine'"):
+        groups.node_name(plan, "machine", 0)

@@ -16,7 +16,10 @@ from launchpad_lite.runtime.supervisor import (
     Kill,
     Notify,
     Phase,
+    Restart,
+    Restarts,
     Retire,
+    RunEnded,
     StopRequested,
     Supervisor,
     Terminate,
@@ -382,3 +385,65 @@ def test_a_program_of_servers_gets_no_hint() -> None:
     supervisor = Supervisor({"s/0": False, "s/1": False}, CONFIG)
     assert supervisor.handle(WorkerUp("s/0"), NOW) == []
     assert supervisor.handle(WorkerUp("s/1"), NOW) == []
+
+
+def restarting(most: int) -> Supervisor:
+    """A supervisor of a unit of two workers, and of one that stands alone."""
+    unit = Restarts("m/0", ("m/0/0", "m/0/1"), most)
+    return Supervisor({"m/0/0": True, "m/0/1": False, "r/0": True}, CONFIG, [unit])
+
+
+def test_a_worker_that_fails_is_started_again() -> None:
+    supervisor = restarting(2)
+    supervisor.handle(WorkerUp("m/0/0"), NOW)
+    commands = supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW)
+    assert commands == [Restart("m/0/0", 1, "it failed (boom), restart 1 of 2 of m/0")]
+    assert supervisor.states["m/0/0"] is STARTING
+    assert supervisor.failed is None
+    assert supervisor.phase is Phase.RUNNING
+    supervisor.handle(WorkerUp("m/0/0"), NOW)
+    assert supervisor.states["m/0/0"] is RUNNING
+    assert supervisor.incarnations == {"m/0/0": 1, "m/0/1": 0, "r/0": 0}
+
+
+def test_the_workers_of_a_unit_share_their_restarts() -> None:
+    supervisor = restarting(2)
+    supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW)
+    (command,) = supervisor.handle(WorkerEnded("m/0/1", BOOM), NOW)
+    assert command == Restart("m/0/1", 1, "it failed (boom), restart 2 of 2 of m/0")
+    assert Notify(NOTICE_S, "node m/0/0 failed") in supervisor.handle(
+        WorkerEnded("m/0/0", BOOM), NOW
+    )
+    assert supervisor.failed == ("m/0/0", BOOM)
+    assert supervisor.states["m/0/0"] is FAILED
+
+
+def test_a_worker_that_ends_well_is_not_started_again() -> None:
+    supervisor = restarting(1)
+    assert supervisor.handle(WorkerEnded("m/0/0"), NOW) == [Retire("m/0/0", "it has ended")]
+    assert supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW) == []
+
+
+@pytest.mark.parametrize("event", [WorkerEnded("r/0", BOOM), HostLost(("m/0/0",), "gone")])
+def test_others_are_not_started_again(event: Event) -> None:
+    supervisor = restarting(1)
+    commands = supervisor.handle(event, NOW)
+    assert [type(command) for command in commands] == [Retire, Notify]
+
+
+def test_nothing_is_started_again_while_the_run_stops() -> None:
+    supervisor = restarting(1)
+    supervisor.handle(StopRequested("enough"), NOW)
+    commands = supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW)
+    assert commands == [Retire("m/0/0", "it failed (boom)")]
+    assert supervisor.failed == ("m/0/0", BOOM)
+
+
+def test_a_worker_that_had_done_its_part_runs_again() -> None:
+    supervisor = restarting(1)
+    supervisor.handle(WorkerEnded("r/0"), NOW)
+    (hint,) = supervisor.handle(RunEnded("m/0/0"), NOW)
+    assert isinstance(hint, Hint)
+    supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW)
+    supervisor.handle(StopRequested("enough"), NOW)
+    assert supervisor.phase is Phase.NOTICE  # it is waited for

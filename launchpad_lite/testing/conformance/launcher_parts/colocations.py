@@ -8,6 +8,7 @@ import pytest
 
 from launchpad_lite.errors import NodeFailed, Unavailable
 from launchpad_lite.nodes.courier import CourierNode
+from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyNode
 from launchpad_lite.testing.conformance.launcher_parts import failing, nodes
@@ -158,3 +159,67 @@ class ColocationConformance(LauncherSuite):
             with self.start(program, checkpoint_dir=checkpoint_dir, grace_s=0.1) as t:
                 found = [t[f"machine/0/{index}"].add(index + 1) for index in range(2)]
                 assert found == total
+
+    def test_processes_of_a_colocation(self) -> None:
+        program, _ = board_program()
+        first, second = CourierNode(nodes.Facts), CourierNode(nodes.Facts)
+        before = first.create_handle()
+        colocation = MultiProcessingColocation([first])
+        after = colocation.add_node(second)
+        inner = CourierNode(nodes.Facts)
+        colocation.add_node(MultiThreadingColocation([inner]))
+        program.add_node(colocation, label="machine")
+        with self.start(program) as t:
+            told = [t[each].context() for each in (before, after, inner.create_handle())]
+            names = [each["name"] for each in told]
+            assert names == ["machine/0/0", "machine/0/1", "machine/0/2/0"]
+            assert [each["index"] for each in told] == [0, 1, 0]
+            assert [each["group_size"] for each in told] == [3, 3, 1]
+            assert told[0]["label"] == "machine/0"
+            assert t["machine/0/1"].context() == told[1]
+            assert (t[before].process() == t[after].process()) is self.in_process
+            names = [node.name for node in t.status().nodes]
+            assert names == ["board/0", "machine/0/0", "machine/0/1", "machine/0/2"]
+
+    def test_a_colocation_of_processes_ends_when_all_have_ended(self) -> None:
+        program, board = board_program()
+        writers = [PyNode(nodes.write, board, text) for text in "ab"]
+        program.add_node(MultiProcessingColocation(writers), label="machine")
+        with self.start(program) as t:
+            assert t.run.wait(nodes.PATIENCE_S, labels_to_wait_for=["machine"])
+            assert sorted(t[board].read()) == ["a", "b"]
+
+    def test_a_process_that_fails_is_started_again(self) -> None:
+        program, board = board_program()
+        frail = CourierNode(failing.Frail, board)
+        caller = CourierNode(nodes.Relay, frail.create_handle())
+        colocation = MultiProcessingColocation([frail, caller], num_retries_on_failure=2)
+        program.add_node(colocation, label="machine")
+        with self.start(program) as t:
+            for incarnation in (0, 1):
+                assert t[board].wait_for(f"incarnation {incarnation}")
+                assert t[caller.create_handle()].target().who() == "machine/0/0"
+                t[frail.create_handle()].break_down()
+            assert t[board].wait_for("incarnation 2")
+            assert t[frail.create_handle()].who() == "machine/0/0"
+            assert t.status().phase == "running"
+            restarts = {node.name: node.restarts for node in t.status().nodes}
+            assert restarts == {"board/0": 0, "machine/0/0": 2, "machine/0/1": 0}
+
+    def test_a_process_that_fails_too_often_is_named(self) -> None:
+        program, board = board_program()
+        members = [
+            PyNode(nodes.forever, board),
+            CourierNode(failing.FailsInRun, failing.fail),
+        ]
+        program.add_node(MultiProcessingColocation(members, num_retries_on_failure=1), "machine")
+        with pytest.raises(NodeFailed) as caught, self.start(program) as t:
+            t.wait(nodes.PATIENCE_S)
+        assert caught.value.node == "machine/0/1"
+        assert "in fail" in str(caught.value)
+        assert state_of(t, "machine/0/1") == "failed"
+        assert [node.restarts for node in t.status().nodes] == [0, 0, 1]
+        if self.in_process:
+            assert isinstance(caught.value.__cause__, nodes.ConformanceError)
+        if self.keeps_logs:
+            assert caught.value.log_tail.count("said before") > 2  # of both attempts

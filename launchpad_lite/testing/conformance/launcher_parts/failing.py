@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
-from launchpad_lite.testing.conformance.launcher_parts.nodes import ConformanceError
+from launchpad_lite.context import get_context
+from launchpad_lite.testing.conformance.launcher_parts.nodes import (
+    PATIENCE_S,
+    Board,
+    ConformanceError,
+    Echo,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +33,21 @@ class FailsInRun:
     def run(self) -> None:
         print("said before", flush=True)  # noqa: T201 - goes to the log
         self._way()
+
+
+class Frail(Echo):
+    """Fails when it is told to."""
+
+    def __init__(self, board: Board) -> None:
+        self._broken = threading.Event()
+        board.write(f"incarnation {get_context().incarnation}")
+
+    def break_down(self) -> None:
+        self._broken.set()
+
+    def run(self) -> None:
+        if self._broken.wait(PATIENCE_S):
+            raise ConformanceError("boom", 1)
 
 
 def fail() -> None:
