@@ -37,17 +37,7 @@ FLOORS = (
         "tables",
     ),
     (
-        *(
-            "address",
-            "handle",
-            "context",
-            "node",
-            "program",
-            "payload",
-            "source",
-            "planning",
-            "groups",
-        ),
+        *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
         *("endpoint", "groups", "lint", "typecheck", "walk"),
     ),
     ("courier", "replay.core"),
