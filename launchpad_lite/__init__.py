@@ -5,6 +5,8 @@ from launchpad_lite.address import Address
 from launchpad_lite.config import RunConfig
 from launchpad_lite.context import Context, bind, get_context
 from launchpad_lite.courier.batching import batched_handler
+from launchpad_lite.courier.cache import CachedResult
+from launchpad_lite.courier.cached import cached
 from launchpad_lite.courier.client import Client as CourierClient
 from launchpad_lite.courier.client import submit
 from launchpad_lite.errors import (
@@ -47,6 +49,7 @@ from launchpad_lite.launching import (
     wait_for_stop,
 )
 from launchpad_lite.node import Node
+from launchpad_lite.nodes.cacher import CacherNode
 from launchpad_lite.nodes.courier import CourierHandle, CourierNode
 from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
@@ -60,6 +63,8 @@ from launchpad_lite.version import __version__
 __all__ = [
     "Address",
     "BatchError",
+    "CachedResult",
+    "CacherNode",
     "CallError",
     "Context",
     "ContextError",
@@ -104,6 +109,7 @@ __all__ = [
     "__version__",
     "batched_handler",
     "bind",
+    "cached",
     "courier",
     "get_context",
     "launch",

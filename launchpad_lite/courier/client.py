@@ -33,24 +33,24 @@ T = TypeVar("T")
 class RemoteMethod:
     """One method of a server: call it, or `submit` it for a future."""
 
-    __slots__ = ("_client", "name")
+    __slots__ = ("client", "name")
 
     def __init__(self, client: Client, name: str) -> None:
         """Remember whose method it is."""
-        self._client = client
+        self.client = client
         self.name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the method and wait for its result."""
-        return self._client._call(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
+        return self.client._call(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call the method; return a future of its result at once."""
-        return self._client._submit(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
+        return self.client._submit(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
 
     def __repr__(self) -> str:
         """Show whose method it is."""
-        return f"<method {self.name!r} of {self._client!r}>"
+        return f"<method {self.name!r} of {self.client!r}>"
 
 
 class FuturesClient:

@@ -126,6 +126,11 @@ class CourierHandle(Handle[T]):
         """The class whose methods can be called."""
         return self._class
 
+    @property
+    def title(self) -> str:
+        """What the node runs, for people."""
+        return self._title
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave the class behind: a client does without."""
         return {**self.__dict__, "_class": None}
@@ -267,10 +272,15 @@ class CourierNode(InstanceNode[T]):
             raise TypeError(options)
         return options
 
+    @property
+    def served_type(self) -> type | None:
+        """The class whose methods can be called, if it can be told before the object is made."""
+        return self.instance_class
+
     def create_handle(self) -> T:
         """Return a handle; statically it is the object that its methods are called on."""
         config = self._courier_options().client_config()
-        handle = CourierHandle[T](self._address, self.instance_class, self.title, config)
+        handle = CourierHandle[T](self._address, self.served_type, self.title, config)
         return cast("T", handle)
 
     def check(self) -> Iterator[Problem]:

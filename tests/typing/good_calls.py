@@ -43,6 +43,9 @@ class Reader:
             assert_type(lp.submit(store.later, key="a").result(timeout=1.0), bytes)
             assert_type(lp.submit(store.same, 3), Future[list[int]])
             assert_type(lp.submit(store, 3), Future[str])
+            assert_type(lp.cached(store.get, "a"), lp.CachedResult[float])
+            assert_type(lp.cached(store.later, key="a").value, bytes)
+            assert_type(lp.cached(store, 3).age_s, float)
         sums = [lp.submit(store.get, str(i)) for i, store in enumerate(self._stores)]
         assert_type([call.result() for call in sums], list[float])
         lp.submit(self._anything.get, 1, 2, 3).result()

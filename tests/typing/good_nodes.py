@@ -56,6 +56,8 @@ def make_program() -> lp.Program:
     assert_type(bound, Model)
     written = program.add_node(lp.CourierNode(lambda: Model(3)), label="written")
     assert_type(written, Model)
+    cacher = program.add_node(lp.CacherNode(first, 10, stale_after_ms=20.5), label="cacher")
+    assert_type(cacher, Model)
     trainer = program.add_node(lp.CourierNode(Trainer, first, 10, rate=0.5), label="trainer")
     assert_type(trainer, Trainer)
     program.add_node(lp.PyClassNode(Trainer, model=made, steps=10), label="class_trainer")

@@ -15,6 +15,7 @@ on other hosts overrides the fixture `shared_dir`.
 
 from __future__ import annotations
 
+from launchpad_lite.testing.conformance.launcher_parts.cachers import CacherConformance
 from launchpad_lite.testing.conformance.launcher_parts.calls import CallConformance
 from launchpad_lite.testing.conformance.launcher_parts.colocations import ColocationConformance
 from launchpad_lite.testing.conformance.launcher_parts.contexts import ContextConformance
@@ -24,6 +25,7 @@ from launchpad_lite.testing.conformance.launcher_parts.servers import ServerConf
 
 
 class LauncherConformance(
+    CacherConformance,
     CallConformance,
     ColocationConformance,
     ContextConformance,
