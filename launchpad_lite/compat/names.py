@@ -64,7 +64,9 @@ _DEREFERENCE = {
 }
 _PYTHON = _same("nodes.python", "PyClassNode", "PyNode")
 _BATCHING = _same("courier.batching", "batched_handler")
-_COLOCATION = _same("nodes.multi_threading", "MultiThreadingColocation")
+_THREADS = _same("nodes.multi_threading", "MultiThreadingColocation")
+_PROCESSES = _same("nodes.multi_processing", "MultiProcessingColocation")
+_CACHER = _same("nodes.cacher", "CacherNode")
 
 MAIN = "launchpad"
 
@@ -77,7 +79,9 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **_PROGRAM,
         **_PYTHON,
         **_BATCHING,
-        **_COLOCATION,
+        **_THREADS,
+        **_PROCESSES,
+        **_CACHER,
         **_same("launching", "launch", "make_program_stopper", "stop"),
         **_same("handle", "Deferred"),
         "LAUNCH_TYPE": f"{ROOT}.flags:LAUNCH_TYPE",
@@ -130,8 +134,10 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     },
     "launchpad.nodes.courier.node": _COURIER_NODE,
     "launchpad.nodes.dereference": _DEREFERENCE,
+    "launchpad.nodes.multi_processing_colocation": {},
+    "launchpad.nodes.multi_processing_colocation.node": _PROCESSES,
     "launchpad.nodes.multi_threading_colocation": {},
-    "launchpad.nodes.multi_threading_colocation.node": _COLOCATION,
+    "launchpad.nodes.multi_threading_colocation.node": _THREADS,
     "launchpad.nodes.python": {},
     "launchpad.nodes.python.addressing": {
         "bind_addresses_local": f"{_ORIGINAL}.nodes:bind_addresses_local"
