@@ -56,6 +56,7 @@ from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyClassNode, PyNode
 from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.program import Edge, Program, make_program
+from launchpad_lite.python_process import PythonProcess
 from launchpad_lite.resources import Resources
 from launchpad_lite.runtime.run import Run
 from launchpad_lite.version import __version__
@@ -95,6 +96,7 @@ __all__ = [
     "ProgramError",
     "PyClassNode",
     "PyNode",
+    "PythonProcess",
     "RemoteError",
     "Resources",
     "Run",

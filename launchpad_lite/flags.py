@@ -6,6 +6,7 @@ their defaults.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import pickle
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from absl import flags
 
 from launchpad_lite import config
-from launchpad_lite.errors import UnpicklableError, UsageError
+from launchpad_lite.errors import UnpicklableError, UsageError, nearest
 from launchpad_lite.launch_type import LaunchType
 
 if TYPE_CHECKING:
@@ -148,6 +149,36 @@ def _set(flag: Any, parsed: Any) -> None:
     flag.value = pickle.loads(parsed.data) if isinstance(parsed, Pickled) else parsed
     flag.using_default_value = False
     flag.present += 1
+
+
+def parsed(given: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Return flags' values as their parsers read them; the flags themselves stay as they are.
+
+    Args:
+      given: the values by flag name: text, as on a command line, or what the text stands for.
+      owner: whose flags they are, for messages.
+
+    Raises:
+      UsageError: there is no such flag, or it does not take its value.
+    """
+    return {name: _parsed(name, value, owner) for name, value in given.items()}
+
+
+def _parsed(name: str, given: Any, owner: str) -> Any:
+    if name not in FLAGS:
+        message = (
+            f"{owner}: no module that the launching process has imported defines a flag "
+            f"--{name}{nearest(name, FLAGS)}"
+        )
+        raise UsageError(message)
+    reader: Any = copy.deepcopy(FLAGS[name])
+    reader.present = 0  # else what is parsed is added to a multi-valued flag
+    try:
+        reader.parse(str(given) if isinstance(given, bool | int | float) else given)
+    except (flags.Error, TypeError, ValueError) as error:
+        message = f"{owner}: flag --{name} does not take {given!r}: {error}"
+        raise UsageError(message) from error
+    return reader.value
 
 
 def apply(values: Mapping[str, Any]) -> None:

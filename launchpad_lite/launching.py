@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from launchpad_lite.config import RunConfig
+    from launchpad_lite.python_process import PythonProcess
     from launchpad_lite.resources import Resources
     from launchpad_lite.runtime.run import Run
 
@@ -38,6 +39,7 @@ def launch(
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
+    local_resources: Mapping[str, PythonProcess] | None = None,
     options: LaunchOptions | None = None,
     programs: Program | Sequence[Program] | None = None,
     launch_type: str | LaunchType | None = None,
@@ -53,6 +55,7 @@ def launch(
       xm_resources: accepted as in the original, and not used.
       config: the run's settings; None for what the flags say.
       resources: what the nodes of each group ask for, by label.
+      local_resources: how the processes of each group are started, by label.
       options: what the launcher shows and keeps.
       programs: the original's name of `program`; of a list, the first is launched.
       launch_type: the original's name of `launcher`; a `LaunchType` or its value.
@@ -74,6 +77,7 @@ def launch(
         launch_type if launcher is None else launcher,
         config=config,
         resources=resources,
+        local_resources=local_resources,
         pickle_nodes=bool(serialize_py_nodes),
     )
     if flags.value(flags.DRY_RUN):
@@ -117,6 +121,7 @@ def plan(
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
+    local_resources: Mapping[str, PythonProcess] | None = None,
     pickle_nodes: bool = False,
 ) -> LaunchPlan:
     """Check a program and return its plan; nothing is started.
@@ -126,6 +131,7 @@ def plan(
       launcher: as in `launch`.
       config: as in `launch`.
       resources: as in `launch`.
+      local_resources: as in `launch`.
       pickle_nodes: check that every node can be pickled, where none has to be.
 
     Raises:
@@ -138,6 +144,7 @@ def plan(
         registry.get(launcher_of(chosen)).capabilities(),
         config=config or flags.run_config(),
         resources=resources,
+        processes=local_resources,
         pickle_nodes=pickle_nodes,
     )
     launch_type = launch_type_named(chosen)

@@ -10,6 +10,7 @@ from launchpad_lite import walk
 from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.frames import user_place
 from launchpad_lite.handle import Handle
+from launchpad_lite.python_process import clean_env
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,23 +53,13 @@ class NodeOptions:
         Raises:
           UsageError: a value is out of its range.
         """
-        for name, value in self.env.items():
-            if not _is_text(name) or not name or "=" in name:
-                message = f"env: {name!r} cannot be the name of an environment variable."
-                raise UsageError(message)
-            if not _is_text(value):
-                message = f"env: {name} must be a string without null characters, not {value!r}."
-                raise UsageError(message)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value
+        object.__setattr__(self, "env", clean_env(self.env))
 
 
 class NodeSettings(TypedDict, total=False):
     """The fields of `NodeOptions`, for type checkers."""
 
-    env: Mapping[str, str]
+    env: Mapping[str, str | float]
 
 
 class Node(abc.ABC, Generic[T_co]):

@@ -18,11 +18,12 @@ from launchpad_lite.errors import (
 from launchpad_lite.lint import lint_program
 from launchpad_lite.node import inside
 from launchpad_lite.program import Edge, Program, handles_in
+from launchpad_lite.python_process import PythonProcess, clean_env
 from launchpad_lite.resources import Resources
 from launchpad_lite.source import ProgramSource, capture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from launchpad_lite.address import Address
     from launchpad_lite.context import HasName
@@ -66,6 +67,7 @@ class WorkerSpec:
         failure.
       resources: what its unit asks of its machine.
       env: environment variables of its process.
+      process: how its process is started otherwise.
       start: `in process`, `warm`, or `cold (why)`.
       seed: 32 bits.
       payload: the pickled node; empty when the launcher runs it in process.
@@ -88,6 +90,7 @@ class WorkerSpec:
     seed: int
     payload: bytes = dataclasses.field(repr=False)
     node: Node[Any] = dataclasses.field(repr=False)
+    process: PythonProcess = dataclasses.field(default_factory=PythonProcess)
 
     @property
     def cold(self) -> bool:
@@ -118,6 +121,12 @@ class LaunchPlan:
     source: ProgramSource
     config: RunConfig
     names: Mapping[HasName, str] = dataclasses.field(repr=False)
+
+    @property
+    def preload(self) -> list[str]:
+        """The modules that are imported before workers are forked."""
+        wanted = (module for worker in self.workers for module in worker.process.preload)
+        return list(dict.fromkeys(wanted))
 
     def name_of(self, address: HasName) -> str:
         """Return an address's name.
@@ -158,6 +167,7 @@ def compile_program(
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
+    processes: Mapping[str, PythonProcess] | None = None,
     pickle_nodes: bool = False,
 ) -> LaunchPlan:
     """Check a program and make its plan.
@@ -167,22 +177,20 @@ def compile_program(
       capabilities: of the launcher it will run under.
       config: the run's settings.
       resources: what the nodes of each group ask for, by label.
+      processes: how the processes of each group are started, by label.
       pickle_nodes: check that every node can be pickled, where none has to be.
 
     Raises:
       ProgramError: the program has errors; the message lists all of them.
       UnpicklableError: a node cannot be sent to its worker.
-      UsageError: `resources` names a group that is not there.
+      UsageError: `resources` or `processes` name a group that is not there, or a process cannot
+        be started like that.
     """
     if not isinstance(program, Program):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
         message = f"an lp.Program is needed, not {program!r}."
         raise UsageError(message)
     config = config or RunConfig()
-    resources = resources or {}
-    for label in resources:
-        if label not in program.groups:
-            message = f"resources for an unknown group {label!r}{nearest(label, program.groups)}"
-            raise UsageError(message)
+    groups = _groups(program, resources or {}, processes or {}, capabilities)
     names = _name_addresses(program)
     errors = [*_node_errors(program, names), *_group_errors(program)]
     if errors:
@@ -205,8 +213,8 @@ def compile_program(
             unit,
             worker,
             len(program.groups[unit[0].rpartition("/")[0]]) if worker is unit else len(workers),
+            groups[unit[0].rpartition("/")[0]],
             in_process=capabilities.in_process,
-            resources=resources,
             pickle_node=pickle_nodes or not capabilities.in_process,
         )
         for unit in program.named_nodes()
@@ -215,13 +223,58 @@ def compile_program(
     )
     warnings = [*lint_program(program, edges, {w.name: len(w.payload) for w in workers})]
     if capabilities.in_process:
-        warnings += [
-            f"node {w.name}: its env has no effect, since launcher {capabilities.launcher!r} runs "
-            "it in the launching process."
-            for w in workers
-            if w.env
-        ]
+        warnings += _without_effect(workers, groups, capabilities.launcher)
     return dataclasses.replace(plan, workers=workers, warnings=tuple(warnings))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Group:
+    """What was said of one group when the program was launched."""
+
+    resources: Resources
+    process: PythonProcess
+
+
+def _groups(
+    program: Program,
+    resources: Mapping[str, Resources],
+    processes: Mapping[str, PythonProcess],
+    capabilities: Capabilities,
+) -> dict[str, _Group]:
+    for argument, labels in (("resources", resources), ("local_resources", processes)):
+        for label in labels:
+            if label not in program.groups:
+                known = nearest(label, program.groups)
+                message = f"{argument} for an unknown group {label!r}{known}"
+                raise UsageError(message)
+    for label, process in processes.items():
+        if not isinstance(process, PythonProcess):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+            message = f"local_resources[{label!r}] must be an lp.PythonProcess, not {process!r}."
+            raise UsageError(message)
+    return {
+        label: _Group(
+            resources.get(label, Resources()),
+            process if capabilities.in_process else process.resolved(label),
+        )
+        for label in program.groups
+        for process in [processes.get(label, PythonProcess())]
+    }
+
+
+def _without_effect(
+    workers: Iterable[WorkerSpec], groups: Mapping[str, _Group], launcher: str
+) -> Iterator[str]:
+    """Yield what was asked for and needs processes of its own."""
+    why = f"since launcher {launcher!r} runs it in the launching process."
+    for worker in workers:
+        if worker.node.env:
+            yield f"node {worker.name}: its env has no effect, {why}"
+    for label, group in groups.items():
+        wanted = group.process.settings
+        if wanted:
+            yield f"group {label}: its PythonProcess({', '.join(wanted)}) has no effect, {why}"
+        if group.resources.gpus is not None:
+            yield f"group {label}: no GPUs are handed out to it, {why}"
 
 
 def _workers(unit: Named) -> list[Named]:
@@ -237,19 +290,20 @@ def _spec(
     unit: Named,
     worker: Named,
     group_size: int,
+    group: _Group,
     *,
     in_process: bool,
-    resources: Mapping[str, Resources],
     pickle_node: bool,
 ) -> WorkerSpec:
     name, node = worker
-    env = {**unit[1].env, **node.env}
+    env = {**clean_env(group.process.env), **unit[1].env, **node.env}
     pickled = b""
     start = "in process"
     if pickle_node:
         pickled = _pickle(plan, name, node)
     if not in_process:
         cold = sorted(key for key in env if COLD_VARIABLES.match(key))
+        cold += ["another interpreter"] if group.process.interpreter else []
         start = f"cold ({', '.join(cold)})" if cold else "warm"
     label, _, index = name.rpartition("/")
     within = f"{name}/"
@@ -265,12 +319,13 @@ def _spec(
         calls=tuple(sorted(calls)),
         unit=unit[0],
         max_restarts=unit[1].max_restarts,
-        resources=resources.get(unit[0].rpartition("/")[0], Resources()),
+        resources=group.resources,
         env=env,
         start=start,
         seed=plan.config.seed_of(name),
         payload=pickled,
         node=node,
+        process=group.process,
     )
 
 

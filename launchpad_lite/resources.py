@@ -32,16 +32,19 @@ class Resources:
     custom: Mapping[str, float] = dataclasses.field(default_factory=_no_custom)
 
     def __post_init__(self) -> None:
-        """Refuse negative amounts.
+        """Refuse negative amounts, and parts of a GPU.
 
         Raises:
-          UsageError: an amount is negative.
+          UsageError: an amount is negative, or `gpus` is no whole number.
         """
         amounts = {"cpus": self.cpus, "gpus": self.gpus, "memory_gb": self.memory_gb}
         for name, amount in {**amounts, **self.custom}.items():
             if amount is not None and amount < 0:
                 message = f"Resources({name}={amount}): an amount cannot be negative."
                 raise UsageError(message)
+        if self.gpus is not None and self.gpus != int(self.gpus):
+            message = f"Resources(gpus={self.gpus}): only whole GPUs can be asked for."
+            raise UsageError(message)
 
     def __str__(self) -> str:
         """Return the amounts asked for, or a dash."""

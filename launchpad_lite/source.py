@@ -23,7 +23,9 @@ from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
+
+    from launchpad_lite.python_process import PythonProcess
 
 MAIN = "__lp_main__"
 """The name under which the program's file is imported, by `lp-launch` and by every worker."""
@@ -40,6 +42,7 @@ class ProgramSource:
       main_file: the program's file; None when all of the program is in importable modules.
       main_module: the module that the file is, when it was run as one (`python -m`).
       sys_path: the import path.
+      own_packages: the worker's interpreter brings packages of its own; they follow `sys_path`.
       cwd: the working directory.
       argv: the command line.
       flags: absl flags that differ from their defaults, as parsed values.
@@ -53,10 +56,34 @@ class ProgramSource:
     argv: tuple[str, ...]
     flags: Mapping[str, Any]
     preparations: tuple[str, ...] = ()
+    own_packages: bool = False
+
+    def for_worker(self, process: PythonProcess) -> ProgramSource:
+        """Return the same for a worker that is started in its own way."""
+        source = dataclasses.replace(
+            self,
+            argv=(*self.argv, *process.argv()),
+            flags={**self.flags, **process.args},
+        )
+        if process.interpreter is None:
+            return source
+        return dataclasses.replace(source, sys_path=users_path(self.sys_path), own_packages=True)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, for pickling: a flag's class may be the program's own."""
         return vars(self) | {"flags": flags.pickled(self.flags)}
+
+
+def users_path(path: Sequence[str]) -> tuple[str, ...]:
+    """Return an import path without what belongs to this interpreter."""
+    keys = ("stdlib", "platstdlib", "purelib", "platlib")
+    installed = [pathlib.Path(sysconfig.get_path(key)).resolve() for key in keys]
+    return tuple(
+        entry
+        for entry in path
+        if not any(pathlib.Path(entry).resolve().is_relative_to(place) for place in installed)
+        and not entry.endswith(".zip")  # of the standard library, whether there or not
+    )
 
 
 class _State:
@@ -192,7 +219,8 @@ def load_main(path: str, module: str | None = None) -> types.ModuleType:
 def install(source: ProgramSource) -> None:
     """Make this process, a worker, able to import the user's code."""
     os.chdir(source.cwd)
-    sys.path[:] = source.sys_path
+    others = [entry for entry in sys.path if entry not in source.sys_path]
+    sys.path[:] = [*source.sys_path, *(others if source.own_packages else [])]
     sys.argv[:] = source.argv
     flags.apply(source.flags)
     _State.by_reference = source.main_file is not None

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.courier import transports
+from launchpad_lite.launchers import gpus
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
@@ -43,7 +44,7 @@ class ProcessLauncher(Launcher):
 
     def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
         """See the base class."""
-        return _ProcessRun(plan, options).launch()
+        return _ProcessRun(gpus.hand_out(plan), options).launch()
 
 
 class _ProcessRun:
@@ -64,7 +65,7 @@ class _ProcessRun:
         ours, theirs = socket.socketpair()
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; "
-            "from launchpad_lite.runtime.agent import main; main()"
+            f"from launchpad_lite.runtime.agent import main; main({self._plan.preload!r})"
         )
         self._agent = subprocess.Popen(
             [sys.executable, "-c", code], stdin=theirs.fileno(), start_new_session=True
@@ -95,7 +96,7 @@ class _ProcessRun:
                 seed=spec.seed,
                 has_run=spec.has_run,
                 payload=spec.payload,
-                source=plan.source,
+                source=plan.source.for_worker(spec.process),
                 config=plan.config,
                 controller=self._endpoint,
                 token=local.token,

@@ -20,11 +20,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from launchpad_lite import source
 from launchpad_lite.endpoint import host_id
 from launchpad_lite.runtime import children, link, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PRELOADED = (
     "launchpad_lite.courier.inproc",
@@ -267,17 +272,26 @@ def _fork() -> int:
 
 def _spawn(message: link.StartWorker, line: socket.socket, log: int) -> int:
     """Start a worker in an interpreter of its own."""
+    imports = f"sys.path[:] = {sys.path!r}"
+    if message.interpreter is not None:
+        imports = (
+            f"sys.version_info[:2] == {sys.version_info[:2]} or sys.exit(f'{{sys.executable}} is "
+            f"Python {{sys.version}}; the launching process has {sys.version}'); "
+            f"sys.path[:0] = {source.users_path(sys.path)!r}"
+        )
     code = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"import sys; {imports}; "
         f"from launchpad_lite.runtime.worker import cold_main; cold_main({line.fileno()}, {log})"
     )
     with tempfile.TemporaryFile() as boot:  # not a pipe: the agent must not wait for its reader
         boot.write(message.boot)
         boot.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            [message.interpreter or sys.executable, "-c", code],
             env={**os.environ, **message.env},
             stdin=boot,
+            stdout=log,  # what goes wrong before it can redirect its output
+            stderr=log,
             pass_fds=(line.fileno(), log),
             start_new_session=True,
         )
@@ -285,14 +299,34 @@ def _spawn(message: link.StartWorker, line: socket.socket, log: int) -> int:
     return process.pid
 
 
-def main() -> None:
-    """Run an agent whose standard input is the socket to its controller."""
+def _preload(modules: Iterable[str]) -> None:
+    """Import modules of the user's; what fails here will fail in the node that needs it."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            sys.stderr.write(f"warning: preload: {module} cannot be imported: {error!r}\n")
+        if threading.active_count() > 1:
+            sys.stderr.write(
+                f"warning: preload: {module} has started threads, which forked processes lack and "
+                "may wait for; do not preload it.\n"
+            )
+            return
+
+
+def main(preload: Iterable[str] = ()) -> None:
+    """Run an agent whose standard input is the socket to its controller.
+
+    Args:
+      preload: modules to import beside those that all workers need.
+    """
     controller = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
     for module in _PRELOADED:
         importlib.import_module(module)
+    _preload(preload)
     host_id()  # is remembered
     worker.show_lines_at_once()
     Agent(controller).run()

@@ -87,6 +87,7 @@ class AgentBackend(Backend):
                 env=dict(spec.env),
                 cold=spec.cold,
                 boot=self._boot(spec, incarnation),
+                interpreter=spec.process.interpreter,
             )
         )
 

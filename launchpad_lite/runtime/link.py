@@ -26,6 +26,7 @@ class StartWorker(msgspec.Struct, frozen=True, tag="start"):
       log: the file that takes its output.
       env: what its environment has beyond the agent's.
       cold: start a new interpreter instead of forking.
+      interpreter: that interpreter, if it is another one than the agent's.
       boot: the pickled `WorkerBoot`.
     """
 
@@ -34,6 +35,7 @@ class StartWorker(msgspec.Struct, frozen=True, tag="start"):
     env: dict[str, str]
     cold: bool
     boot: bytes
+    interpreter: str | None = None
 
 
 class SignalWorker(msgspec.Struct, frozen=True, tag="signal"):

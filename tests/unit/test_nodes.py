@@ -212,8 +212,8 @@ def test_the_originals_way_to_set_options() -> None:
             "call_timeout=-2.0: give seconds",
         ),
         (
-            lambda: unchecked(PyNode(work).options)(env={"A": 1}),
-            "env: A must be a string without null characters, not 1.",
+            lambda: unchecked(PyNode(work).options)(env={"A": None}),
+            "env: A must be a number or a string without null characters, not None.",
         ),
         (
             lambda: CourierNode(Server, courier_kwargs={"call_timeout": 1}),

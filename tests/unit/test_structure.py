@@ -27,6 +27,7 @@ FLOORS = (
         "stop_token",
         "config",
         "resources",
+        "python_process",
         "flags",
         "launch_type",
         "metrics",
