@@ -103,7 +103,9 @@ def test_threads_cannot_be_started_in_another_way() -> None:
     process = lp.PythonProcess({"anything": 1}, {"B": "1"}, preload=["wave"])
     plan = planned("thread", learner=process)
     warnings = [text for text in plan.warnings if text.startswith("group")]
-    assert warnings == [(
-        "group learner: its PythonProcess(args, env, preload) has no effect, since launcher "
-        "'thread' runs it in the launching process."
-    )]
+    assert warnings == [
+        (
+            "group learner: its PythonProcess(args, env, preload) has no effect, since launcher "
+            "'thread' runs it in the launching process."
+        )
+    ]
