@@ -171,7 +171,7 @@ def _parsed(name: str, given: Any, owner: str) -> Any:
             f"--{name}{nearest(name, FLAGS)}"
         )
         raise UsageError(message)
-    reader: Any = copy.deepcopy(FLAGS[name])
+    reader = copy.deepcopy(cast("Any", FLAGS[name]))
     reader.present = 0  # else what is parsed is added to a multi-valued flag
     try:
         reader.parse(str(given) if isinstance(given, bool | int | float) else given)

@@ -142,6 +142,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "launchpad.nodes.python.addressing": {
         "bind_addresses_local": f"{_ORIGINAL}.nodes:bind_addresses_local"
     },
+    "launchpad.nodes.python.local_multi_processing": _same("python_process", "PythonProcess"),
     "launchpad.nodes.python.node": _PYTHON,
     "launchpad.program": {**_PROGRAM, "HandleType": f"{_ORIGINAL}.nodes:HandleType"},
     "launchpad.program_stopper": {},

@@ -10,6 +10,7 @@ import pytest
 from absl import flags
 
 import launchpad_lite as lp
+from launchpad_lite import flags as lp_flags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def test_a_groups_args_and_env_are_its_own() -> None:
         assert a.argv() == "--lp_test_local_steps=7"
         assert (a.variable("LP_TEST"), b.variable("LP_TEST")) == ("3", None)
         run.stop()
-    assert STEPS.value == 1
+    assert lp_flags.value(STEPS) == 1
 
 
 def test_modules_are_preloaded_once_for_all() -> None:
