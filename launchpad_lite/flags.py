@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FLAGS
 _T = TypeVar("_T")
+TERMINAL_VARIABLE = "LAUNCHPAD_LAUNCH_LOCAL_TERMINAL"
 _DEFAULTS = config.RunConfig()
 
 LAUNCHER = flags.DEFINE_string(
@@ -39,6 +40,24 @@ COMPAT = flags.DEFINE_bool(
     "lp_compat",
     False,
     "For lp-launch: the program is one for google-deepmind/launchpad; run it unchanged.",
+)
+TERMINAL = flags.DEFINE_string(
+    "lp_terminal",
+    None,
+    "Where nodes that are processes show their output: current_terminal (default), "
+    f"output_to_files, tmux_session, xterm or gnome-terminal. ${TERMINAL_VARIABLE} sets it too.",
+)
+COLOR = flags.DEFINE_enum(
+    "lp_color",
+    "auto",
+    ["auto", "always", "never"],
+    "Whether the names before nodes' output are coloured; auto: on a terminal.",
+)
+TMUX_SESSION_NAME = flags.DEFINE_string(
+    "lp_tmux_session_name", None, "The name of the tmux session (default: the run's name)."
+)
+TMUX_OPEN_WINDOW = flags.DEFINE_bool(
+    "lp_tmux_open_window", False, "Open the tmux session in the tmux that this terminal is in."
 )
 NOTICE = flags.DEFINE_float(
     "lp_termination_notice_secs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def launch(
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
     local_resources: Mapping[str, PythonProcess] | None = None,
+    terminal: str | None = None,
     options: LaunchOptions | None = None,
     programs: Program | Sequence[Program] | None = None,
     launch_type: str | LaunchType | None = None,
@@ -56,7 +58,9 @@ def launch(
       config: the run's settings; None for what the flags say.
       resources: what the nodes of each group ask for, by label.
       local_resources: how the processes of each group are started, by label.
-      options: what the launcher shows and keeps.
+      terminal: where nodes that are processes show their output, see `LaunchOptions`; None for
+        what `options`, the `--lp_terminal` flag or `LAUNCHPAD_LAUNCH_LOCAL_TERMINAL` say.
+      options: what the launcher shows and keeps; None for what the flags say.
       programs: the original's name of `program`; of a list, the first is launched.
       launch_type: the original's name of `launcher`; a `LaunchType` or its value.
       test_case: the run is stopped when this test ends, and what failed in it fails the test.
@@ -72,6 +76,9 @@ def launch(
     """
     source.check_launch_allowed()
     source.parse_flags()
+    options = options or _options_of_flags()
+    if terminal is not None:
+        options = dataclasses.replace(options, terminal=terminal)
     compiled = plan(
         _the_program(program if programs is None else programs),
         launch_type if launcher is None else launcher,
@@ -87,7 +94,7 @@ def launch(
         sys.stderr.write(f"warning: {warning}\n")
     try:
         with signals.held():  # better a whole run that stops than half a run
-            run = registry.get(compiled.launcher).launch(compiled, options or LaunchOptions())
+            run = registry.get(compiled.launcher).launch(compiled, options)
     except OSError as error:
         message = f"the run cannot be launched: {describe_os_error(error)}"
         raise UsageError(message) from error
@@ -97,6 +104,16 @@ def launch(
     for tell in on_launch:
         tell(run)
     return run
+
+
+def _options_of_flags() -> LaunchOptions:
+    variable = os.environ.get(flags.TERMINAL_VARIABLE)
+    return LaunchOptions(
+        terminal=flags.value(flags.TERMINAL) or variable or LaunchOptions.terminal,
+        color=flags.value(flags.COLOR),
+        tmux_session_name=flags.value(flags.TMUX_SESSION_NAME),
+        tmux_open_window=flags.value(flags.TMUX_OPEN_WINDOW),
+    )
 
 
 def _the_program(programs: Program | Sequence[Program] | None) -> Program:

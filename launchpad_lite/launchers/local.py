@@ -87,8 +87,12 @@ class LocalRun:
     @property
     def leavings(self) -> list[str]:
         """What is left of the run should this process be killed, but for the run directory."""
-        other = self.directory.rendezvous_file if self.directory else self._log_dir
-        return [self.socket_dir, str(other)]
+        return [self.socket_dir, str(self.alive)]
+
+    @property
+    def alive(self) -> pathlib.Path:
+        """What is there as long as the run is."""
+        return self.directory.rendezvous_file if self.directory else self._log_dir
 
     def log(self, node: str) -> pathlib.Path:
         """Return a node's log file; it goes with the run where no run directory is kept."""

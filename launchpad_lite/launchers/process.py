@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.courier import transports
-from launchpad_lite.launchers import gpus
+from launchpad_lite.launchers import gpus, terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
@@ -21,6 +21,9 @@ from launchpad_lite.runtime.logs import LogViewer, standard_output
 from launchpad_lite.runtime.worker import WorkerBoot
 
 if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping
+
     from launchpad_lite.runtime.run import Run
 
 
@@ -44,6 +47,9 @@ class ProcessLauncher(Launcher):
 
     def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
         """See the base class."""
+        terminals.check(
+            options.terminal, options.tmux_session_name, attach=options.tmux_open_window
+        )
         return _ProcessRun(gpus.hand_out(plan), options).launch()
 
 
@@ -74,10 +80,23 @@ class _ProcessRun:
         self._local.controller.at_end(functools.partial(_end, self._agent))
         if self._options.show_output:
             logs = {worker.name: self._local.log(worker.name) for worker in self._plan.workers}
-            viewer = LogViewer(logs, standard_output())
-            viewer.start()
-            self._local.controller.at_end(viewer.stop)
+            self._show(logs)
         return ours
+
+    def _show(self, logs: Mapping[str, pathlib.Path]) -> None:
+        options, local = self._options, self._local
+        if options.terminal == terminals.CURRENT:
+            viewer = LogViewer(logs, standard_output(), color=options.color)
+            viewer.start()
+            local.controller.at_end(viewer.stop)
+        elif options.terminal != terminals.FILES:
+            terminals.open_windows(
+                options.terminal,
+                logs,
+                local.alive,
+                options.tmux_session_name or local.run_id,
+                attach=options.tmux_open_window,
+            )
 
     @functools.cached_property
     def _endpoint_schemes(self) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from launchpad_lite import context
 from launchpad_lite.errors import UsageError
+from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
@@ -39,6 +41,11 @@ class ThreadLauncher(Launcher):
 
     def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
         """See the base class."""
+        if options.show_output and options.terminal != terminals.CURRENT:
+            sys.stderr.write(
+                f"warning: terminal {options.terminal!r} has no effect: nodes are threads, which "
+                "print on the launching process's own output; use launcher 'process'\n"
+            )
         local = LocalRun(plan, options)
         run = local.start(ThreadBackend(local))
         if options.keep_directory:  # other terminals may come later; the nodes need not wait

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 INTERVAL_S = 0.05
+COLORS = ("auto", "always", "never")
 _COLOURS = (32, 33, 34, 35, 36, 92, 93, 94, 95, 96)
 
 
@@ -21,21 +22,28 @@ class LogViewer:
     """Follows log files and writes their lines to one stream, in a thread."""
 
     def __init__(
-        self, logs: Mapping[str, pathlib.Path], stream: IO[str], *, prefixes: bool = True
+        self,
+        logs: Mapping[str, pathlib.Path],
+        stream: IO[str],
+        *,
+        prefixes: bool = True,
+        color: str = "auto",
     ) -> None:
         """Prepare; `start` begins.
 
         Args:
           logs: the log file of each node, by name; they need not exist yet.
-          stream: where the lines go; coloured when it is a terminal or FORCE_COLOR is set.
+          stream: where the lines go.
           prefixes: whether each line begins with its node's name.
+          color: one of `COLORS`; `auto` colours names when the stream is a terminal or FORCE_COLOR
+            is set, unless NO_COLOR is.
         """
         self._logs = dict(logs)
         self._stream = stream
         self._positions = dict.fromkeys(logs, 0)
         self._partial = dict.fromkeys(logs, b"")
         self._ending = threading.Event()
-        colour = _wants_colour(stream)
+        colour = color == "always" or (color == "auto" and _wants_colour(stream))
         self._prefixes = {name: _prefix(name, colour=colour) if prefixes else "" for name in logs}
         self._thread = threading.Thread(target=self._run, name="lp-logs", daemon=True)
 

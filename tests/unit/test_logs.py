@@ -53,6 +53,13 @@ def test_only_whole_lines_are_shown(log: Path) -> None:
     assert stream.getvalue() == "[a/0] one\n[a/0] two\n[a/0] \n[a/0] three\n"
 
 
+@pytest.mark.parametrize(("color", "stream"), [("always", io.StringIO()), ("never", Terminal())])
+def test_colours_can_be_chosen(color: str, stream: io.StringIO, log: Path) -> None:
+    append(log, b"one\n")
+    LogViewer({"a/0": log}, stream, color=color).show()
+    assert ("\x1b" in stream.getvalue()) == (color == "always")
+
+
 def test_every_line_has_its_nodes_name(tmp_path: Path) -> None:
     paths = {"a/0": tmp_path / "0", "a/1": tmp_path / "1"}
     stream = io.StringIO()
