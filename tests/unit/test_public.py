@@ -20,7 +20,8 @@ CourierClient CourierHandle CourierNode DeadlineExceeded Deferred Edge ExitCode 
 LaunchOptions LaunchPlan LaunchType LauncherUnavailableError LaunchpadError MethodNotFound
 MultiProcessingColocation MultiThreadingColocation Node NodeFailed NodesStuck NotAuthenticated
 PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError Resources
-Run RunConfig RunError StatusCode Stopped Unavailable UnpicklableError UsageError VersionMismatch __version__
+Run RunConfig RunError StatusCode Stopped Unavailable UnpicklableError UsageError VersionMismatch
+__version__
 batched_handler bind cached courier get_context launch make_program make_program_stopper plan
 register_stop_handler seconds_left stop stop_event submit testing unregister_stop_handler
 wait_for_stop
