@@ -82,7 +82,7 @@ def options(store: Store) -> None:
     lp.CourierNode(Store).options(thread_pool=4)  # E: mypy[call-arg] pyright[reportCallIssue]
     lp.CourierNode(Store).options(thread_pool_size="4")  # E: mypy[arg-type] pyright[reportArgumentType]
     lp.CourierNode(Store).options(call_timeout="1 s")  # E: mypy[arg-type] pyright[reportArgumentType]
-    lp.CourierNode(Store).options(env={"A": 1})  # E: mypy[dict-item] pyright[reportArgumentType]
+    lp.CourierNode(Store).options(env={"A": None})  # E: mypy[dict-item] pyright[reportArgumentType]
     lp.CourierNode(Store, courier_kwargs=4)  # E: mypy[call-overload] pyright[reportCallIssue]
     lp.CourierNode(Store, courier_kwarg={"port": 0})  # E: mypy[call-overload] pyright[reportCallIssue]
     lp.PyNode(wants_text, "a").options(evn={})  # E: mypy[call-arg] pyright[reportCallIssue]
