@@ -40,7 +40,7 @@ def launch(
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
-    local_resources: Mapping[str, PythonProcess] | None = None,
+    local_resources: Mapping[str, PythonProcess | None] | None = None,
     terminal: str | None = None,
     options: LaunchOptions | None = None,
     programs: Program | Sequence[Program] | None = None,
@@ -57,7 +57,8 @@ def launch(
       xm_resources: accepted as in the original, and not used.
       config: the run's settings; None for what the flags say.
       resources: what the nodes of each group ask for, by label.
-      local_resources: how the processes of each group are started, by label.
+      local_resources: how the processes of each group are started, by label; what names no group
+        is a warning.
       terminal: where nodes that are processes show their output, see `LaunchOptions`; None for
         what `options`, the `--lp_terminal` flag or `LAUNCHPAD_LAUNCH_LOCAL_TERMINAL` say.
       options: what the launcher shows and keeps; None for what the flags say.
@@ -138,7 +139,7 @@ def plan(
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
-    local_resources: Mapping[str, PythonProcess] | None = None,
+    local_resources: Mapping[str, PythonProcess | None] | None = None,
     pickle_nodes: bool = False,
 ) -> LaunchPlan:
     """Check a program and return its plan; nothing is started.

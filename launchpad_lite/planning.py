@@ -167,7 +167,7 @@ def compile_program(
     *,
     config: RunConfig | None = None,
     resources: Mapping[str, Resources] | None = None,
-    processes: Mapping[str, PythonProcess] | None = None,
+    processes: Mapping[str, PythonProcess | None] | None = None,
     pickle_nodes: bool = False,
 ) -> LaunchPlan:
     """Check a program and make its plan.
@@ -183,14 +183,15 @@ def compile_program(
     Raises:
       ProgramError: the program has errors; the message lists all of them.
       UnpicklableError: a node cannot be sent to its worker.
-      UsageError: `resources` or `processes` name a group that is not there, or a process cannot
-        be started like that.
+      UsageError: `resources` names a group that is not there, or a process cannot be started as
+        `processes` says.
     """
     if not isinstance(program, Program):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
         message = f"an lp.Program is needed, not {program!r}."
         raise UsageError(message)
     config = config or RunConfig()
-    groups = _groups(program, resources or {}, processes or {}, capabilities)
+    started = {label: each for label, each in (processes or {}).items() if each is not None}
+    groups = _groups(program, resources or {}, started, capabilities)
     names = _name_addresses(program)
     errors = [*_node_errors(program, names), *_group_errors(program)]
     if errors:
@@ -222,6 +223,11 @@ def compile_program(
         for worker in workers
     )
     warnings = [*lint_program(program, edges, {w.name: len(w.payload) for w in workers})]
+    warnings += [  # no error: programs for the original name groups that they have only at times
+        f"local_resources for an unknown group {label!r}{nearest(label, program.groups)}"
+        for label in started
+        if label not in program.groups
+    ]
     if capabilities.in_process:
         warnings += _without_effect(workers, groups, capabilities.launcher)
     return dataclasses.replace(plan, workers=workers, warnings=tuple(warnings))
@@ -241,12 +247,11 @@ def _groups(
     processes: Mapping[str, PythonProcess],
     capabilities: Capabilities,
 ) -> dict[str, _Group]:
-    for argument, labels in (("resources", resources), ("local_resources", processes)):
-        for label in labels:
-            if label not in program.groups:
-                known = nearest(label, program.groups)
-                message = f"{argument} for an unknown group {label!r}{known}"
-                raise UsageError(message)
+    for label in resources:
+        if label not in program.groups:
+            known = nearest(label, program.groups)
+            message = f"resources for an unknown group {label!r}{known}"
+            raise UsageError(message)
     for label, process in processes.items():
         if not isinstance(process, PythonProcess):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
             message = f"local_resources[{label!r}] must be an lp.PythonProcess, not {process!r}."

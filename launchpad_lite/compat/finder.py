@@ -10,7 +10,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite import source
+from launchpad_lite import flags, source
 from launchpad_lite.compat import names
 from launchpad_lite.courier import failures
 from launchpad_lite.errors import UsageError, nearest
@@ -54,6 +54,8 @@ def take_over() -> None:
     if _IMPORTABLE not in sys.path:
         sys.path.append(_IMPORTABLE)
     failures.set_also_call_error(True)
+    if flags.value(flags.COLOR) == "auto":  # as in the original, whose names others' code parses
+        flags.FLAGS.set_default(flags.COLOR.name, "always")
     source.add_preparation(f"{__name__}:{take_over.__name__}")
 
 

@@ -42,7 +42,9 @@ def run_well(program: str | Path, *arguments: str) -> str:
 @launch_types
 def test_constructors_handles_groups_and_errors(launch_type: str) -> None:
     output = run_well("pipeline.py", f"--lp_launch_type={launch_type}", "--num_sources=4")
+    in_process = launch_type.endswith("mt")
     for line in (
+        "good evening, None" if in_process else "hello, 3",
         # source i has counted to i + 1; twice that, and i
         f"sum {sum(2 * (i + 1) + i for i in range(4))}",
         "others [83, 105, 23]",  # function: (7 + 1) * 10 + 3, method: 100 + 5, partial
@@ -119,6 +121,13 @@ def test_the_examples_of_the_original(
 def test_a_launcher_in_place_of_a_launch_type(launcher: str, launch_type: str) -> None:
     output = run_well("pipeline.py", f"--launcher={launcher}")
     assert f"type local_{launch_type}" in output
+
+
+def test_the_names_before_the_output_are_as_in_the_original() -> None:
+    lines = run_well("pipeline.py", "--lp_launch_type=local_mp").splitlines()
+    sums = [line for line in lines if "sum " in line]
+    assert len(sums) == 1
+    assert re.fullmatch(r"\x1b\[1;3\dm\[sink/0\] \x1b\[0;0msum \d+", sums[0])
 
 
 def test_a_program_that_installs_it_by_itself(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def test_a_plan_says_what_is_wrong_and_for_which_group(process: Any, text: str) 
     assert "local_resources['learner']" in str(caught.value)
 
 
-def test_an_unknown_group_is_an_error() -> None:
-    with pytest.raises(lp.UsageError, match="unknown group 'lerner'; did you mean 'learner'"):
-        planned(lerner=lp.PythonProcess())
+def test_an_unknown_group_is_a_warning() -> None:
+    (warning,) = planned(lerner=lp.PythonProcess(), learner=None).warnings
+    assert "unknown group 'lerner'; did you mean 'learner'?" in warning
 
 
 def test_flags_are_parsed_for_the_group_and_stay_as_they_are_here() -> None:

@@ -6,6 +6,7 @@ Written for google-deepmind/launchpad, like everything in this directory.
 import collections
 import dataclasses
 import functools
+import os
 import threading
 
 from absl import app
@@ -21,9 +22,11 @@ from launchpad.nodes import base
 from launchpad.nodes import dereference
 from launchpad.nodes.courier import node as courier_node
 from launchpad.nodes.python import node as python_node
+from launchpad.nodes.python.local_multi_processing import PythonProcess
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer('num_sources', 3, 'How many sources there are.')
+flags.DEFINE_string('greeting', 'good evening', 'What the sink says.')
 FLAGS.lp_termination_notice_secs = 20
 
 Params = collections.namedtuple('Params', ['scale', 'offsets'])
@@ -79,6 +82,7 @@ class Sink(object):
   def run(self):
     # Reads an attribute of a client, and calls nothing.
     _ = self._sources[0].whatever
+    print(f'{FLAGS.greeting}, {os.environ.get("SINK_SIZE")}', flush=True)
     futures = [source.futures.get() for source in self._sources]
     print(f'sum {sum(future.result() for future in futures)}', flush=True)
     print(f'others {[o.get() for _, o in sorted(self._others.items())]}', flush=True)
@@ -156,7 +160,13 @@ def main(argv):
   manager = lp.launch(
       [program, program_two],
       launch_type=FLAGS.lp_launch_type,
-      xm_resources={'source': None})
+      xm_resources={'source': None},
+      local_resources={
+          'sink': PythonProcess(env={'SINK_SIZE': 3}, args={'greeting': 'hello'}),
+          'source': None,
+          'not_in_every_program': PythonProcess(),
+      },
+      terminal='current_terminal')
   manager.wait()
   assert threading.active_count() < 50
   print('launched and ended', flush=True)
