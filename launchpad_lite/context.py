@@ -133,6 +133,7 @@ class Context:
       incarnation: how often the node was started before.
       seed: 32 bits, the same in every run with the same `seed`, different for each node.
       checkpoint: where this node's `save` writes and its `restore` reads.
+      launch_type: the value of the launch type that was asked for, where the flag does not say it.
       scope: how the node reaches the others.
       instance: the object that the node made, once it has made one.
       cleanup: what is closed after the node's own code has ended.
@@ -146,6 +147,7 @@ class Context:
     incarnation: int
     seed: int
     checkpoint: pathlib.Path | None = dataclasses.field(repr=False)
+    launch_type: str | None = dataclasses.field(default=None, repr=False)
     scope: Scope = dataclasses.field(repr=False)
     instance: futures.Future[Any] = dataclasses.field(
         default_factory=futures.Future[Any], repr=False

@@ -15,6 +15,7 @@ from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.planning import LaunchPlan, compile_program
 from launchpad_lite.program import Program
 from launchpad_lite.runtime.signals import signals
+from launchpad_lite.stop_token import call_handler
 
 if TYPE_CHECKING:
     import threading
@@ -168,9 +169,10 @@ def plan(
     launch_type = launch_type_named(chosen)
     if launch_type is None:
         return compiled
-    # the original's nodes may ask for it
+    # the original's nodes may ask for it, or read the flag
     told = {**compiled.source.flags, flags.LAUNCH_TYPE.name: launch_type.value}
-    return dataclasses.replace(compiled, source=dataclasses.replace(compiled.source, flags=told))
+    source_told = dataclasses.replace(compiled.source, flags=told)
+    return dataclasses.replace(compiled, source=source_told, launch_type=launch_type.value)
 
 
 def make_program_stopper(launch_type: str | LaunchType) -> ProgramStopper:
@@ -260,7 +262,7 @@ def seconds_left() -> float | None:
 
 
 def register_stop_handler(handler: Callable[[], Any]) -> None:
-    """Call a function once, in a thread of its own, when the program stops.
+    """Call a function once, in another thread, when the program stops; one after another.
 
     Outside a node this is the next program to stop of those that this process launches.
     """
@@ -283,4 +285,4 @@ def unregister_stop_handler(handler: Callable[[], Any]) -> None:
 def _call_outside() -> None:
     handlers, _outside[:] = list(_outside), []
     for handler in handlers:
-        handler()
+        call_handler(handler)

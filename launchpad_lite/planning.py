@@ -111,6 +111,7 @@ class LaunchPlan:
       source: where the user's code lives.
       config: the run's settings.
       names: what each address is called.
+      launch_type: the value of the launch type that was asked for, if one was.
     """
 
     program: str
@@ -121,6 +122,7 @@ class LaunchPlan:
     source: ProgramSource
     config: RunConfig
     names: Mapping[HasName, str] = dataclasses.field(repr=False)
+    launch_type: str | None = None
 
     @property
     def preload(self) -> list[str]:

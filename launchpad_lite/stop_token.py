@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+def call_handler(handler: Callable[[], object]) -> None:
+    """Call a stop handler; what it raises ends no more than the handler."""
+    try:
+        handler()
+    except SystemExit:
+        pass
+    except Exception:
+        _log.exception("a stop handler raised")
+
+
 class StopToken:
     """One node's view of its run's end, in two steps.
 
@@ -57,7 +67,7 @@ class StopToken:
             if not self._event.is_set():
                 self._handlers.append(handler)
                 return
-        handler()
+        call_handler(handler)
 
     def unregister(self, handler: Callable[[], object]) -> None:
         """Forget a handler; one that is not registered is no error."""
@@ -95,12 +105,7 @@ class StopToken:
             self._event.set()
         try:
             for handler in handlers:
-                try:
-                    handler()
-                except SystemExit:  # it ends no more than the handler
-                    pass
-                except Exception:
-                    _log.exception("a stop handler raised")
+                call_handler(handler)
         finally:
             self._handled.set()
 

@@ -48,6 +48,8 @@ def run(given: Sequence[str]) -> int:
     if flags.value(flags.COMPAT):
         compat.install()
     where = target.resolve(line.target)
+    if flags.value(flags.COMPAT):
+        compat.install()  # again: a module beside the target is not hidden either
     tree = target.parse(where)
     shape = outline(tree)
     is_original = flags.value(flags.COMPAT) and shape.has_guard  # they launch by themselves

@@ -39,13 +39,13 @@ def get_context() -> LaunchContext:
     Raises:
       ContextError: it belongs to none.
     """
-    context.get_context()
+    node = context.get_context()
     launch_type = (
         LaunchType.LOCAL_MULTI_PROCESSING
         if context.has_process()
         else LaunchType.LOCAL_MULTI_THREADING
     )
-    asked = LaunchType(flags.value(flags.LAUNCH_TYPE))
+    asked = LaunchType(node.launch_type or flags.value(flags.LAUNCH_TYPE))
     if asked in _TEST and asked.launcher == launch_type.launcher:
         launch_type = asked
     return LaunchContext(

@@ -46,7 +46,7 @@ def install(*, force: bool = False) -> None:
 
 def take_over() -> None:
     """Do what `install` does, and ask nothing; workers do."""
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    if any(map(_is_ours, sys.meta_path)):
         return
     for name in [name for name in sys.modules if name.partition(".")[0] in _REFUSING]:
         del sys.modules[name]
@@ -63,7 +63,8 @@ def _refuse_other(name: str) -> None:
     loaded = sys.modules.get(name)
     if loaded is not None and isinstance(loaded.__loader__, _Loader):
         return
-    spec = importlib.machinery.PathFinder.find_spec(name)
+    specs = [finder.find_spec(name, None) for finder in sys.meta_path if not _is_ours(finder)]
+    spec = next((each for each in specs if each is not None), None)
     if loaded is None and (spec is None or spec.origin is None):
         return  # a mere directory of that name is no package
     if spec is not None and spec.origin is not None and spec.origin.startswith(_IMPORTABLE):
@@ -77,6 +78,10 @@ def _refuse_other(name: str) -> None:
     raise UsageError(message)
 
 
+def _is_ours(finder: object) -> bool:
+    return isinstance(finder, _Finder)
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
@@ -87,6 +92,8 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         if fullname not in names.MODULES:
             message = f"No module named {fullname!r} in launchpad_lite.compat"
+            if fullname in names.DROPPED:
+                raise ModuleNotFoundError(f"{message}: {names.DROPPED[fullname]}.", name=fullname)
             end = nearest(fullname, names.modules_near(fullname))
             raise ModuleNotFoundError(f"{message}{end}", name=fullname)
         return importlib.machinery.ModuleSpec(

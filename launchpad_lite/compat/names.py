@@ -19,8 +19,11 @@ _ORIGINAL = f"{ROOT}.compat"
 DROPPED: Mapping[str, str] = {
     "DockerConfig": "Docker and Vertex AI are left out",
     "ReverbNode": "the replay buffer is not there yet",
+    "launchpad.nodes.python.xm_docker": "Docker and Vertex AI are left out",
+    "launchpad.nodes.reverb": "the replay buffer is not there yet",
+    "launchpad.nodes.reverb.node": "the replay buffer is not there yet",
 }
-"""Names of the original that are not here, and why."""
+"""Names and modules of the original that are not here, and why."""
 
 
 def _same(module: str, *names: str) -> dict[str, str]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _MAX_ROOT = 50
 """The longest path under which directories for sockets are made; a socket's has 108 bytes."""
 
+_HANDLERS_S = 1.0
+"""Seconds that a run's end waits for the stop handlers of the launching code."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +69,7 @@ class LocalRun:
         self._socket_dir: str | None = None
         self._own_log_dir: str | None = None
         self._stop = StopToken()
+        self._noticing: threading.Thread | None = None
         self._server: Server | None = None
         self._lock = threading.Lock()
         self._ended = False
@@ -178,11 +182,17 @@ class LocalRun:
     def _give_notice(self, seconds: float, reason: str) -> None:
         """Call the stop handlers of the launching code, which may take their time."""
         notice = functools.partial(self._stop.notice, seconds, reason)
-        threading.Thread(target=notice, name="lp-notice").start()
+        self._noticing = threading.Thread(target=notice, name="lp-notice", daemon=True)
+        self._noticing.start()
 
     def _clean_up(self) -> None:
         context.remove_run(self.scope)
-        self._stop.close(reason=self.controller.status().reason or "its nodes have ended")
+        reason = self.controller.status().reason or "its nodes have ended"
+        if self._noticing is None:
+            self._give_notice(0.0, reason)
+        if self._noticing is not None:
+            self._noticing.join(_HANDLERS_S)  # not for ever: one may wait for the end of the run
+        self._stop.close(reason=reason)
         with self._lock:
             self._ended = True
             server = self._server

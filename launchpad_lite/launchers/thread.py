@@ -83,6 +83,7 @@ class ThreadBackend(Backend):
             incarnation=incarnation,
             seed=spec.seed,
             checkpoint=local.checkpoint(spec.name),
+            launch_type=local.plan.launch_type,
             scope=local.make_scope(StopToken(), ("inproc",), incarnation),
         )
         return NodeThread(spec.node, node_context, self._take)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+import contextvars
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Context
 
 T_co = TypeVar("T_co", covariant=True)
+
+
+_worker: contextvars.ContextVar[tuple[Node[Any], Context] | None] = contextvars.ContextVar(
+    "lp_worker", default=None
+)
+"""The node that the calling thread runs as a worker."""
 
 
 class CallNode(Node[T_co]):
@@ -62,10 +70,27 @@ class CallNode(Node[T_co]):
     def run(self) -> None:
         """Run the node by itself to its end, in the calling thread, as in a test.
 
-        Its address must have been bound; see `address.bind_addresses`.
+        Its address must have been bound; see `address.bind_addresses`. In a program this is what
+        the worker calls, so that a kind of node of the user's own may replace it.
         """
+        worker = _worker.get()
+        if worker is not None and worker[0] is self:
+            self._work(worker[1])
+            return
         with standalone.running(self.title, has_run=self.has_run) as alone:
-            self.run_in(alone)
+            self._work(alone)
+
+    def run_in(self, context: Context) -> None:
+        """See the base class."""
+        token = _worker.set((self, context))
+        try:
+            self.run()
+        finally:
+            _worker.reset(token)
+
+    @abc.abstractmethod
+    def _work(self, context: Context) -> None:
+        """Do what this kind of node does."""
 
     def _call(self) -> Any:
         return self._function(*dereference(self._args), **dereference(self._kwargs))

@@ -112,14 +112,30 @@ class CourierHandle(Handle[T]):
     """Stands for a Courier node; becomes a client of it in the node that receives it."""
 
     def __init__(
-        self, address: Address, cls: type | None, title: str, config: ClientConfig
+        self,
+        address: Address,
+        cls: type | None = None,
+        title: str = "a Courier server",
+        config: ClientConfig | None = None,
+        **client_kwargs: Unpack[ClientSettings],
     ) -> None:
-        """Make a handle; nodes do it, see `CourierNode.create_handle`."""
+        """Make a handle; nodes do it, see `CourierNode.create_handle`.
+
+        Args:
+          address: the server's address.
+          cls: the class whose methods it serves, if it is known.
+          title: what it serves, for messages.
+          config: the configuration of clients.
+          **client_kwargs: settings that differ from it.
+
+        Raises:
+          UsageError: there is no such setting, or its value is out of range.
+        """
         # never None, unlike in general
         self.address: Address = address  # pyright: ignore[reportIncompatibleVariableOverride]
         self._class = cls
         self._title = title
-        self._config = config
+        self._config = with_settings(config or ClientConfig(), client_kwargs)
 
     @property
     def served_type(self) -> type | None:
@@ -277,6 +293,11 @@ class CourierNode(InstanceNode[T]):
         """The class whose methods can be called, if it can be told before the object is made."""
         return self.instance_class
 
+    @property
+    def courier_address(self) -> Address:
+        """The address that the node serves."""
+        return self._address
+
     def create_handle(self) -> T:
         """Return a handle; statically it is the object that its methods are called on."""
         config = self._courier_options().client_config()
@@ -294,8 +315,7 @@ class CourierNode(InstanceNode[T]):
                     "their own. Rename the method."
                 )
 
-    def run_in(self, context: Context) -> None:
-        """See the base class."""
+    def _work(self, context: Context) -> None:
         instance: Any = self._call()
         context.instance.set_result(instance)
         checkpoint(instance, context)

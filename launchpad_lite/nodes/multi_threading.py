@@ -126,6 +126,7 @@ class _Colocated:
             incarnation=own.incarnation,
             seed=self._scope.config.seed_of(name),
             checkpoint=place,
+            launch_type=own.launch_type,
             scope=self._scope.inner(StopToken(), lambda node: self._events.put(sv.RunEnded(node))),
         )
 

@@ -22,6 +22,10 @@ class PyNode(CallNode[None]):
 
     kind: ClassVar[str] = "PyNode"
 
+    def __class_getitem__(cls, _: object) -> type[Self]:
+        """Return the class: the original's has parameters, for type checkers."""
+        return cls
+
     def __init__(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Make a node.
 
@@ -41,7 +45,10 @@ class PyNode(CallNode[None]):
         """Return None: nothing can be asked of this kind of node."""
 
     def run_in(self, context: Context) -> None:
-        """See the base class."""
+        """See the base class; calls the function, which may be a method `run` of the node."""
+        self._work(context)
+
+    def _work(self, context: Context) -> None:
         self._call()
 
 
@@ -82,6 +89,10 @@ class PyClassNode(InstanceNode[None]):
 
     kind: ClassVar[str] = "PyClassNode"
 
+    def __class_getitem__(cls, _: object) -> type[Self]:
+        """Return the class, as that of `PyNode` does."""
+        return cls
+
     def __init__(self, constructor: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Make a node.
 
@@ -95,8 +106,7 @@ class PyClassNode(InstanceNode[None]):
     def create_handle(self) -> None:
         """Return None: nothing can be asked of this kind of node."""
 
-    def run_in(self, context: Context) -> None:
-        """See the base class."""
+    def _work(self, context: Context) -> None:
         instance: Any = self._call()
         context.instance.set_result(instance)
         checkpoint(instance, context)

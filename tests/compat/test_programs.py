@@ -75,7 +75,7 @@ def test_everything_that_stops(launch_type: str) -> None:
 def test_kinds_of_nodes_of_their_own(launch_type: str) -> None:
     name = f"test-{os.getpid()}-{launch_type}"
     output = run_well("own_nodes.py", f"--lp_launch_type={launch_type}", f"--server_name={name}")
-    for line in ("store 1 None", f"slow {name}", "by name True"):
+    for line in ("greetings", "store 1 None", f"slow {name}", "by name True"):
         assert line in output, output
 
 

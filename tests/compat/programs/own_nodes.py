@@ -53,6 +53,22 @@ class StoreNode(python.PyNode):
     return python.PyNode.to_executables(nodes, label, launch_context)
 
 
+class Greeter(lp.CourierNode):
+  """A kind of Courier node that does something before it serves."""
+
+  def __init__(self, *args):
+    super().__init__(*args)
+    self._greeted = False
+
+  def run(self):
+    print('greetings', flush=True)
+    super().run()
+
+
+class Typed(python.PyNode[base.Handle, None]):
+  """Parametrized, as the original's node types can be."""
+
+
 class Slow:
   """Starts its server itself, under two names."""
 
@@ -83,8 +99,8 @@ def ask(store, slow, name):
 def main(_):
   program = lp.Program('own_nodes')
   store = program.add_node(StoreNode({'a': 1}), label='store')
-  slow = program.add_node(lp.CourierNode(Slow, FLAGS.server_name), label='slow')
-  program.add_node(lp.PyNode(ask, store, slow, FLAGS.server_name), label='ask')
+  slow = program.add_node(Greeter(Slow, FLAGS.server_name), label='slow')
+  program.add_node(Typed(ask, store, slow, FLAGS.server_name), label='ask')
   lp.launch(program)
 
 

@@ -132,6 +132,18 @@ class EndConformance(LauncherSuite):
             assert called.wait(nodes.PATIENCE_S)
         assert told == ["called"]
 
+    @pytest.mark.parametrize("asks", [True, False])
+    def test_a_stop_handler_that_waits_for_the_end(self, *, asks: bool) -> None:
+        program, board = board_program()
+        seen: list[bool] = []
+        with self.start(program) as t:
+            t.run.on_stop(lambda: seen.append(t.run.wait(nodes.PATIENCE_S)))
+            assert t[board].read() == []
+            if asks:
+                t.run.request_stop("the test says so")
+                assert t.wait(nodes.PATIENCE_S)
+        assert eventually(lambda: seen == [True])
+
     def test_a_kind_of_node_of_the_users_own(self, shared_dir: Path) -> None:
         path = shared_dir / "notes"
         program = Program("places")

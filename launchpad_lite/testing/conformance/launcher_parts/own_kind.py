@@ -37,8 +37,9 @@ class PlaceNode(PyNode):
         return self._track_handle(PlaceHandle(self._address))  # type: ignore[return-value]
 
     def run(self) -> None:
+        stops = launching.stop_event()  # having asked, it has time for the note
         note(self._path, f"at {self._address.resolve()}")
-        launching.wait_for_stop()
+        stops.wait()
 
 
 def compare_place(place: str, path: Path) -> None:
