@@ -45,6 +45,7 @@ class RunConfig:
       max_payload_bytes: the largest call or result.
       checkpoint_dir: where nodes' `save(path)` writes and `restore(path)` reads; None for a place
         inside the run directory.
+      pdb: start pdb on the launching terminal for a node that has failed.
     """
 
     notice_s: float = 10.0
@@ -52,6 +53,7 @@ class RunConfig:
     seed: int = 0
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     checkpoint_dir: str | None = None
+    pdb: bool = False
 
     def seed_of(self, node: str) -> int:
         """Return a node's own seed, 32 bits."""

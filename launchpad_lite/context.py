@@ -68,6 +68,11 @@ class Scope(Protocol):
         """A private directory for sockets, with a short path; None where there is none."""
         ...
 
+    @property
+    def debugger(self) -> Callable[[str, BaseException, StopToken], object] | None:
+        """Takes a node's name, what it failed with, and its stop token; None for no debugger."""
+        ...
+
     def name_of(self, address: HasName) -> str:
         """Return what an address is called in the run."""
         ...

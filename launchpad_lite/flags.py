@@ -75,6 +75,9 @@ SEED = flags.DEFINE_integer("lp_seed", _DEFAULTS.seed, "From which each node's s
 CHECKPOINT_DIR = flags.DEFINE_string(
     "lp_checkpoint_dir", None, "Where nodes save and restore (default: inside the run directory)."
 )
+PDB = flags.DEFINE_bool(
+    "lp_pdb", False, "Start pdb on this terminal for a node that has failed, before the run ends."
+)
 MAX_PAYLOAD = flags.DEFINE_integer(
     "lp_max_payload_bytes",
     _DEFAULTS.max_payload_bytes,
@@ -114,6 +117,7 @@ def run_config() -> config.RunConfig:
         seed=value(SEED),
         max_payload_bytes=value(MAX_PAYLOAD),
         checkpoint_dir=value(CHECKPOINT_DIR),
+        pdb=value(PDB),
     )
 
 

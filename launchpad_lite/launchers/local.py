@@ -7,6 +7,7 @@ import logging
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 import threading
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from launchpad_lite import context
 from launchpad_lite.courier import transports
 from launchpad_lite.courier.auth import make_token
 from launchpad_lite.errors import UsageError, describe_os_error
-from launchpad_lite.runtime import control
+from launchpad_lite.runtime import control, postmortem
 from launchpad_lite.runtime.controller import Controller
 from launchpad_lite.runtime.run import Run
 from launchpad_lite.runtime.rundir import RunDirectory, file_name, new_run_id, tail
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from launchpad_lite.launchers.base import LaunchOptions
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.backend import Backend
+    from launchpad_lite.runtime.postmortem import Debugger
 
 _MAX_ROOT = 50
 """The longest path under which directories for sockets are made; a socket's has 108 bytes."""
@@ -45,6 +47,7 @@ class LocalRun:
       run_id: the run's name.
       token: its secret.
       directory: its run directory, if it keeps one.
+      debugger: for nodes that fail; None where it was not asked for, or there is no terminal.
     """
 
     def __init__(self, plan: LaunchPlan, options: LaunchOptions) -> None:
@@ -73,6 +76,19 @@ class LocalRun:
         self._server: Server | None = None
         self._lock = threading.Lock()
         self._ended = False
+        self.debugger = self._make_debugger() if plan.config.pdb else None
+
+    def _make_debugger(self) -> Debugger | None:
+        terminal = postmortem.terminal()
+        if terminal is None:
+            sys.stderr.write(
+                "warning: pdb: standard input is not a terminal; nodes that fail are not debugged\n"
+            )
+            return None
+        place = self.directory.path if self.directory else self._log_dir
+        turn = place / "terminal.lock"
+        turn.touch(mode=0o600)
+        return postmortem.Debugger(terminal, turn)
 
     @property
     def socket_dir(self) -> str:
@@ -157,6 +173,7 @@ class LocalRun:
             follow=self.controller.directory.get,
             control=self.controller,
             names=self.plan.name_of,
+            debugger=self.debugger,
         )
 
     def serve_controller(self) -> str:
@@ -200,6 +217,8 @@ class LocalRun:
             server.Stop(grace=1.0)
         if self.directory is not None:
             self.directory.remove_rendezvous()
+        if self.debugger is not None:
+            self.debugger.turn.unlink(missing_ok=True)
         for path in (self._socket_dir, self._own_log_dir):
             if path is not None:
                 shutil.rmtree(path, ignore_errors=True)

@@ -86,7 +86,9 @@ class _ProcessRun:
     def _show(self, logs: Mapping[str, pathlib.Path]) -> None:
         options, local = self._options, self._local
         if options.terminal == terminals.CURRENT:
-            viewer = LogViewer(logs, standard_output(), color=options.color)
+            viewer = LogViewer(
+                logs, standard_output(), color=options.color, debugger=local.debugger
+            )
             viewer.start()
             local.controller.at_end(viewer.stop)
         elif options.terminal != terminals.FILES:
@@ -122,6 +124,7 @@ class _ProcessRun:
                 schemes=self._endpoint_schemes,
                 socket_dir=local.socket_dir,
                 checkpoint=local.checkpoint(spec.name),
+                debugger=local.debugger,
             )
         )
 

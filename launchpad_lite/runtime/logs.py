@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Mapping
 
+    from launchpad_lite.runtime.postmortem import Debugger
+
 INTERVAL_S = 0.05
 COLORS = ("auto", "always", "never")
+_NOT_DEBUGGED = contextlib.nullcontext(enter_result=True)
 _COLOURS = (32, 33, 34, 35, 36, 92, 93, 94, 95, 96)
 
 
@@ -28,6 +31,7 @@ class LogViewer:
         *,
         prefixes: bool = True,
         color: str = "auto",
+        debugger: Debugger | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -37,12 +41,14 @@ class LogViewer:
           prefixes: whether each line begins with its node's name.
           color: one of `COLORS`; `auto` colours names when the stream is a terminal or FORCE_COLOR
             is set, unless NO_COLOR is.
+          debugger: while a node is debugged, nothing is shown.
         """
         self._logs = dict(logs)
         self._stream = stream
         self._positions = dict.fromkeys(logs, 0)
         self._partial = dict.fromkeys(logs, b"")
         self._ending = threading.Event()
+        self._debugger = debugger
         colour = color == "always" or (color == "auto" and _wants_colour(stream))
         self._prefixes = {name: _prefix(name, colour=colour) if prefixes else "" for name in logs}
         self._thread = threading.Thread(target=self._run, name="lp-logs", daemon=True)
@@ -59,7 +65,9 @@ class LogViewer:
 
     def _run(self) -> None:
         while not self._ending.wait(INTERVAL_S):
-            self.show()
+            with self._debugger.idle() if self._debugger else _NOT_DEBUGGED as idle:
+                if idle:
+                    self.show()
         self.show()
         for name, rest in self._partial.items():
             if rest:

@@ -45,6 +45,8 @@ def run_node(
         leave()  # the interruption may have come just before the first time
         failure = _judge(error, stopping=_stops(error, context.scope.stop))
         cause = _cause(error) if failure else None
+        if failure:
+            _debug(error, context)
     if not context.instance.done():
         context.instance.set_exception(cause or Stopped("the node ended before it made an object"))
     try:
@@ -52,6 +54,8 @@ def run_node(
     except BaseException as error:
         if failure is None:
             failure, cause = _judge(error, stopping=False), error
+            if failure:
+                _debug(error, context)
     return failure, cause
 
 
@@ -60,6 +64,13 @@ def _stops(error: BaseException, stop: StopToken) -> bool:
     if isinstance(error, _CUT_OFF):
         return stop.expect(_NOTICE_DELAY_S)
     return stop.stopping
+
+
+def _debug(error: BaseException, context: Context) -> None:
+    """Let the user look at the failure before anybody hears of it, if that was asked for."""
+    debugger = context.scope.debugger
+    if debugger is not None and not isinstance(error, NodeFailed):  # it was looked at there
+        debugger(context.name, error, context.scope.stop)
 
 
 def _cause(error: BaseException) -> BaseException:

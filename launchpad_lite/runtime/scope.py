@@ -51,6 +51,7 @@ class RunScope:
       follow: makes sure that the directory hears of a name.
       control: the controller.
       names: says what an address is called.
+      debugger: lets the user look at a node that has failed; None for no debugger.
       on_run_end: takes what a node inside another one tells `run_ended`; None for the controller.
     """
 
@@ -65,6 +66,7 @@ class RunScope:
     follow: Callable[[str], object]
     control: Control
     names: Callable[[HasName], str]
+    debugger: Callable[[str, BaseException, StopToken], object] | None = None
     on_run_end: Callable[[str], object] | None = None
     _shared: dict[Hashable, Any] = dataclasses.field(default_factory=dict[Hashable, Any])
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)

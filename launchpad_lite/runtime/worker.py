@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.config import RunConfig
     from launchpad_lite.node import Node
+    from launchpad_lite.runtime.postmortem import Debugger
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class WorkerBoot:
       schemes: the transports that its server listens on.
       socket_dir: the private directory for sockets.
       checkpoint: where the node saves and restores.
+      debugger: lets the user look at the node when it has failed; None for no debugger.
     """
 
     program: str
@@ -74,6 +76,7 @@ class WorkerBoot:
     schemes: tuple[str, ...]
     socket_dir: str
     checkpoint: pathlib.Path | None
+    debugger: Debugger | None
 
 
 _INTERRUPT_RETRY_S = 0.1
@@ -257,6 +260,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         follow=control.follow,
         control=control,
         names=_own_name,
+        debugger=boot.debugger,
     )
     node_context = context.Context(
         program=boot.program,

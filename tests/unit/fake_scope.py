@@ -31,6 +31,7 @@ class FakeScope:
         self.credentials = b"secret"
         self.schemes: tuple[str, ...] = ()
         self.socket_dir: str | None = None
+        self.debugger: Callable[[str, BaseException, StopToken], object] | None = None
         self.published: dict[str, EndpointRecord] = {}
         self.retired: list[str] = []
         self.runs_ended: list[str] = []
