@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -187,3 +188,38 @@ class Bench:
         for run in rundir.list_runs():
             assert run.rendezvous() is None
         return True
+
+
+class Terminal:
+    """A terminal and the person before it."""
+
+    def __init__(self) -> None:
+        self._person, self.line = os.openpty()
+        self._screen = b""
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._person, 4096)
+            except OSError:  # nobody holds the terminal any more
+                return
+            self._screen += data
+
+    def wait_for(self, text: str, count: int = 1) -> None:
+        """Waits until a text has been shown so many times."""
+        shown = eventually(lambda: self._screen.decode(errors="replace").count(text) >= count)
+        assert shown, f"{text!r} did not come:\n{self._screen.decode(errors='replace')}"
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._person, keys)
+
+    def screen(self) -> str:
+        """All that was shown, once the terminal is free again."""
+        self._thread.join(PATIENCE_S)
+        return self._screen.decode()
+
+    def close(self) -> None:
+        self._thread.join(PATIENCE_S)
+        os.close(self._person)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.bench import Bench
+from tests.faults.bench import Bench, Terminal
 
 
 @pytest.fixture
@@ -22,3 +22,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     for process in bench.processes():  # a test that failed fails once
         with contextlib.suppress(psutil.Error):
             process.kill()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    yield terminal
+    terminal.close()

@@ -204,6 +204,35 @@ class Caller:
             note(f"got {self._server.work(turn)}")
 
 
+def divide() -> None:
+    dividend, divisor = 84, 0
+    print("said before")
+    print(dividend // divisor)
+
+
+def talk() -> None:
+    note_up()
+    while "speak" not in notes().read_text():
+        time.sleep(0.01)
+    print("said meanwhile")
+    note("has spoken")
+    lp.wait_for_stop()
+
+
+def make_wrong() -> lp.Program:
+    program = lp.Program("wrong")
+    program.add_node(lp.PyNode(divide), label="bad")
+    program.add_node(lp.PyNode(talk), label="talker")
+    return program
+
+
+def make_wrong_inside() -> lp.Program:
+    program = lp.Program("inside")
+    colocation = lp.MultiThreadingColocation([lp.PyNode(talk), lp.PyNode(divide)])
+    program.add_node(colocation, label="both")
+    return program
+
+
 def make_colocation() -> lp.Program:
     program = lp.Program("colocation")
     server = lp.CourierNode(Server)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from launchpad_lite.runtime import rundir
-from tests.faults.bench import PATIENCE_S, SOON_S, Bench
+from tests.faults.bench import SOON_S, Bench, Terminal
 
 LAUNCHERS = ["thread", "process"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,43 +101,6 @@ def test_ctrl_c_twice_is_immediate(launcher: str, code: int, bench: Bench) -> No
         assert "stubborn/0 did not end in time" in bench.output
         assert "time.sleep(FOREVER_S)" in bench.output  # its stack
     assert bench.nothing_is_left()
-
-
-class Terminal:
-    """A terminal and the person before it."""
-
-    def __init__(self) -> None:
-        self._person, self.line = os.openpty()
-        self._screen = b""
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._person, 4096)
-            except OSError:  # nobody holds the terminal any more
-                return
-            self._screen += data
-
-    def press(self, keys: bytes) -> None:
-        os.write(self._person, keys)
-
-    def screen(self) -> str:
-        """All that was shown, once the terminal is free again."""
-        self._thread.join(PATIENCE_S)
-        return self._screen.decode()
-
-    def close(self) -> None:
-        self._thread.join(PATIENCE_S)
-        os.close(self._person)
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    terminal = Terminal()
-    yield terminal
-    terminal.close()
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 from launchpad_lite.context import Context
-from launchpad_lite.errors import Stopped, Unavailable
+from launchpad_lite.errors import NodeFailed, Stopped, Unavailable
 from launchpad_lite.nodes.python import PyNode
 from launchpad_lite.runtime.outcome import run_node
 from launchpad_lite.runtime.supervisor import Failure
@@ -120,6 +120,40 @@ def test_an_exception_while_the_run_stops_is_a_failure() -> None:
     context.scope.stop.notice(1.0, "done")
     failure, _ = outcome(boom, context)
     assert failure is not None
+
+
+@pytest.mark.parametrize(
+    ("function", "debugged"),
+    [
+        (boom, ["ValueError"]),
+        (lambda: sys.exit(3), ["SystemExit"]),
+        (lambda: sys.exit(0), []),
+        (lambda: None, []),
+    ],
+)
+def test_a_failure_is_debugged_before_the_node_is_closed(
+    function: Callable[[], object], debugged: list[str]
+) -> None:
+    context = make_context()
+    steps: list[str] = []
+    assert isinstance(context.scope, FakeScope)
+    context.scope.debugger = lambda name, error, stop: steps.append(type(error).__name__)
+    context.cleanup.callback(steps.append, "closed")
+    outcome(function, context)
+    assert steps == [*debugged, "closed"]
+
+
+def test_a_failure_inside_another_node_has_been_debugged_there() -> None:
+    def fail() -> None:
+        raise NodeFailed("node/0/1", "ValueError: boom", remote_traceback="")
+
+    context = make_context()
+    debugged: list[str] = []
+    assert isinstance(context.scope, FakeScope)
+    context.scope.debugger = lambda name, error, stop: debugged.append(name)
+    failure, _ = outcome(fail, context)
+    assert failure is not None
+    assert debugged == []
 
 
 def test_what_the_node_opened_is_closed() -> None:
