@@ -88,7 +88,7 @@ class LocalRun:
         place = self.directory.path if self.directory else self._log_dir
         turn = place / "terminal.lock"
         turn.touch(mode=0o600)
-        return postmortem.Debugger(terminal, turn)
+        return postmortem.Debugger(terminal, turn, os.getpid())
 
     @property
     def socket_dir(self) -> str:

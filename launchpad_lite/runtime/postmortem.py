@@ -10,6 +10,7 @@ import os
 import select
 import sys
 import tempfile
+import time
 import traceback
 from typing import IO, TYPE_CHECKING
 
@@ -43,10 +44,12 @@ class Debugger:
     Attributes:
       terminal: the path of the terminal.
       turn: an empty file; whoever has locked it has the terminal.
+      launcher: the process whose terminal it is.
     """
 
     terminal: str
     turn: pathlib.Path
+    launcher: int
 
     def __call__(self, node: str, error: BaseException, stop: StopToken) -> None:
         """Let the user look at a node that has failed; return when that is over or the run stops.
@@ -83,7 +86,7 @@ class Debugger:
                 f"\n{node} has failed: {summary}\n"
                 "pdb is where it did; the other nodes go on. q ends pdb and reports the failure.\n"
             )
-            _interact(trace, _Keyboard(descriptor, stop), screen)
+            _interact(trace, _Keyboard(descriptor, self.launcher, stop), screen)
             if stop.stopping:
                 screen.write(f"\npdb ends: the run stops ({stop.reason}).\n")
 
@@ -98,6 +101,14 @@ class Debugger:
             yield free
 
 
+def _is_suspended(pid: int) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):  # it is gone, and this process is about to be
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
+
+
 def _lock(file: IO[bytes], how: int) -> bool:
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
@@ -109,15 +120,16 @@ def _lock(file: IO[bytes], how: int) -> bool:
 class _Keyboard:
     """What is typed on a terminal, by lines, until the run stops."""
 
-    def __init__(self, descriptor: int, stop: StopToken) -> None:
+    def __init__(self, descriptor: int, launcher: int, stop: StopToken) -> None:
         self._descriptor = descriptor
+        self._launcher = launcher
         self._stop = stop
         self._typed = b""
 
     def readline(self) -> str:
         """Return a line; an empty one at Ctrl-D, and when the run stops."""
         while b"\n" not in self._typed:
-            while not select.select([self._descriptor], [], [], _POLL_S)[0]:
+            while not self._has_come():
                 if self._stop.stopping:
                     return ""
             data = os.read(self._descriptor, _MAX_LINE)
@@ -126,6 +138,14 @@ class _Keyboard:
             self._typed += data
         line, end, self._typed = self._typed.partition(b"\n")
         return (line + end).decode(errors="replace")
+
+    def _has_come(self) -> bool:
+        """Wait a moment for more; what is typed while the launcher is suspended is the shell's."""
+        if _is_suspended(self._launcher):
+            time.sleep(_POLL_S)
+            return False
+        come = select.select([self._descriptor], [], [], _POLL_S)[0]
+        return bool(come) and not _is_suspended(self._launcher)
 
 
 def _interact(trace: TracebackType, keyboard: _Keyboard, screen: IO[str]) -> None:
@@ -147,8 +167,8 @@ def _held_back() -> Generator[None]:
     """Keep what this process writes to a terminal until the end of this block."""
     held = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
     with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(tempfile.TemporaryFile())
         if held:
-            kept = stack.enter_context(tempfile.TemporaryFile())
             stack.callback(_write_out, kept, os.dup(held[0]))
         for descriptor in held:
             real = os.dup(descriptor)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 
+import psutil
 import pytest
 
-from tests.faults.bench import Bench, Terminal
+from tests.faults.bench import SOON_S, Bench, Terminal, eventually
 
 LAUNCHERS = ["thread", "process"]
 HEADER = "has failed: ZeroDivisionError: integer division or modulo by zero"
@@ -55,6 +58,27 @@ def test_ctrl_c_ends_pdb_and_the_run(launcher: str, terminal: Terminal, bench: B
     assert bench.ended() == 1, terminal.screen()
     assert "pdb ends: the run stops (SIGINT)." in terminal.screen()
     assert "stopping; once more to end at once" in terminal.screen()
+    assert bench.nothing_is_left()
+
+
+def test_what_is_typed_while_the_launcher_is_suspended_is_not_for_pdb(
+    terminal: Terminal, bench: Bench
+) -> None:
+    shell = os.dup(terminal.line)
+    start(bench, "make_wrong", "process", terminal)
+    try:
+        os.kill(bench.process.pid, signal.SIGSTOP)
+        assert eventually(
+            lambda: psutil.Process(bench.process.pid).status() == psutil.STATUS_STOPPED
+        )
+        terminal.press(b"ls\n")
+        assert select.select([shell], [], [], SOON_S)[0]
+        assert os.read(shell, 64) == b"ls\n"
+    finally:
+        os.close(shell)
+        os.kill(bench.process.pid, signal.SIGCONT)
+    terminal.press(b"q\n")
+    assert bench.ended() == 1, terminal.screen()
     assert bench.nothing_is_left()
 
 

@@ -41,7 +41,7 @@ def pty() -> Iterator[tuple[Screen, str]]:
 def debugger(pty: tuple[Screen, str], tmp_path: Path) -> Debugger:
     turn = tmp_path / "turn"
     turn.touch()
-    return Debugger(pty[1], turn)
+    return Debugger(pty[1], turn, os.getpid())
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_terminal_that_is_gone_is_a_warning(
 ) -> None:
     turn = tmp_path / "turn"
     turn.touch()
-    Debugger(str(tmp_path / "gone"), turn)("node/0", failed(0), StopToken())
+    Debugger(str(tmp_path / "gone"), turn, os.getpid())("node/0", failed(0), StopToken())
     assert "warning: node/0: pdb has ended: FileNotFoundError" in capsys.readouterr().err
 
 
@@ -134,5 +134,5 @@ def test_what_was_never_raised_has_no_place(debugger: Debugger) -> None:
 
 
 def test_it_is_idle_when_the_run_has_ended(tmp_path: Path) -> None:
-    with Debugger("/dev/null", tmp_path / "gone").idle() as idle:
+    with Debugger("/dev/null", tmp_path / "gone", os.getpid()).idle() as idle:
         assert idle
