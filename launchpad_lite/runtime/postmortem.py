@@ -63,10 +63,10 @@ class Debugger:
         if trace is None:
             return
         try:
-            with self.turn.open("r+b") as turn:  # closing it gives the turn back
-                # waiting comes first: what the node has just printed is shown meanwhile
-                while not stop.expect(_POLL_S):
-                    if _lock(turn, fcntl.LOCK_EX):
+            # waiting comes first: what the node has just printed is shown meanwhile
+            while not stop.expect(_POLL_S):
+                with self._lock(fcntl.LOCK_EX) as mine:
+                    if mine:
                         self._debug(node, error, trace, stop)
                         return
         except Exception as problem:  # the node's own failure is what counts
@@ -96,9 +96,22 @@ class Debugger:
         with contextlib.ExitStack() as stack:
             free = True
             with contextlib.suppress(FileNotFoundError):  # the run has just ended
-                turn = stack.enter_context(self.turn.open("r+b"))
-                free = _lock(turn, fcntl.LOCK_SH)
+                free = stack.enter_context(self._lock(fcntl.LOCK_SH))
             yield free
+
+    @contextlib.contextmanager
+    def _lock(self, how: int) -> Generator[bool]:
+        """Lock the turn for this block, if that can be at once; whether it could."""
+        with self.turn.open("r+b") as turn:
+            try:
+                fcntl.flock(turn, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                fcntl.flock(turn, fcntl.LOCK_UN)  # a child that was forked may have it open
 
 
 def _is_suspended(pid: int) -> bool:
@@ -107,14 +120,6 @@ def _is_suspended(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):  # it is gone, and this process is about to be
         return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     return False
-
-
-def _lock(file: IO[bytes], how: int) -> bool:
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class _Keyboard:
