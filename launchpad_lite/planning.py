@@ -254,6 +254,9 @@ def _groups(
             known = nearest(label, program.groups)
             message = f"resources for an unknown group {label!r}{known}"
             raise UsageError(message)
+        if not isinstance(resources[label], Resources):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
+            message = f"resources[{label!r}] must be lp.Resources, not {resources[label]!r}."
+            raise UsageError(message)
     for label, process in processes.items():
         if not isinstance(process, PythonProcess):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
             message = f"local_resources[{label!r}] must be an lp.PythonProcess, not {process!r}."

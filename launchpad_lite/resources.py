@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import UsageError
@@ -35,14 +36,19 @@ class Resources:
         """Refuse negative amounts, and parts of a GPU.
 
         Raises:
-          UsageError: an amount is negative, or `gpus` is no whole number.
+          UsageError: an amount is no number, or a negative one, or `gpus` is no integer.
         """
         amounts = {"cpus": self.cpus, "gpus": self.gpus, "memory_gb": self.memory_gb}
         for name, amount in {**amounts, **self.custom}.items():
-            if amount is not None and amount < 0:
+            if amount is None:
+                continue
+            if type(amount) not in (int, float) or not math.isfinite(amount):
+                message = f"Resources({name}={amount!r}): an amount is a number."
+                raise UsageError(message)
+            if amount < 0:
                 message = f"Resources({name}={amount}): an amount cannot be negative."
                 raise UsageError(message)
-        if self.gpus is not None and self.gpus != int(self.gpus):
+        if self.gpus is not None and type(self.gpus) is not int:
             message = f"Resources(gpus={self.gpus}): only whole GPUs can be asked for."
             raise UsageError(message)
 

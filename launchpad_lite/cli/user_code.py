@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _CLEAR = (LauncherUnavailableError, ProgramError, RunError, UsageError)
 """These say all there is to say; any other exception needs its traceback."""
 
+_ORIGINAL = ("launchpad", "courier")
+
 
 class UserCodeError(ProgramError):
     """The user's file, or its factory, raised.
@@ -57,6 +59,8 @@ def calling(what: str, *, may_exit: bool = False) -> Generator[None]:
         raise UserCodeError(message, format_error(error)) from error
     except Exception as error:
         message = f"{what} raised {type(error).__name__}."
+        if isinstance(error, ModuleNotFoundError) and error.name in _ORIGINAL:
+            message += " A program for google-deepmind/launchpad runs with lp-launch --compat."
         raise UserCodeError(message, format_error(error)) from error
 
 

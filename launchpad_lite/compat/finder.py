@@ -72,8 +72,9 @@ def _refuse_other(name: str) -> None:
     place = loaded.__file__ if loaded is not None else spec.origin if spec is not None else None
     state = "imported" if loaded is not None else "installed"
     message = (
-        f"a package {name!r} is {state} already, at {place}. Uninstall it, or let this package "
-        "stand in for it all the same: launchpad_lite.compat.install(force=True)."
+        f"a package {name!r} is {state} already, at {place}. Uninstall it, or rename it if it is "
+        "yours; or let this package stand in for it all the same: "
+        "launchpad_lite.compat.install(force=True)."
     )
     raise UsageError(message)
 
@@ -113,6 +114,7 @@ class _Loader(importlib.abc.Loader):
         table = names.MODULES[name]
         module.__doc__ = f"Stands in for {name}; see launchpad_lite.compat."
         module.__dict__.update(
+            __file__=names.__file__,
             __all__=[*table, *names.submodules(name)],
             __getattr__=functools.partial(_find, module),
             __dir__=lambda: sorted({*vars(module), *table, *names.submodules(name)}),

@@ -58,6 +58,9 @@ def _stacker(value: object) -> Callable[[list[Any]], Any] | None:
     kind = type(value)
     if not (hasattr(kind, "shape") and hasattr(kind, "dtype")):
         return None
+    masked: Any = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(value, masked.MaskedArray):
+        return cast("Callable[[list[Any]], Any]", masked.stack)  # numpy.stack drops the mask
     namespace = getattr(value, "__array_namespace__", None)
     library = namespace() if namespace else sys.modules.get(kind.__module__.partition(".")[0])
     return getattr(library, "stack", None)

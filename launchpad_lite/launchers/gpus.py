@@ -83,7 +83,7 @@ def visible() -> tuple[str, ...]:
         # as CUDA reads it: an index that cannot be hides itself and what follows
         listed = [entry.strip() for entry in variable.split(",")]
         hidden = (n for n, entry in enumerate(listed) if not entry or entry.startswith("-"))
-        return tuple(listed[: next(hidden, len(listed))])
+        return tuple(dict.fromkeys(listed[: next(hidden, len(listed))]))
     devices = [path for path in pathlib.Path("/dev").glob("nvidia*") if _is_device(path.name)]
     return tuple(map(str, range(len(devices) or _listed_by_driver())))
 

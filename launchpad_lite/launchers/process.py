@@ -64,7 +64,8 @@ class _ProcessRun:
         backend = AgentBackend(
             self._start_agent, self._boot, self._local.log, leavings=self._local.leavings
         )
-        return self._local.start(backend, shows_output=self._options.show_output)
+        shows = self._options.show_output and self._options.terminal == terminals.CURRENT
+        return self._local.start(backend, shows_output=shows)
 
     def _start_agent(self) -> socket.socket:
         self._endpoint = self._local.serve_controller()

@@ -55,6 +55,12 @@ def check(terminal: str, session: str | None = None, *, attach: bool = False) ->
         message = "tmux_open_window: this process is not in a tmux; leave it out, or start tmux."
         raise UsageError(message)
     if terminal == TMUX and session is not None:
+        if not re.fullmatch(r"\w[\w.:-]*", session):  # tmux would run commands in a name
+            message = (
+                f"tmux_session_name: {session!r} cannot be a session's name. Give letters, digits, "
+                "'_' and '-'."
+            )
+            raise UsageError(message)
         name = _session_name(session)
         if _run("tmux", "has-session", "-t", f"={name}").returncode == 0:
             message = (

@@ -187,6 +187,29 @@ def test_a_failed_node_is_the_error(tmp_path: Path) -> None:
     assert "ValueError: on purpose" in result.stderr
 
 
+def test_a_module_beside_the_program_is_not_hidden(tmp_path: Path) -> None:
+    (tmp_path / "courier.py").write_text("MINE = True\n")
+    program = tmp_path / "program.py"
+    program.write_text("import courier\n\nif __name__ == '__main__':\n  print(courier.MINE)\n")
+    result = run(program)
+    assert result.returncode == 2
+    assert (
+        f"a package 'courier' is installed already, at {tmp_path / 'courier.py'}" in result.stderr
+    )
+
+
+def test_the_flag_is_named_where_it_is_needed() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "launchpad_lite.cli.main", str(PROGRAMS / "many.py")],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert result.returncode == 3
+    assert "runs with lp-launch --compat" in result.stderr
+
+
 def test_a_launch_type_that_is_left_out() -> None:
     result = run("stopping.py", "--lp_launch_type=vertex_ai")
     assert result.returncode == 4

@@ -81,6 +81,13 @@ def test_output_goes_to_files_alone(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out == ""
 
 
+def test_a_failure_that_was_not_shown_is_told_whole() -> None:
+    program = lp.make_program(lp.PyNode(int, "no number"))
+    with pytest.raises(lp.NodeFailed) as caught:
+        lp.launch(program, "process", terminal="output_to_files").wait()
+    assert not caught.value.shown
+
+
 def test_windows_of_another_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     fake = tmp_path / "bin" / "xterm"
@@ -112,6 +119,14 @@ def test_a_misspelt_name_is_an_error_with_the_nearest(monkeypatch: pytest.Monkey
     monkeypatch.setenv("LAUNCHPAD_LAUNCH_LOCAL_TERMINAL", "xtrem")
     with pytest.raises(lp.UsageError, match="'xtrem'; did you mean 'xterm'"):
         lp.launch(talkers(), "process")
+
+
+@pytest.mark.usefixtures("tmux")
+@pytest.mark.parametrize("name", ["a#(touch /nowhere/x)", "a;", "-a", ""])
+def test_a_name_that_tmux_would_read_otherwise(name: str) -> None:
+    options = lp.LaunchOptions(terminal="tmux_session", tmux_session_name=name)
+    with pytest.raises(lp.UsageError, match="cannot be a session's name"):
+        lp.launch(talkers(), "process", options=options)
 
 
 def test_threads_get_a_warning(capfd: pytest.CaptureFixture[str]) -> None:

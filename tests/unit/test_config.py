@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import math
 from collections.abc import Callable
 
 import pytest
@@ -46,6 +47,7 @@ def test_defaults_and_bounds_are_allowed() -> None:
         (lambda: ClientConfig(call_timeout=-2.5), "call_timeout=-2.5: give seconds above 0."),
         (lambda: ClientConfig(max_payload_bytes=-3), "max_payload_bytes=-3: give 1 to"),
         (lambda: Resources(cpus=-1), "Resources(cpus=-1): an amount cannot be negative."),
+        (lambda: Resources(cpus=math.inf), "Resources(cpus=inf): an amount is a number."),
         (lambda: Resources(gpus=-2), "Resources(gpus=-2): an amount cannot be negative."),
         (lambda: Resources(memory_gb=-0.5), "Resources(memory_gb=-0.5): an amount cannot be"),
         (lambda: Resources(custom={"tpu": -1}), "Resources(tpu=-1): an amount cannot be negative."),

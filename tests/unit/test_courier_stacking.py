@@ -66,6 +66,13 @@ def test_containers_are_entered() -> None:
     assert stack([None, None]) is None
 
 
+def test_masks_are_kept() -> None:
+    masked = np.ma.MaskedArray([1, 100], mask=[False, True])
+    rows = stack([masked, masked])
+    assert rows.sum() == 2
+    assert [row.sum() for row in unstack(rows, 2)] == [1, 1]
+
+
 def test_the_arrays_of_other_libraries() -> None:
     class Space:
         @staticmethod

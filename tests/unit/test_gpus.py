@@ -35,6 +35,7 @@ def handed_out(plan: lp.LaunchPlan) -> dict[str, str]:
         ("", ()),
         ("-1", ()),
         ("1,-1,2", ("1",)),
+        ("0,0,1", ("0", "1")),
     ],
 )
 def test_the_launching_environment_limits_what_is_there(
