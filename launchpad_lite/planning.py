@@ -366,7 +366,8 @@ def _node_errors(program: Program, names: Mapping[HasName, str]) -> Iterator[str
     for name, node in program.every_node():
         owner = f"node {name} ({node.title}, {node.place})"
         if id(node) in first:
-            yield f"{owner}: the same node was added before, as {first[id(node)]}."
+            before = f"the same node was added before, as {first[id(node)]}"
+            yield f"{owner}: {before}. Make a node for each place."
             continue
         first[id(node)] = name
         for address in node.addresses if not node.members else ():  # its members own them

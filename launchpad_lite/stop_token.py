@@ -61,7 +61,7 @@ class StopToken:
         return self._event.wait(timeout)
 
     def register(self, handler: Callable[[], object]) -> None:
-        """Call `handler` once at the notice, in a thread of its own; at once when it is past."""
+        """Call `handler` once, in the thread that gives the notice; at once when that is past."""
         self.attentive = True
         with self._lock:
             if not self._event.is_set():

@@ -135,8 +135,9 @@ def _find(module: types.ModuleType, name: str) -> Any:
         return importlib.import_module(f"{module.__name__}.{name}")
     if name.startswith("__"):
         raise AttributeError(name)
-    if module.__name__ == names.MAIN and name in importlib.import_module(names.ROOT).__all__:
-        return getattr(importlib.import_module(names.ROOT), name)
+    ours = importlib.import_module(names.ROOT)
+    if module.__name__ == names.MAIN and name in ours.__all__:
+        return getattr(ours, name)
     if name in names.DROPPED:
         message = f"{module.__name__}.{name} is not in launchpad_lite: {names.DROPPED[name]}."
         raise AttributeError(message)

@@ -73,8 +73,7 @@ class _Handlers(grpc.GenericRpcHandler):
         def run(request: Any, context: Any) -> Any:
             return behavior(request, context)
 
-        run.experimental_thread_pool = self._beside  # type: ignore[attr-defined]
-        return run
+        return _with_attribute(run, "experimental_thread_pool", self._beside)
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -190,8 +189,13 @@ def _sends_itself(behavior: Any) -> Any:
     def run(request: Any, context: Any, send: Any) -> None:
         behavior(request, context, send)
 
-    run.experimental_non_blocking = True  # type: ignore[attr-defined]
-    return run
+    return _with_attribute(run, "experimental_non_blocking", value=True)
+
+
+def _with_attribute(behavior: Any, name: str, value: object) -> Any:
+    """Set what grpcio looks for on a handler; it has no other way to ask for it."""
+    setattr(behavior, name, value)
+    return behavior
 
 
 def _abort_unbegun(context: grpc.ServicerContext) -> NoReturn:

@@ -196,19 +196,18 @@ class LocalRun:
                 "%s: other terminals cannot reach it: %s", self.run_id, describe_os_error(error)
             )
 
-    def _give_notice(self, seconds: float, reason: str) -> None:
+    def _give_notice(self, seconds: float, reason: str) -> threading.Thread:
         """Call the stop handlers of the launching code, which may take their time."""
         notice = functools.partial(self._stop.notice, seconds, reason)
         self._noticing = threading.Thread(target=notice, name="lp-notice", daemon=True)
         self._noticing.start()
+        return self._noticing
 
     def _clean_up(self) -> None:
         context.remove_run(self.scope)
         reason = self.controller.status().reason or "its nodes have ended"
-        if self._noticing is None:
-            self._give_notice(0.0, reason)
-        if self._noticing is not None:
-            self._noticing.join(_HANDLERS_S)  # not for ever: one may wait for the end of the run
+        noticing = self._noticing or self._give_notice(0.0, reason)
+        noticing.join(_HANDLERS_S)  # not for ever: a handler may wait for the end of the run
         self._stop.close(reason=reason)
         with self._lock:
             self._ended = True

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from launchpad_lite.frames import from_user_code
 
@@ -161,7 +161,8 @@ def _interact(trace: TracebackType, keyboard: _Keyboard, screen: IO[str]) -> Non
             """Say what to do instead: it would read standard input, which is elsewhere."""
             self.error("no interpreter here; begin a statement with ! at this prompt")
 
-    debugger = Pdb(stdin=keyboard, stdout=screen, nosigint=True)  # type: ignore[arg-type]
+    # pdb calls nothing but `readline` of what it reads from
+    debugger = Pdb(stdin=cast("IO[str]", keyboard), stdout=screen, nosigint=True)
     debugger.reset()
     with contextlib.suppress(pdb.Restart):  # `run` ends it too
         debugger.interaction(None, trace)

@@ -19,18 +19,20 @@ TIMEOUT_S = 100.0
 launch_types = pytest.mark.parametrize("launch_type", LAUNCH_TYPES)
 
 
-def run(program: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_python(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [
-            *(sys.executable, "-m", "launchpad_lite.cli.main", "--compat"),
-            *(str(PROGRAMS / program), *arguments),
-        ],
+        [sys.executable, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
         check=False,
     )
+
+
+def run(program: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ("-m", "launchpad_lite.cli.main", "--compat")
+    return run_python(*command, PROGRAMS / program, *arguments)
 
 
 def run_well(program: str | Path, *arguments: str) -> str:
@@ -141,13 +143,7 @@ def test_a_program_that_installs_it_by_itself(tmp_path: Path) -> None:
         "if __name__ == '__main__':\n"
         "  lp.launch(lp.make_program(lp.PyNode(hello)), launch_type='local_mp')\n"
     )
-    result = subprocess.run(
-        [sys.executable, str(program)],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    result = run_python(program)
     assert result.returncode == 0, result.stderr
     assert "LaunchType.LOCAL_MULTI_PROCESSING" in result.stdout
 
@@ -199,13 +195,7 @@ def test_a_module_beside_the_program_is_not_hidden(tmp_path: Path) -> None:
 
 
 def test_the_flag_is_named_where_it_is_needed() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "launchpad_lite.cli.main", str(PROGRAMS / "many.py")],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    result = run_python("-m", "launchpad_lite.cli.main", PROGRAMS / "many.py")
     assert result.returncode == 3
     assert "runs with lp-launch --compat" in result.stderr
 

@@ -92,10 +92,14 @@ def test_a_worker_is_killed(node: str, bench: Bench) -> None:
     assert bench.nothing_is_left()
 
 
+def descendants_of_parent(bench: Bench) -> list[psutil.Process]:
+    return [psutil.Process(bench.pid(kind)) for kind in ("child", "daemon")]
+
+
 def test_descendants_of_a_worker_die_with_it_while_others_live(bench: Bench) -> None:
     bench.launch("make_family", "process", 2, 0.5)
     bench.wait_for("is up", programs.FAMILY_SIZE)
-    descendants = [psutil.Process(bench.pid(kind)) for kind in ("child", "daemon")]
+    descendants = descendants_of_parent(bench)
     bench.kill(bench.pid("parent/0"))
     assert psutil.wait_procs(descendants, 10)[1] == []
     assert bench.ended() == 1, bench.output
@@ -132,7 +136,7 @@ def test_a_colocated_worker_is_killed(bench: Bench) -> None:
 def test_descendants_of_a_colocated_worker_die_before_it_is_started_again(bench: Bench) -> None:
     bench.launch("make_colocation", "process", 1, 0.5)
     bench.wait_for("is up", programs.COLOCATION_SIZE)
-    descendants = [psutil.Process(bench.pid(kind)) for kind in ("child", "daemon")]
+    descendants = descendants_of_parent(bench)
     bench.kill(bench.pid("machine/0/1"))
     bench.wait_for("machine/0/1 is up", 2)
     assert psutil.wait_procs(descendants, SOON_S)[1] == []

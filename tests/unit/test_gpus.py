@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import launchpad_lite as lp
@@ -91,5 +93,6 @@ def test_threads_get_a_warning() -> None:
 
 
 def test_gpus_are_whole() -> None:
+    half: Any = 1.5
     with pytest.raises(lp.UsageError, match=r"gpus=1.5.*whole GPUs"):
-        lp.Resources(gpus=1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lp.Resources(gpus=half)

@@ -333,7 +333,10 @@ def test_the_same_node_twice() -> None:
     program.add_node(node, label="a")
     program.add_node(node, label="b")
     assert errors_of(program) == [
-        f"node b/0 (work, {node.place}): the same node was added before, as a/0."
+        (
+            f"node b/0 (work, {node.place}): the same node was added before, as a/0. "
+            "Make a node for each place."
+        )
     ]
 
 

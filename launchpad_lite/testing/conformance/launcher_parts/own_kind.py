@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import launching
 from launchpad_lite.address import Address
@@ -33,8 +33,8 @@ class PlaceNode(PyNode):
         self._address = Address()
         self.allocate_address(self._address)
 
-    def create_handle(self) -> str:  # type: ignore[override] # not None, unlike that of a PyNode
-        return self._track_handle(PlaceHandle(self._address))  # type: ignore[return-value]
+    def create_handle(self) -> Any:
+        return self._track_handle(PlaceHandle(self._address))
 
     def run(self) -> None:
         stops = launching.stop_event()  # having asked, it has time for the note
