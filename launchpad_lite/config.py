@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from launchpad_lite.errors import UsageError, nearest
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 DEFAULT_THREAD_POOL_SIZE = 16
 """Calls that a server runs at a time, as in the original Courier."""
+
+DEFAULT_MAX_WAITING_CALLS = 1024
+"""Calls that may wait for their turn in a server."""
+
+WhenFull = Literal["block", "fail"]
+"""What becomes of a call that there is no room for."""
 
 MAX_PAYLOAD_BYTES = 2**31 - 2**16
 """The largest call or result by default: what every transport can carry (gRPC's limit is 2^31)."""
@@ -26,6 +32,11 @@ MAX_WAIT_S = 10.0**7
 def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as an assertion
     if not condition:
         raise UsageError(message)
+
+
+def _require_when_full(when_full: str) -> None:
+    known = when_full in {"block", "fail"}
+    _require(known, f"when_full={when_full!r}: give 'block' or 'fail'.")
 
 
 def _require_payload_limit(limit: int) -> None:
@@ -79,11 +90,16 @@ class ServerConfig:
       port: the TCP port of its gRPC endpoint; None for no such endpoint inside a run.
       thread_pool_size: calls that run at a time; more wait for their turn.
       max_payload_bytes: the largest call or result.
+      max_waiting_calls: calls that may wait for their turn.
+      when_full: what becomes of more calls: "block" leaves them with their clients until there is
+        room; "fail" answers them with `ResourceExhausted`.
     """
 
     port: int | None = None
     thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    max_waiting_calls: int = DEFAULT_MAX_WAITING_CALLS
+    when_full: WhenFull = "block"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -93,6 +109,9 @@ class ServerConfig:
         """
         size = self.thread_pool_size
         _require(size >= 1, f"thread_pool_size={size}: a server needs at least one thread.")
+        waiting = self.max_waiting_calls
+        _require(waiting >= 1, f"max_waiting_calls={waiting}: give 1 or more.")
+        _require_when_full(self.when_full)
         port = self.port
         _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")
         _require_payload_limit(self.max_payload_bytes)

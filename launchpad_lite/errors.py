@@ -20,6 +20,7 @@ LaunchpadError
     ├── NotAuthenticated
     ├── VersionMismatch
     ├── PayloadTooLarge
+    ├── ResourceExhausted
     ├── BatchError (ValueError)            a call does not fit its batch, or a result does not
     └── RemoteError                        the method raised what cannot be rebuilt here
 ```
@@ -262,6 +263,12 @@ class VersionMismatch(CallError):
 
 class PayloadTooLarge(CallError):
     """The arguments or the result exceed the configured limit."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+
+
+class ResourceExhausted(CallError):
+    """The server or the client has as many calls as it takes, and is told not to wait."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
 

@@ -14,6 +14,7 @@ import grpc
 import msgspec
 
 from launchpad_lite.courier import auth, frame
+from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.failures import encode_failure
 from launchpad_lite.courier.grpc_channel import (
     CALL,
@@ -35,16 +36,17 @@ from launchpad_lite.courier.transport import (
     ReplyStream,
     Service,
     Transport,
+    Where,
 )
 from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from launchpad_lite.courier.messages import Reply
+    from launchpad_lite.courier.messages import Reply, Request
 
 _LATER = "later"  # the handler of calls to methods that answer later
-_MAX_STREAMS = 2**12
+_MAX_THREADS = 2**12
 _LAST_S = 0.5  # for threads that have nothing left to do
 
 
@@ -53,27 +55,21 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        # Handshakes and streams must not wait for a thread of the service's pool.
-        name = f"lp-stream {service.info().name}"
-        self._beside = DaemonExecutor(_MAX_STREAMS, name, service.context)
+        # How many calls run at a time is the service's to say; streams and handshakes never wait.
+        name = f"lp-grpc {service.info().name}"
+        self.executor = DaemonExecutor(_MAX_THREADS, name, service.context)
         self._streams: set[ReplyStream] = set()
         self._changed = threading.Condition()
-        self._running = 0
+        self._calls: set[_Call] = set()
         self._stopping = False
         self._handlers: dict[str, Any] = {
-            HELLO: grpc.unary_unary_rpc_method_handler(self._run_beside(self._hello)),
+            HELLO: grpc.unary_unary_rpc_method_handler(self._hello),
             CALL: grpc.unary_unary_rpc_method_handler(self._call),
             _LATER: grpc.unary_stream_rpc_method_handler(_sends_itself(self._call_later)),
-            STREAM: grpc.unary_stream_rpc_method_handler(self._run_beside(self._stream)),
+            STREAM: grpc.unary_stream_rpc_method_handler(self._stream),
         }
         # streaming, so that the message of a stranger is not even received
-        self._refusal: Any = grpc.stream_unary_rpc_method_handler(self._run_beside(_refuse))
-
-    def _run_beside(self, behavior: Any) -> Any:
-        def run(request: Any, context: Any) -> Any:
-            return behavior(request, context)
-
-        return _with_attribute(run, "experimental_thread_pool", self._beside)
+        self._refusal: Any = grpc.stream_unary_rpc_method_handler(_refuse)
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -99,50 +95,56 @@ class _Handlers(grpc.GenericRpcHandler):
         return msgspec.msgpack.encode(self._service.info())
 
     def _call(self, message: bytes, context: grpc.ServicerContext) -> bytes:
-        late: futures.Future[bytes] = futures.Future()
-        answer = self._answer(message, context, late.set_result)
-        return late.result() if answer is None else answer
+        answered: futures.Future[bytes | None] = futures.Future()
+        self._begin(message, context, answered.set_result)
+        answer = answered.result()
+        if answer is None:
+            _abort_unbegun(context)
+        return answer
 
     def _call_later(
         self, message: bytes, context: grpc.ServicerContext, send: Callable[[bytes | None], object]
     ) -> None:
         """Answer with a stream of one, which to a client is the same, and needs no thread."""
 
-        def end(answer: bytes) -> None:
-            send(answer)
+        def end(answer: bytes | None) -> None:
+            if answer is None:
+                _set_unbegun(context)
+            else:
+                send(answer)
             send(None)
 
-        answer = self._answer(message, context, lambda late: self._beside.submit(end, late))
-        if answer is not None:
-            end(answer)
+        # which may wait for a slow client
+        self._begin(message, context, lambda answer: self.executor.submit(end, answer))
 
-    def _answer(
-        self, message: bytes, context: grpc.ServicerContext, late: Callable[[bytes], object]
-    ) -> bytes | None:
-        """Run a call, and return its answer; or None, and `late` will be called with it."""
+    def _begin(
+        self,
+        message: bytes,
+        context: grpc.ServicerContext,
+        end: Callable[[bytes | None], object],
+    ) -> None:
+        """Give a call to the service; `end` gets the answer, or None when it will not begin."""
         try:
             request = frame.parse(message, self._service.max_payload_bytes).request()
         except PayloadTooLarge as error:
-            return join(frame.pack_reply(encode_failure(error, None), 0))
+            end(join(frame.pack_reply(encode_failure(error, None), 0)))
+            return
         except frame.ProtocolError:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a frame")
         del message
+        call = _Call(request, context, end, self.forget)
         with self._changed:
-            begins = not self._stopping
-            self._running += begins
-        if not begins:
-            _abort_unbegun(context)
-
-        def end(reply: Reply | None) -> bytes:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
-            return b"" if reply is None else join(frame.pack_reply(reply, 0))
-
+            self._calls.add(call)
         if not context.is_active():  # cancelled, or its time is over, before it began
-            return end(None)
-        answer = self._service.call(request, lambda reply: late(end(reply)))
-        return None if answer is None else end(answer)
+            call.refuse()
+        elif not self._service.begin(call, Where.HERE):
+            call.answer(self._service.exhausted(call))  # gRPC cannot be told to wait
+
+    def forget(self, call: _Call) -> None:
+        """Do not wait for a call any more: it was answered or refused."""
+        with self._changed:
+            self._calls.discard(call)
+            self._changed.notify_all()
 
     def _stream(self, message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         try:
@@ -163,24 +165,53 @@ class _Handlers(grpc.GenericRpcHandler):
             with self._changed:
                 self._streams.discard(stream)
 
-    def refuse(self, pool: DaemonExecutor) -> None:
-        """Begin no more calls, and end the streams; no call waits for the pool to be told so."""
+    def refuse(self) -> None:
+        """Begin no more calls, and end the streams."""
         with self._changed:
             self._stopping = True
             streams = list(self._streams)
-        pool.hand_over(self._beside)
+        self._service.refuse()
         for stream in streams:
             stream.close()
 
     def wait(self, timeout: float) -> None:
         """Wait for the calls that run."""
         with self._changed:
-            self._changed.wait_for(lambda: self._running == 0, timeout)
+            self._changed.wait_for(lambda: not self._calls, timeout)
 
     def close(self) -> None:
         """Give the threads back, after the last call."""
-        self._beside.shutdown(wait=False)
-        self._beside.join(_LAST_S)
+        self.executor.shutdown(wait=False)
+        self.executor.join(_LAST_S)
+
+
+class _Call(ServerCall):
+    """A call, and what takes its answer."""
+
+    __slots__ = ("_context", "_end", "_forget")
+
+    def __init__(
+        self,
+        request: Request,
+        context: grpc.ServicerContext,
+        end: Callable[[bytes | None], object],
+        forget: Callable[[_Call], object],
+    ) -> None:
+        super().__init__(request)
+        self._context = context
+        self._end = end
+        self._forget = forget
+
+    def answer(self, reply: Reply) -> None:
+        self._forget(self)
+        self._end(join(frame.pack_reply(reply, 0)))
+
+    def refuse(self) -> None:
+        self._forget(self)
+        self._end(None)
+
+    def hung_up(self) -> bool:
+        return not self._context.is_active()
 
 
 def _sends_itself(behavior: Any) -> Any:
@@ -189,18 +220,22 @@ def _sends_itself(behavior: Any) -> Any:
     def run(request: Any, context: Any, send: Any) -> None:
         behavior(request, context, send)
 
-    return _with_attribute(run, "experimental_non_blocking", value=True)
+    setattr(run, "experimental_non_blocking", True)  # noqa: B010 - all that grpcio looks for
+    return run
 
 
-def _with_attribute(behavior: Any, name: str, value: object) -> Any:
-    """Set what grpcio looks for on a handler; it has no other way to ask for it."""
-    setattr(behavior, name, value)
-    return behavior
+_GONE = "the server has stopped"
+
+
+def _set_unbegun(context: grpc.ServicerContext) -> None:
+    context.set_trailing_metadata(((NOT_BEGUN, "1"),))
+    context.set_code(grpc.StatusCode.UNAVAILABLE)
+    context.set_details(_GONE)
 
 
 def _abort_unbegun(context: grpc.ServicerContext) -> NoReturn:
-    context.set_trailing_metadata(((NOT_BEGUN, "1"),))
-    context.abort(grpc.StatusCode.UNAVAILABLE, "the server has stopped")
+    _set_unbegun(context)
+    context.abort(grpc.StatusCode.UNAVAILABLE, _GONE)
 
 
 def _refuse(_: object, context: grpc.ServicerContext) -> bytes:
@@ -216,10 +251,9 @@ class GrpcListener(Listener):
         Raises:
           OSError: the port is taken.
         """
-        name = f"lp-serve {service.info().name}"
-        self._pool = DaemonExecutor(service.thread_pool_size, name, service.context)
+        self._service = service
         self._handlers = _Handlers(service)
-        self._server = grpc.server(self._pool, [self._handlers], options=OPTIONS)
+        self._server = grpc.server(self._handlers.executor, [self._handlers], options=OPTIONS)
         try:
             self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         except RuntimeError as error:
@@ -239,13 +273,12 @@ class GrpcListener(Listener):
         if not self._started:  # or else it would keep its port
             self.start()
         # gRPC itself would cancel what comes while it stops, and not tell whether it has begun
-        self._handlers.refuse(self._pool)
+        self._handlers.refuse()
         self._handlers.wait(grace)
         left = max(_LAST_S, deadline - time.monotonic())
         self._server.stop(left).wait(left + 1)
         self._handlers.close()
-        self._pool.shutdown(wait=False)
-        self._pool.join(_LAST_S)
+        self._service.join(_LAST_S)
 
 
 class GrpcTransport(Transport):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.courier import auth
+from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.courier.pool import DaemonExecutor
@@ -19,6 +19,7 @@ from launchpad_lite.courier.transport import (
     ReplyStream,
     Service,
     Transport,
+    Where,
 )
 from launchpad_lite.errors import NotAuthenticated, Stopped, Unavailable
 
@@ -30,18 +31,29 @@ if TYPE_CHECKING:
 _listeners: dict[str, InprocListener] = {}
 
 
-class _Call:
+class _Call(ServerCall):
     """One call between a channel and a listener; whichever ends it first, ends it."""
 
-    __slots__ = ("_done", "_lock", "request", "running")
+    __slots__ = ("_done", "_listener", "_lock")
 
     def __init__(
-        self, request: Request, done: Callable[[Reply | None, Exception | None], object]
+        self,
+        request: Request,
+        listener: InprocListener,
+        done: Callable[[Reply | None, Exception | None], object],
     ) -> None:
-        self.request = request
-        self.running = False
+        super().__init__(request)
+        self._listener = listener
         self._done: Callable[[Reply | None, Exception | None], object] | None = done
         self._lock = threading.Lock()
+
+    def answer(self, reply: Reply) -> None:
+        self.finish(reply, None)
+        self._listener.forget(self)
+
+    def refuse(self) -> None:
+        self.finish(None, self._listener.gone("stopped before the call began", begun=False))
+        self._listener.forget(self)
 
     def finish(self, reply: Reply | None, error: Exception | None) -> None:
         if self._lock.acquire(blocking=False):
@@ -49,10 +61,12 @@ class _Call:
             if done is not None:
                 done(reply, error)
 
-    def cancel(self) -> bool:
+    def give_up(self) -> bool:
+        """Whether nobody was faster; `done` is not called any more then."""
         first = self._lock.acquire(blocking=False)
         if first:
             self._done = None
+            self.cancel()
         return first
 
     @property
@@ -86,16 +100,14 @@ class _Stream(ReplyStream):
 
 
 class InprocListener(Listener):
-    """Runs calls of this process in a thread pool."""
+    """Gives the calls of this process to a service."""
 
     def __init__(self, service: Service) -> None:
         """Listen under an endpoint that no other listener has."""
         self.service = service
         self.endpoint = f"inproc:{uuid.uuid4().hex}"
         self._name = service.info().name
-        name = f"lp-serve {self._name}"
-        self._pool = DaemonExecutor(service.thread_pool_size, name, service.context)
-        self._lock = threading.Condition()
+        self._changed = threading.Condition()
         self._calls: set[_Call] = set()
         self._streams: set[_Stream] = set()
         self._stopped = False
@@ -105,41 +117,37 @@ class InprocListener(Listener):
         _listeners[self.endpoint] = self
 
     def submit(self, call: _Call) -> None:
-        """Queue a call.
+        """Give a call to the service, when there is room for it.
 
         Raises:
           Unavailable: the server has stopped.
+          DeadlineExceeded: there was no room in time.
           PayloadTooLarge: the server does not take so much.
         """
         what = f"the arguments of a call of {call.request.method!r}"
         check_size(call.request.arguments, self.service.max_payload_bytes, what)
-        with self._lock:
+        with self._changed:
             if self._stopped:
-                raise self._unavailable("has stopped", maybe_executed=False)
+                raise self.gone("has stopped", begun=False)
             self._calls.add(call)
-            self._pool.submit(self._run, call)
+        while not call.finished and not self.service.begin(call, Where.ELSEWHERE):
+            space = threading.Event()
+            self.service.when_space(space.set)
+            left = None if call.ends_at is None else max(0.0, call.ends_at - time.monotonic())
+            if not space.wait(left):
+                call.give_up()
+                self.forget(call)
+                raise call.request.late(self._name)
 
-    def _unavailable(self, what: str, *, maybe_executed: bool) -> Unavailable:
-        message = f"the server {self._name} {what}"
-        return Unavailable(message, maybe_executed=maybe_executed)
+    def gone(self, what: str, *, begun: bool) -> Unavailable:
+        """Return what a caller is told whose call is not answered."""
+        return Unavailable(f"the server {self._name} {what}", maybe_executed=begun)
 
-    def _run(self, call: _Call) -> None:
-        with self._lock:
-            # what `stop` finds waiting, it calls not executed
-            call.running = not call.finished and not self._stopped
-        reply: Reply | None = None
-        if call.running:
-            reply = self.service.call(call.request, functools.partial(self._finish, call))
-            if reply is None:
-                return
-        self._finish(call, reply)
-
-    def _finish(self, call: _Call, reply: Reply | None) -> None:
-        if reply is not None:
-            call.finish(reply, None)
-        with self._lock:
+    def forget(self, call: _Call) -> None:
+        """Do not wait for a call any more: it was answered or refused."""
+        with self._changed:
             self._calls.discard(call)
-            self._lock.notify_all()
+            self._changed.notify_all()
 
     def open_stream(self, request: Request, streams: set[_Stream]) -> ReplyStream:
         """Begin a stream; it ends with the listener, or with the channel.
@@ -154,29 +162,24 @@ class InprocListener(Listener):
         stream = _Stream(self.service.open_stream(request), (self._streams, streams))
         if self._stopped:
             stream.close()
-            raise self._unavailable("has stopped", maybe_executed=False)
+            raise self.gone("has stopped", begun=False)
         return stream
 
     def stop(self, grace: float) -> None:
         """See the base class."""
-        with self._lock:
+        deadline = time.monotonic() + grace
+        with self._changed:
             self._stopped = True
             _listeners.pop(self.endpoint, None)
-            waiting = [call for call in self._calls if not call.running]
-        for call in waiting:
-            error = self._unavailable("stopped before the call began", maybe_executed=False)
-            call.finish(None, error)
+        self.service.refuse()
         for stream in list(self._streams):
             stream.close()
-        deadline = time.monotonic() + grace
-        self._pool.shutdown(wait=False)
-        self._pool.join(grace)
-        with self._lock:
-            self._lock.wait_for(lambda: not self._calls, max(0.0, deadline - time.monotonic()))
+        with self._changed:
+            self._changed.wait_for(lambda: not self._calls, grace)
             late = list(self._calls)
         for call in late:
-            error = self._unavailable("stopped while the call ran", maybe_executed=True)
-            call.finish(None, error)
+            call.finish(None, self.gone("stopped while the call ran", begun=True))
+        self.service.join(max(0.0, deadline - time.monotonic()))
 
 
 class InprocChannel(Channel):
@@ -206,11 +209,11 @@ class InprocChannel(Channel):
             outcome.append((reply, error))
             ended.release()
 
-        call = _Call(request, done)
+        call = _Call(request, self._listener, done)
         self._begin(call)
         try:
             in_time = ended.acquire(timeout=-1 if request.timeout is None else request.timeout)
-            if not in_time and call.cancel():
+            if not in_time and call.give_up():
                 raise request.late(self.info.name)
         finally:
             self._end(call)
@@ -260,12 +263,12 @@ class InprocChannel(Channel):
             self._end(call)
 
         def cancel() -> None:
-            if call.cancel():
+            if call.give_up():
                 if keep_time is not None:
                     keep_time()
                 self._end(call)
 
-        call = _Call(request, finish)
+        call = _Call(request, self._listener, finish)
         if request.timeout is not None:
             keep_time = deadlines.call_later(
                 request.timeout, lambda: call.finish(None, request.late(self.info.name))

@@ -65,7 +65,6 @@ class DaemonExecutor(futures.ThreadPoolExecutor):
         self._backlog = 0  # work that no thread is on its way to
         self._members: list[threading.Thread] = []
         self._stopped = False
-        self._successor: DaemonExecutor | None = None
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[R]:
         """Run a function in one of the threads.
@@ -75,8 +74,6 @@ class DaemonExecutor(futures.ThreadPoolExecutor):
         """
         future: futures.Future[R] = futures.Future()
         with self._lock:
-            if self._successor is not None:
-                return self._successor.submit(fn, *args, **kwargs)
             if self._stopped:
                 message = f"{self._name} was shut down"
                 raise RuntimeError(message)
@@ -124,13 +121,6 @@ class DaemonExecutor(futures.ThreadPoolExecutor):
                 taken.append(work)
                 self._count_out()
         return taken
-
-    def hand_over(self, other: DaemonExecutor) -> None:
-        """Let another executor run what waits for a thread here, and what is still to come."""
-        with self._lock:
-            self._successor = other
-        for work in self._take_waiting():
-            other.submit(work.run)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the base class
         """Take no more work; `wait` for what runs."""

@@ -9,6 +9,7 @@ from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
 from launchpad_lite.courier import auth, names, transports
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
+from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,13 +148,35 @@ class Server:
         """Whether `Start` was called."""
         return self._started
 
-    def Bind(self, method_name: str, py_func: Callable[..., Any]) -> None:
-        """Serve a function under a name; a function bound before is replaced."""
-        self._service.methods[method_name] = py_func
+    def Bind(
+        self,
+        method_name: str,
+        py_func: Callable[..., Any],
+        *,
+        priority: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        """Serve a function under a name; a function bound before is replaced.
+
+        Args:
+          method_name: what clients call it by.
+          py_func: the function.
+          priority: its calls have threads of their own, as many as the others, so they never wait
+            for calls of methods without priority.
+          limit: calls of it that run at a time, at most; others wait without keeping the calls of
+            other methods waiting. None for as many as the server has threads.
+
+        Raises:
+          UsageError: the limit is below 1.
+        """
+        if limit is not None and limit < 1:
+            message = f"Bind({method_name!r}): limit={limit}: give 1 or more."
+            raise UsageError(message)
+        self._service.bind(method_name, py_func, priority=priority, limit=limit)
 
     def Unbind(self, method_name: str) -> None:
         """Serve a name no longer; one that nothing is bound to is no error."""
-        self._service.methods.pop(method_name, None)
+        self._service.unbind(method_name)
 
     def bind_stream(self, method_name: str, function: Callable[..., ValueStream]) -> None:
         """Serve a stream under a name."""

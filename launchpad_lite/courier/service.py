@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
-import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from launchpad_lite.courier import call as calls
 from launchpad_lite.courier import codec, messages
 from launchpad_lite.courier.batching import BatchedMethod
+from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
 from launchpad_lite.courier.failures import encode_failure
-from launchpad_lite.courier.transport import ReplyStream
-from launchpad_lite.errors import MethodNotFound, nearest
+from launchpad_lite.courier.method import Method
+from launchpad_lite.courier.transport import ReplyStream, Where
+from launchpad_lite.errors import (
+    DeadlineExceeded,
+    MethodNotFound,
+    ResourceExhausted,
+    nearest,
+)
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.config import ServerConfig
     from launchpad_lite.context import Context, Scope
+    from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
 
 
@@ -98,14 +107,28 @@ class MethodService:
         """Make a service without methods."""
         self.token = token
         self.context = context
-        self.thread_pool_size = config.thread_pool_size
         self.max_payload_bytes = config.max_payload_bytes
-        self.methods: dict[str, Callable[..., Any]] = {}
         self.streams: dict[str, Callable[..., ValueStream]] = {}
         self._name = name
         self._scope = scope
-        self._slots = threading.BoundedSemaphore(config.thread_pool_size)
-        self._callers: set[int] = set()  # the threads that run a method
+        self._config = config
+        self._methods: dict[str, Method] = {}
+        self._dispatcher = Dispatcher(f"lp-serve {name}", config, context)
+
+    def bind(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        priority: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        """Serve a function; see `Server.Bind`."""
+        self._methods[name] = Method(name, function, priority=priority, limit=limit)
+
+    def unbind(self, name: str) -> None:
+        """Serve a name no longer."""
+        self._methods.pop(name, None)
 
     def info(self) -> ServerInfo:
         """Return what the handshake tells."""
@@ -113,8 +136,8 @@ class MethodService:
             run_id=self._scope.run_id if self._scope else "",
             name=self._name,
             incarnation=self.context.incarnation if self.context else 0,
-            methods=tuple(sorted(self.methods)),
-            thread_pool_size=self.thread_pool_size,
+            methods=tuple(sorted(self._methods)),
+            thread_pool_size=self._config.thread_pool_size,
             max_payload_bytes=self.max_payload_bytes,
             python=messages.PYTHON,
             package=__version__,
@@ -124,30 +147,82 @@ class MethodService:
         args, *rest = codec.decode(request.arguments, self._scope)
         return args, rest[0] if rest else {}
 
-    def call(self, request: Request, later: Callable[[Reply], object]) -> Reply | None:
-        """Run one call in the calling thread; see `transport.Service`."""
-        method = self.methods.get(request.method)
-        try:
-            if method is None:
-                return encode_failure(self._unknown(request.method, self.methods), self._scope)
-            args, kwargs = self._arguments(request)
-            if isinstance(method, BatchedMethod):
-                future = method.submit(*args, **kwargs)
-                future.add_done_callback(lambda done: later(self._outcome(done, request)))
-                return None
-            with self._slots:
-                self._callers.add(threading.get_ident())
-                try:
-                    result = method(*args, **kwargs)
-                finally:
-                    self._callers.discard(threading.get_ident())
-            return self._reply(result, request)
-        except BaseException as error:
-            return encode_failure(error, self._scope)
+    def begin(self, call: ServerCall, where: Where) -> bool:
+        """Take a call; see `transport.Service`."""
+        method = self._methods.get(call.request.method)
+        if method is None:
+            error = self._unknown(call.request.method, self._methods)
+            call.answer(encode_failure(error, self._scope))
+            return True
+        call.method = method
+        verdict = self._dispatcher.offer(call)
+        if verdict is Verdict.RUN:
+            if where is Where.HERE or (where is Where.HERE_IF_QUICK and method.quick):
+                self._run(call)
+            else:
+                self._dispatcher.run(self._run, call)
+        elif verdict is Verdict.CLOSED:
+            call.refuse()
+        elif verdict is Verdict.FULL:
+            if self._config.when_full == "block":
+                return False
+            call.answer(self.exhausted(call))
+        return True
+
+    def exhausted(self, call: ServerCall) -> Reply:
+        """Return what a client is told for whose call there is no room."""
+        message = (
+            f"{self._name} has {self._config.max_waiting_calls} calls waiting, and takes no more: "
+            f"{call.request.method!r} was not called. Call it less often, or raise "
+            "max_waiting_calls."
+        )
+        return encode_failure(ResourceExhausted(message), self._scope)
 
     def answers_later(self, method: str) -> bool:
-        """Whether a method is batched."""
-        return isinstance(self.methods.get(method), BatchedMethod)
+        """Whether a method's calls need no thread until they have their result."""
+        bound = self._methods.get(method)
+        return bound is not None and bound.answers_later
+
+    def when_space(self, callback: Callable[[], object]) -> None:
+        """Call a function once when there is room again; see `transport.Service`."""
+        self._dispatcher.when_space(callback)
+
+    def _run(self, call: ServerCall) -> None:
+        """Run a call that the dispatcher let begin; never raises."""
+        reply: Reply | None
+        try:
+            reply = self._execute(call)
+        except BaseException as error:
+            reply = encode_failure(error, self._scope)
+        if reply is not None:
+            self._end(call, reply)
+
+    def _end(self, call: ServerCall, reply: Reply) -> None:
+        # before the answer, so that the client's next call finds the slot free
+        following = self._dispatcher.finish(call)
+        if following is not None:
+            self._dispatcher.run(self._run, following)
+        call.answer(reply)
+
+    def _execute(self, call: ServerCall) -> Reply | None:
+        request, method = call.request, call.method
+        if call.waited and call.cancelled:
+            message = f"{self._name}.{request.method} was not called: its caller had given up"
+            raise DeadlineExceeded(message)
+        args, kwargs = self._arguments(request)
+        function = method.function
+        if isinstance(function, BatchedMethod):
+            future = function.submit(*args, **kwargs)
+            future.add_done_callback(lambda done: self._end(call, self._outcome(done, request)))
+            return None
+        token = calls.current.set(call)
+        start = time.perf_counter()
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            method.note(time.perf_counter() - start)
+            calls.current.reset(token)
+        return self._reply(result, request)
 
     def _outcome(self, done: Future[Any], request: Request) -> Reply:
         try:
@@ -157,8 +232,20 @@ class MethodService:
 
     def is_calling(self) -> bool:
         """Whether the calling thread runs one of the methods."""
-        batched = [method for method in self.methods.values() if isinstance(method, BatchedMethod)]
-        return threading.get_ident() in self._callers or any(each.runs_here() for each in batched)
+        call = calls.current.get()
+        if call is not None and self._methods.get(call.method.name) is call.method:
+            return True
+        functions = [method.function for method in self._methods.values()]
+        return any(isinstance(each, BatchedMethod) and each.runs_here() for each in functions)
+
+    def refuse(self) -> None:
+        """Begin no more calls; see `transport.Service`."""
+        for call in self._dispatcher.close():
+            call.refuse()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the threads; see `transport.Service`."""
+        self._dispatcher.join(timeout)
 
     def _reply(self, result: object, request: Request) -> Reply:
         try:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import enum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.context import Context
+    from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
 
 
@@ -34,17 +36,23 @@ class ReplyStream(abc.ABC):
         """End the stream from another thread; who waits in it gets StopIteration."""
 
 
+class Where(enum.Enum):
+    """Which thread may run a call that a listener gives to its service."""
+
+    HERE = enum.auto()
+    """The one that gives it, however long it takes."""
+    HERE_IF_QUICK = enum.auto()
+    """The one that gives it, when the method has been quick so far."""
+    ELSEWHERE = enum.auto()
+    """One of the service's."""
+
+
 class Service(Protocol):
     """What a server offers to its listeners."""
 
     @property
     def token(self) -> bytes:
         """The secret that peers must show."""
-        ...
-
-    @property
-    def thread_pool_size(self) -> int:
-        """How many calls may run at a time; listeners need not have more threads."""
         ...
 
     @property
@@ -61,21 +69,40 @@ class Service(Protocol):
         """Return what the handshake tells."""
         ...
 
-    def call(self, request: Request, later: Callable[[Reply], object]) -> Reply | None:
-        """Run one call in the calling thread; never raises.
+    def begin(self, call: ServerCall, where: Where) -> bool:
+        """Take a call, which is answered or refused once, now or later; never raises.
 
         Args:
-          request: the call.
-          later: takes the reply of a method that answers when others have called it too.
+          call: the call.
+          where: which thread may run it.
 
         Returns:
-          The reply; or None, and `later` is called with it, once and most likely in another
-          thread, which must not be kept waiting by a slow peer.
+          Whether there was room for it. If not, the listener holds it, takes no more from its
+          client, and offers it again after `when_space`; or it answers with `exhausted`.
         """
         ...
 
     def answers_later(self, method: str) -> bool:
-        """Whether calls of a method are answered later; see `call`."""
+        """Whether a method's calls need no thread until they have their result."""
+        ...
+
+    def when_space(self, callback: Callable[[], object]) -> None:
+        """Call a quick function once, from any thread, when there is room for calls again."""
+        ...
+
+    def exhausted(self, call: ServerCall) -> Reply:
+        """Return the failure of a call that there is no room for."""
+        ...
+
+    def refuse(self) -> None:
+        """Begin no more calls, and refuse those that wait; every listener that stops asks for it.
+
+        The calls that have begun go on.
+        """
+        ...
+
+    def join(self, timeout: float) -> None:
+        """Wait for the threads that ran calls, after `refuse`, for at most so many seconds."""
         ...
 
     def open_stream(self, request: Request) -> ReplyStream:

@@ -9,7 +9,6 @@ thread, and no more methods run at a time than there are threads.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import logging
 import os
@@ -23,6 +22,7 @@ import msgspec
 
 from launchpad_lite import context as node_context
 from launchpad_lite.courier import auth, frame
+from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.connection import Connection
 from launchpad_lite.courier.failures import encode_failure
@@ -33,6 +33,7 @@ from launchpad_lite.courier.transport import (
     ReplyStream,
     Service,
     Transport,
+    Where,
 )
 from launchpad_lite.courier.unix_channel import connect
 from launchpad_lite.errors import PayloadTooLarge
@@ -134,15 +135,36 @@ class _Accepted(Connection):
 
     Attributes:
       fd: its descriptor, by which it is known until it is closed.
-      running: the ids of its calls that have begun.
+      calls: those that are not answered yet.
       stream: what it listens to, if it is a stream's.
     """
 
     def __init__(self, sock: socket.socket, limit: int) -> None:
         super().__init__(sock, limit, _STALL_S)
         self.fd = sock.fileno()
-        self.running: set[int] = set()
+        self.calls: set[_Call] = set()
         self.stream: ReplyStream | None = None
+
+
+class _Call(ServerCall):
+    """A call, and the connection that it came over."""
+
+    __slots__ = ("_connection", "_listener", "number")
+
+    def __init__(
+        self, request: Request, listener: UnixListener, connection: _Accepted, number: int
+    ) -> None:
+        super().__init__(request)
+        self.number = number
+        self._listener = listener
+        self._connection = connection
+
+    def answer(self, reply: Reply) -> None:
+        pieces = frame.pack_reply(reply, self.number)
+        self._connection.post(pieces, self.refuse)
+
+    def refuse(self) -> None:
+        self._listener.forget(self, self._connection)
 
 
 class UnixListener(Listener):
@@ -151,7 +173,8 @@ class UnixListener(Listener):
     def __init__(self, service: Service, directory: str) -> None:
         """Bind a socket in `directory`."""
         self.service = service
-        self.name = service.info().name
+        info = service.info()
+        self.name, self._size = info.name, info.thread_pool_size
         self._path = f"{directory}/{os.getpid():x}.{next(_numbers):x}"
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -216,7 +239,7 @@ class UnixListener(Listener):
                 self._idle -= 1
                 connection = self._connections.get(fd)
                 # This thread may be long; nobody may be left to wait for the next request.
-                if self._idle == 0 and len(self._threads) < self.service.thread_pool_size:
+                if self._idle == 0 and len(self._threads) < self._size:
                     with contextlib.suppress(RuntimeError):  # there can be no more threads
                         self._spawn()
             if connection is not None:
@@ -249,14 +272,14 @@ class UnixListener(Listener):
             self._epoll.modify(connection.fd, select.EPOLLIN | select.EPOLLONESHOT)
             if request is None:
                 return
-            if request.kind == frame.Kind.CALL:
-                connection.running.add(request.call_id)
         if request.kind == frame.Kind.CALL:
-            later = functools.partial(self._answer_later, connection, request.call_id)
-            reply = self.service.call(request.request(), later)
-            if reply is not None:
-                self._answer(connection, reply, request.call_id)
-                connection.running.discard(request.call_id)
+            call = _Call(request.request(), self, connection, request.call_id)
+            with self._lock:
+                connection.calls.add(call)
+            while not self.service.begin(call, Where.HERE):
+                space = threading.Event()
+                self.service.when_space(space.set)
+                space.wait()
         elif request.kind == frame.Kind.STREAM and connection.stream is None:
             self._start_stream(connection, request.request())
         else:
@@ -268,13 +291,11 @@ class UnixListener(Listener):
         except OSError:
             self._drop(connection)
 
-    def _answer_later(self, connection: _Accepted, call_id: int, reply: Reply) -> None:
-        def ended() -> None:
-            with self._lock:
-                connection.running.discard(call_id)
-                self._answered.notify_all()
-
-        connection.post(frame.pack_reply(reply, call_id), ended)
+    def forget(self, call: _Call, connection: _Accepted) -> None:
+        """Do not wait for a call any more: it was answered or refused."""
+        with self._lock:
+            connection.calls.discard(call)
+            self._answered.notify_all()
 
     def _start_stream(self, connection: _Accepted, request: Request) -> None:
         stream = self.service.open_stream(request)
@@ -319,12 +340,14 @@ class UnixListener(Listener):
                 return
             self._stopping = True
             threads = self._threads - {threading.current_thread()}
-            connections = {each: list(each.running) for each in self._connections.values()}
+            connections = list(self._connections.values())
             os.eventfd_write(self._wake, 1)
         self._greeter.stop()
         with contextlib.suppress(FileNotFoundError):  # whoever removed it meant the same
             os.unlink(self._path)  # noqa: PTH108 - one system call
-        for connection, running in connections.items():
+        self.service.refuse()
+        for connection in connections:
+            running = self._begun(connection)
             self._say_goodbye(connection, running)
             if not running:
                 self._drop(connection)
@@ -333,14 +356,19 @@ class UnixListener(Listener):
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
             self._answered.wait_for(
-                lambda: not any(each.running for each in connections),
+                lambda: not any(each.calls for each in connections),
                 max(0.0, deadline - time.monotonic()),
             )
         for connection in connections:
-            self._say_goodbye(connection, list(connection.running))
+            self._say_goodbye(connection, self._begun(connection))
             self._drop(connection)
         with self._lock:
             self._close_if_last()
+        self.service.join(max(0.0, deadline - time.monotonic()))
+
+    def _begun(self, connection: _Accepted) -> list[int]:
+        with self._lock:
+            return [call.number for call in connection.calls if call.begun]
 
     def _say_goodbye(self, connection: _Accepted, running: list[int]) -> None:
         """Tell a client, if it listens, which of its calls have begun; no other call will."""

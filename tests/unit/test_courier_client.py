@@ -122,8 +122,8 @@ class Place:
     def new_service(self, threads: int = 4, limit: int = 2**30) -> MethodService:
         config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
         service = MethodService("calculator", TOKEN, config, None, None)
-        service.methods["add"] = self._calculator.add
-        service.methods["enter"] = self._calculator.enter
+        service.bind("add", self._calculator.add)
+        service.bind("enter", self._calculator.enter)
         return service
 
     def listen(self, service: MethodService) -> Listener:
@@ -207,7 +207,7 @@ def test_methods_bound_later_are_found_by_asking_once(
     client = place.client()
     assert client.add(1) == client.futures.add(1).result(PATIENCE_S) == 2
     monkeypatch.setattr(MethodService, "info", count)
-    place.service.methods["later"] = lambda: "found"
+    place.service.bind("later", lambda: "found")
     assert client.later() == "found"
     first = asked
     assert first > 0
@@ -566,7 +566,7 @@ def test_callbacks_may_call_and_raise(place: Place, caplog: pytest.LogCaptureFix
 
 
 def test_what_unpickling_raises_is_the_future_s(place: Place) -> None:
-    place.service.methods["leave"] = Leaving
+    place.service.bind("leave", Leaving)
     client = place.client()
     with pytest.raises(SystemExit):
         client.leave()

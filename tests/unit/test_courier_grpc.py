@@ -43,8 +43,8 @@ class Bench:
     def __init__(self) -> None:
         config = ServerConfig(thread_pool_size=1, max_payload_bytes=10**6)
         self.service = MethodService("server", TOKEN, config, None, None)
-        self.service.methods["echo"] = lambda value: value
-        self.service.methods["enter"] = self.enter
+        self.service.bind("echo", lambda value: value)
+        self.service.bind("enter", self.enter)
         self.opened = threading.Event()
         self.entered = threading.Semaphore(0)
         self.listener = transports.get("grpc").listen(self.service, ListenOptions())

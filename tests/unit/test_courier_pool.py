@@ -134,27 +134,6 @@ def test_cancelling_while_threads_take_work(gate: threading.Event) -> None:
         assert all(future.done() for future in futures)
 
 
-def test_another_executor_can_take_over(pool: DaemonExecutor, gate: threading.Event) -> None:
-    started = threading.Barrier(4)
-
-    def work() -> bool:
-        started.wait(PATIENCE_S)
-        return gate.wait(PATIENCE_S)
-
-    busy = [pool.submit(work) for _ in range(3)]
-    started.wait(PATIENCE_S)
-    waiting = [pool.submit(threading.current_thread) for _ in range(5)]
-    other = DaemonExecutor(1, "lp-test-other", None)
-    pool.hand_over(other)
-    later = pool.submit(threading.current_thread)
-    for future in (*waiting, later):
-        assert future.result(PATIENCE_S).name == "lp-test-other"
-    assert not any(future.done() for future in busy)
-    gate.set()
-    assert all(future.result(PATIENCE_S) for future in busy)
-    other.shutdown()
-
-
 def test_joining_has_an_end(pool: DaemonExecutor, gate: threading.Event) -> None:
     future = pool.submit(gate.wait, PATIENCE_S)
     pool.shutdown(wait=False)

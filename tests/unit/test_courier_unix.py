@@ -53,8 +53,8 @@ class Bench:
     def __init__(self, directory: str, threads: int = 2, limit: int = 2**30) -> None:
         config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
         self.service = MethodService("server", TOKEN, config, None, None)
-        self.service.methods["echo"] = lambda value: value
-        self.service.methods["enter"] = self.enter
+        self.service.bind("echo", lambda value: value)
+        self.service.bind("enter", self.enter)
         self.opened = threading.Event()
         self.entered = threading.Semaphore(0)
         self.stack = contextlib.ExitStack()
@@ -423,7 +423,7 @@ class FakeServer:
         self._listening.bind(self.path)
         self._listening.listen()
         service = MethodService("fake", TOKEN, ServerConfig(), None, None)
-        service.methods["work"] = print
+        service.bind("work", print)
         self.info = msgspec.msgpack.encode(service.info())
         self.sockets: list[socket.socket] = []
 

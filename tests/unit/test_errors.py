@@ -38,6 +38,7 @@ EXAMPLES: list[LaunchpadError] = [
     errors.NotAuthenticated("text"),
     errors.VersionMismatch("text"),
     errors.PayloadTooLarge("text"),
+    errors.ResourceExhausted("text"),
     errors.BatchError("text"),
     errors.RemoteError("module.Strange", "text", "Traceback: y"),
 ]
@@ -175,6 +176,7 @@ def test_errors_of_calls_have_the_canonical_codes() -> None:
         "NotAuthenticated": 16,
         "VersionMismatch": 9,
         "PayloadTooLarge": 8,
+        "ResourceExhausted": 8,
         "BatchError": 3,
         "RemoteError": 2,
     }

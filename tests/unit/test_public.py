@@ -19,7 +19,7 @@ Address BatchError CachedResult CacherNode CallError Context ContextError Contro
 CourierClient CourierHandle CourierNode DeadlineExceeded Deferred Edge ExitCode Handle HandleError
 LaunchOptions LaunchPlan LaunchType LauncherUnavailableError LaunchpadError MethodNotFound
 MultiProcessingColocation MultiThreadingColocation Node NodeFailed NodesStuck NotAuthenticated
-PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError Resources
+PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError ResourceExhausted Resources
 Run RunConfig RunError StatusCode Stopped Unavailable UnpicklableError UsageError VersionMismatch
 __version__
 batched_handler bind cached courier get_context launch make_program make_program_stopper plan

@@ -193,7 +193,8 @@ class Lab:
         """Return a listener that has not been started; functions are bound to their names."""
         config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
         service = MethodService("server", TOKEN, config, None, None)
-        service.methods.update({method.__name__: method for method in methods})
+        for method in methods:
+            service.bind(method.__name__, method)
         service.streams.update({stream.__name__: stream for stream in streams})
         served = Served(service, self.transport.listen(service, self.options))
         self._stack.callback(served.stop)

@@ -53,8 +53,8 @@ class EndConformance(TransportSuite):
     def test_refreshing_sees_what_was_bound_since(self, lab: Lab) -> None:
         served = lab.serve(echo)
         caller = lab.connect(served)
-        served.service.methods["later"] = echo
-        del served.service.methods["echo"]
+        served.service.bind("later", echo)
+        served.service.unbind("echo")
         assert caller.channel.refresh(PATIENCE_S).methods == ("later",)
         assert caller.channel.info.methods == ("later",)
         assert caller.call("later", 1) == 1

@@ -1,0 +1,82 @@
+"""A method that a server offers, and what its dispatcher knows of it."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.courier.batching import BatchedMethod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NO_LIMIT = 2**62
+_QUICK_S = 1e-4
+_KNOWN_CALLS = 4  # before that, a method may be anything
+_WEIGHT = 0.25  # of the newest call in the mean
+
+
+class Lane(enum.Enum):
+    """Which calls a method shares the server's threads with."""
+
+    ORDINARY = enum.auto()
+    PRIORITY = enum.auto()
+    LATER = enum.auto()
+    """Those of methods that need no thread until they have their result."""
+
+
+class Method:
+    """One function, bound to a name.
+
+    Attributes:
+      name: what clients call it by.
+      function: what is called.
+      lane: whose threads it uses.
+      limit: calls of it that run at a time.
+      running: calls of it that run; the dispatcher's.
+      quick: whether its calls are over in less time than it takes to hand them to another thread.
+    """
+
+    __slots__ = ("_calls", "_mean", "function", "lane", "limit", "name", "quick", "running")
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        priority: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        """Bind a function.
+
+        Args:
+          name: what clients call it by.
+          function: what is called.
+          priority: it does not wait for methods without.
+          limit: calls of it that run at a time; None for as many as the server has threads.
+        """
+        self.name = name
+        self.function = function
+        self.limit = NO_LIMIT if limit is None else limit
+        if self.answers_later:
+            self.lane = Lane.LATER
+        else:
+            self.lane = Lane.PRIORITY if priority else Lane.ORDINARY
+        self.running = 0
+        self.quick = self.answers_later
+        self._calls = 0
+        self._mean = 0.0
+
+    @property
+    def answers_later(self) -> bool:
+        """Whether a call gives its thread back before it has a result."""
+        return isinstance(self.function, BatchedMethod)
+
+    def note(self, seconds: float) -> None:
+        """Learn how long a call took, of a method that does not answer later."""
+        if self._calls < _KNOWN_CALLS:
+            self._calls += 1
+            self._mean = max(self._mean, seconds)
+        else:
+            self._mean += _WEIGHT * (seconds - self._mean)
+        self.quick = self._calls == _KNOWN_CALLS and self._mean < _QUICK_S

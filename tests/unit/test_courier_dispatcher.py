@@ -1,0 +1,138 @@
+"""Which calls run, which wait, and which are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from launchpad_lite.config import ServerConfig
+from launchpad_lite.courier.call import ServerCall
+from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
+from launchpad_lite.courier.messages import Reply, Request
+from launchpad_lite.courier.method import Method
+
+RUN, WAIT, FULL, CLOSED = Verdict
+
+
+class Call(ServerCall):
+    """A call that nobody made."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__(Request(method.name, Payload(b"")))
+        self.method = method
+
+    def answer(self, reply: Reply) -> None:
+        raise AssertionError
+
+    def refuse(self) -> None:
+        raise AssertionError
+
+
+def method(name: str = "work", **settings: Any) -> Method:
+    return Method(name, print, **settings)
+
+
+@pytest.fixture
+def dispatcher() -> Iterator[Dispatcher]:
+    """Two calls at a time, and two that wait."""
+    config = ServerConfig(thread_pool_size=2, max_waiting_calls=2)
+    one = Dispatcher("lp-test", config, None)
+    yield one
+    one.close()
+    one.join(30.0)
+
+
+def test_so_many_run_then_so_many_wait(dispatcher: Dispatcher) -> None:
+    work = method()
+    calls = [Call(work) for _ in range(5)]
+    assert [dispatcher.offer(call) for call in calls] == [RUN, RUN, WAIT, WAIT, FULL]
+    assert [call.begun for call in calls] == [True, True, False, False, False]
+    assert [call.waited for call in calls] == [False, False, True, True, False]
+    assert dispatcher.finish(calls[0]) is calls[2]
+    assert calls[2].begun
+    assert dispatcher.offer(calls[4]) is WAIT
+    assert dispatcher.finish(calls[1]) is calls[3]
+    assert dispatcher.finish(calls[2]) is calls[4]
+    assert dispatcher.finish(calls[3]) is None
+    assert dispatcher.finish(calls[4]) is None
+    assert dispatcher.offer(Call(work)) is RUN
+
+
+def test_a_limited_method_keeps_no_other_waiting(dispatcher: Dispatcher) -> None:
+    slow, quick = method("slow", limit=1), method("quick")
+    first, second, third = Call(slow), Call(slow), Call(slow)
+    assert [dispatcher.offer(each) for each in (first, second, third)] == [RUN, WAIT, WAIT]
+    other = Call(quick)
+    assert dispatcher.offer(other) is RUN
+    assert dispatcher.finish(other) is None  # a slot is free, and the limit is reached
+    assert dispatcher.finish(first) is second
+    assert dispatcher.finish(second) is third
+
+
+def test_a_limit_holds_for_calls_that_waited_for_a_thread(dispatcher: Dispatcher) -> None:
+    slow, other = method("slow", limit=1), method("other")
+    busy = [Call(other), Call(other)]
+    waiting = [Call(slow), Call(slow)]
+    assert [dispatcher.offer(each) for each in (*busy, *waiting)] == [RUN, RUN, WAIT, WAIT]
+    assert dispatcher.finish(busy[0]) is waiting[0]
+    assert dispatcher.finish(busy[1]) is None  # one of them runs already
+    assert not waiting[1].begun
+    assert dispatcher.finish(waiting[0]) is waiting[1]
+
+
+def test_priority_does_not_wait_for_the_others(dispatcher: Dispatcher) -> None:
+    work, urgent = method(), method("urgent", priority=True)
+    assert [dispatcher.offer(Call(work)) for _ in range(3)] == [RUN, RUN, WAIT]
+    calls = [Call(urgent) for _ in range(3)]
+    assert [dispatcher.offer(call) for call in calls] == [RUN, RUN, WAIT]
+    assert dispatcher.finish(calls[0]) is calls[2]
+
+
+def test_who_was_turned_away_hears_of_room_once(dispatcher: Dispatcher) -> None:
+    work = method()
+    calls = [Call(work) for _ in range(5)]
+    for call in calls:
+        dispatcher.offer(call)
+    heard: list[str] = []
+    dispatcher.when_space(lambda: heard.append("room"))
+    assert heard == []
+    dispatcher.finish(calls[0])
+    assert heard == ["room"]
+    dispatcher.finish(calls[1])
+    assert heard == ["room"]
+    dispatcher.when_space(lambda: heard.append("now"))
+    assert heard == ["room", "now"]
+
+
+def test_closing_returns_all_that_wait(dispatcher: Dispatcher) -> None:
+    slow, work = method("slow", limit=1), method()
+    running, limited, plain = Call(slow), Call(slow), Call(work)
+    assert [dispatcher.offer(each) for each in (running, limited, Call(work), plain)] == [
+        RUN,
+        WAIT,
+        RUN,
+        WAIT,
+    ]
+    heard: list[str] = []
+    dispatcher.when_space(lambda: heard.append("closed"))
+    assert set(dispatcher.close()) == {limited, plain}
+    assert heard == ["closed"]
+    assert dispatcher.finish(running) is None
+    assert dispatcher.offer(Call(work)) is CLOSED
+
+
+def test_a_method_is_quick_when_it_was_so_for_some_calls() -> None:
+    work = method()
+    for _ in range(3):
+        work.note(1e-6)
+        assert not work.quick
+    work.note(1e-6)
+    assert work.quick
+    work.note(1.0)  # once
+    assert not work.quick
+    for _ in range(100):
+        work.note(1e-6)
+    assert work.quick
