@@ -52,7 +52,10 @@ FLOOR_OF = {f"{PACKAGE}.{name}": floor for floor, names in enumerate(FLOORS) for
 TOP = {PACKAGE: len(FLOORS), f"{PACKAGE}.__main__": len(FLOORS)}
 
 # Loaded on first use, never by `import launchpad_lite`.
-HEAVY = ("grpc", "jax", "numpy", "ray", "rich", "sklearn", "starlette", "tensorflow", "torch")
+HEAVY = (
+    *("cryptography", "grpc", "jax", "numpy", "ray", "rich", "sklearn", "ssl", "starlette"),
+    *("tensorflow", "torch"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
