@@ -19,9 +19,9 @@ Address BatchError CachedResult CacherNode CallError Context ContextError Contro
 CourierClient CourierHandle CourierNode DeadlineExceeded Deferred Edge ExitCode Handle HandleError
 LaunchOptions LaunchPlan LaunchType LauncherUnavailableError LaunchpadError MethodNotFound
 MultiProcessingColocation MultiThreadingColocation Node NodeFailed NodesStuck NotAuthenticated
-PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError ResourceExhausted Resources
-Run RunConfig RunError StatusCode Stopped Unavailable UnpicklableError UsageError VersionMismatch
-__version__
+PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError ResourceExhausted
+Resources Run RunConfig RunError StatusCode Stopped Unavailable UnpicklableError UsageError
+VersionMismatch __version__
 batched_handler bind cached courier get_context launch make_program make_program_stopper plan
 register_stop_handler seconds_left stop stop_event submit testing unregister_stop_handler
 wait_for_stop
