@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
 
     from launchpad_lite.config import RunConfig
+    from launchpad_lite.credentials import Credentials
     from launchpad_lite.endpoint import EndpointRecord
     from launchpad_lite.stop_token import StopToken
 
@@ -54,8 +55,8 @@ class Scope(Protocol):
         ...
 
     @property
-    def credentials(self) -> bytes:
-        """What proves to a server that the caller belongs to the run."""
+    def credentials(self) -> Credentials:
+        """What the run's servers and clients prove to each other."""
         ...
 
     @property

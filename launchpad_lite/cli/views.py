@@ -48,7 +48,7 @@ class View:
 
 
 def _viewer(rendezvous: Rendezvous) -> RunViewer:
-    return RunViewer(rendezvous.endpoint, bytes.fromhex(rendezvous.token))
+    return RunViewer(rendezvous.endpoint, rendezvous.credentials)
 
 
 def connect(run: RunDirectory) -> RunViewer:

@@ -8,12 +8,7 @@ import os
 import pathlib
 import secrets
 
-TOKEN_BYTES = 32
-
-
-def make_token() -> bytes:
-    """Return a new secret of 32 bytes."""
-    return secrets.token_bytes(TOKEN_BYTES)
+from launchpad_lite.credentials import TOKEN_BYTES, Credentials
 
 
 def is_valid(given: bytes, expected: bytes) -> bool:
@@ -40,7 +35,7 @@ def user_token() -> bytes:
         temporary = path.with_name(f"token.{os.getpid()}.{secrets.token_hex(4)}")
         temporary.touch(mode=0o600)
         try:
-            temporary.write_bytes(make_token())
+            temporary.write_bytes(secrets.token_bytes(TOKEN_BYTES))
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)  # atomic, and never over another process's
         finally:
@@ -53,3 +48,12 @@ def user_token() -> bytes:
         message = f"{path} has been damaged: remove it, and a new one is made."
         raise PermissionError(message)
     return token
+
+
+def user_credentials() -> Credentials:
+    """Return what servers and clients used alone have by default: this user's secret.
+
+    Raises:
+      PermissionError: see `user_token`.
+    """
+    return Credentials(token=user_token())

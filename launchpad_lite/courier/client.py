@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.messages import Reply
     from launchpad_lite.courier.transport import Channel, ReplyStream
+    from launchpad_lite.credentials import Credentials
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -257,16 +258,16 @@ def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
     return client
 
 
-def client_at(address: str, token: bytes | None, config: ClientConfig) -> Client:
+def client_at(address: str, credentials: Credentials | None, config: ClientConfig) -> Client:
     """Make a client of a server at an address.
 
     Args:
       address: `localhost:port`, or an endpoint `scheme:place`.
-      token: the secret to show; None for this user's.
+      credentials: what the server has too; None for this user's.
       config: the client's settings.
     """
     client = Client.__new__(Client)
-    peer = AddressedPeer(address, token, compress=config.compress)
+    peer = AddressedPeer(address, credentials, compress=config.compress)
     client._set_up(peer, address, config)  # noqa: SLF001 - its third constructor
     return client
 

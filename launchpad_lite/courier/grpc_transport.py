@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from launchpad_lite.courier.messages import Reply, Request
+    from launchpad_lite.credentials import Credentials
 
 _LATER = "later"  # the handler of calls to methods that answer later
 _MAX_THREADS = 2**12
@@ -77,7 +78,7 @@ class _Handlers(grpc.GenericRpcHandler):
         metadata = dict(handler_call_details.invocation_metadata)
         given = str(metadata.get(TOKEN, ""))
         handler: grpc.RpcMethodHandler[bytes, bytes] | None = self._refusal
-        if auth.is_valid(given.encode(), self._service.token.hex().encode()):
+        if auth.is_valid(given.encode(), self._service.credentials.token.hex().encode()):
             called = handler_call_details.method
             method = metadata.get(METHOD, b"")
             if (
@@ -291,12 +292,17 @@ class GrpcTransport(Transport):
         return GrpcListener(service, options.port)
 
     def connect(
-        self, endpoint: str, token: bytes, timeout: float | None, *, compress: bool = False
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        timeout: float | None,
+        *,
+        compress: bool = False,
     ) -> Channel:
         """See the base class."""
         target = endpoint.partition(":")[2]
         timeout = CONNECT_S if timeout is None else timeout
-        return GrpcChannel(target, token, timeout, compress=compress)
+        return GrpcChannel(target, credentials.token, timeout, compress=compress)
 
 
 TRANSPORT = GrpcTransport()

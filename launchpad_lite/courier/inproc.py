@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+    from launchpad_lite.credentials import Credentials
 
 _listeners: dict[str, InprocListener] = {}
 
@@ -331,7 +332,7 @@ class InprocTransport(Transport):
     def connect(
         self,
         endpoint: str,
-        token: bytes,
+        credentials: Credentials,
         timeout: float | None,
         *,
         compress: bool = False,
@@ -341,7 +342,7 @@ class InprocTransport(Transport):
         if listener is None:
             message = f"nothing listens at {endpoint} in this process"
             raise Unavailable(message, maybe_executed=False)
-        if not auth.is_valid(token, listener.service.token):
+        if not auth.is_valid(credentials.token, listener.service.credentials.token):
             message = f"{endpoint} belongs to another run"
             raise NotAuthenticated(message)
         return InprocChannel(listener)

@@ -8,7 +8,8 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from launchpad_lite.courier import auth, messages, names, transports
+from launchpad_lite.courier import messages, names, transports
+from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, nearest
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.transport import Channel
+    from launchpad_lite.credentials import Credentials
 
 _FIRST_RETRY_S = 0.02
 _LAST_RETRY_S = 1.0
@@ -325,8 +327,8 @@ class NamedPeer(Peer):
 
     def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
-        token = self._scope.credentials
-        channel = transport.connect(endpoint, token, deadline.left(), compress=self._compress)
+        credentials = self._scope.credentials
+        channel = transport.connect(endpoint, credentials, deadline.left(), compress=self._compress)
         try:
             messages.check_versions(channel.info, endpoint)
             messages.check_identity(channel.info, record.run_id, record.name)
@@ -339,12 +341,12 @@ class NamedPeer(Peer):
 class AddressedPeer(Peer):
     """A server that is used alone, at an address or with a name."""
 
-    def __init__(self, address: str, token: bytes | None, *, compress: bool) -> None:
+    def __init__(self, address: str, credentials: Credentials | None, *, compress: bool) -> None:
         """Say which server it is.
 
         Args:
           address: its address or name, see `names.endpoint_of`.
-          token: the secret to show; None for this user's.
+          credentials: what the server has too; None for this user's.
           compress: ask for compression where the transport has it.
 
         Raises:
@@ -353,7 +355,7 @@ class AddressedPeer(Peer):
         if names.is_name(address):
             names.check(address)
         self._address = address
-        self._token = token
+        self._credentials = credentials
         super().__init__(None, compress=compress)
 
     @property
@@ -379,8 +381,8 @@ class AddressedPeer(Peer):
     def _try(self, deadline: Deadline) -> Channel:
         endpoint = names.endpoint_of(self._address)
         transport = transports.get(endpoint.partition(":")[0])
-        token = self._token or auth.user_token()
-        channel = transport.connect(endpoint, token, deadline.left(), compress=self._compress)
+        credentials = self._credentials or user_credentials()
+        channel = transport.connect(endpoint, credentials, deadline.left(), compress=self._compress)
         try:
             messages.check_versions(channel.info, self._address)
         except BaseException:

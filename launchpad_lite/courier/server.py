@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
-from launchpad_lite.courier import auth, names, transports
+from launchpad_lite.courier import names, transports
+from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
 from launchpad_lite.errors import UsageError
@@ -57,7 +58,7 @@ class Server:
         """
         claim = None if name is None else names.Claim(name)
         config = ServerConfig(port=port or 0, thread_pool_size=thread_pool_size)
-        service = MethodService(name or "courier", auth.user_token(), config, None, None)
+        service = MethodService(name or "courier", user_credentials(), config, None, None)
         self._set_up(service, config, ["grpc"], None)
         if claim is not None:
             self._announce, self._withdraw = claim.take, claim.give_back

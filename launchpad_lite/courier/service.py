@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Context, Scope
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+    from launchpad_lite.credentials import Credentials
 
 
 _log = logging.getLogger(__name__)
@@ -99,13 +100,13 @@ class MethodService:
     def __init__(
         self,
         name: str,
-        token: bytes,
+        credentials: Credentials,
         config: ServerConfig,
         context: Context | None,
         scope: Scope | None,
     ) -> None:
         """Make a service without methods."""
-        self.token = token
+        self.credentials = credentials
         self.context = context
         self.max_payload_bytes = config.max_payload_bytes
         self.streams: dict[str, Callable[..., ValueStream]] = {}

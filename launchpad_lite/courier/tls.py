@@ -16,14 +16,14 @@ import threading
 from typing import TYPE_CHECKING, cast
 
 from launchpad_lite.courier.byte_stream import ByteStream
-from launchpad_lite.courier.credentials import SERVER_NAME
+from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import NotAuthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from launchpad_lite.courier.byte_stream import Bytes
-    from launchpad_lite.courier.credentials import Credentials
+    from launchpad_lite.credentials import Credentials
 
 PROTOCOL = "launchpad-lite/1"
 """What is spoken inside, by ALPN."""

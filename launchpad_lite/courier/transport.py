@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Context
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+    from launchpad_lite.credentials import Credentials
 
 
 class ReplyStream(abc.ABC):
@@ -51,8 +52,8 @@ class Service(Protocol):
     """What a server offers to its listeners."""
 
     @property
-    def token(self) -> bytes:
-        """The secret that peers must show."""
+    def credentials(self) -> Credentials:
+        """What peers must have too."""
         ...
 
     @property
@@ -209,19 +210,24 @@ class Transport(abc.ABC):
 
     @abc.abstractmethod
     def connect(
-        self, endpoint: str, token: bytes, timeout: float | None, *, compress: bool = False
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        timeout: float | None,
+        *,
+        compress: bool = False,
     ) -> Channel:
         """Connect to a listener and shake hands.
 
         Args:
           endpoint: what the listener published.
-          token: the secret to show.
+          credentials: what the listener's service has too.
           timeout: seconds; None for no limit.
           compress: ask for compression, where the transport has it.
 
         Raises:
           Unavailable: nobody listens there.
-          NotAuthenticated: the listener does not accept the token.
+          NotAuthenticated: the listener does not accept the credentials, or the channel its.
           VersionMismatch: the listener shakes hands in another way.
           DeadlineExceeded: it took too long.
         """

@@ -36,17 +36,19 @@ from launchpad_lite.courier.transport import (
     Where,
 )
 from launchpad_lite.courier.unix_channel import connect
+from launchpad_lite.credentials import TOKEN_BYTES
 from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
     from launchpad_lite.courier.messages import Reply, Request
+    from launchpad_lite.credentials import Credentials
 
 _log = logging.getLogger(__name__)
 _numbers = itertools.count()
 _HANDSHAKE_S = 10.0
 _STALL_S = 60.0  # a peer that stops in mid-frame for so long is dropped
 _NO_DESCRIPTORS_S = 0.1
-_HELLO_BYTES = len(frame.MAGIC) + auth.TOKEN_BYTES
+_HELLO_BYTES = len(frame.MAGIC) + TOKEN_BYTES
 
 
 class _Greeter:
@@ -205,7 +207,7 @@ class UnixListener(Listener):
         """Take over a connection whose client has said who it is."""
         connection = _Accepted(sock, self.service.max_payload_bytes)
         known = hello.startswith(frame.MAGIC) and auth.is_valid(
-            hello[len(frame.MAGIC) :], self.service.token
+            hello[len(frame.MAGIC) :], self.service.credentials.token
         )
         kind = frame.Kind.WELCOME if known else frame.Kind.REFUSED
         info = msgspec.msgpack.encode(self.service.info()) if known else b""
@@ -396,13 +398,13 @@ class UnixTransport(Transport):
     def connect(
         self,
         endpoint: str,
-        token: bytes,
+        credentials: Credentials,
         timeout: float | None,
         *,
         compress: bool = False,
     ) -> Channel:
         """See the base class."""
-        return connect(endpoint.partition(":")[2], token, timeout)
+        return connect(endpoint.partition(":")[2], credentials.token, timeout)
 
 
 TRANSPORT = UnixTransport()

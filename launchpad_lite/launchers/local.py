@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite import context
 from launchpad_lite.courier import transports
-from launchpad_lite.courier.auth import make_token
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import UsageError, describe_os_error
 from launchpad_lite.runtime import control, postmortem
 from launchpad_lite.runtime.controller import Controller
@@ -45,7 +45,7 @@ class LocalRun:
 
     Attributes:
       run_id: the run's name.
-      token: its secret.
+      credentials: what its servers and clients prove to each other.
       directory: its run directory, if it keeps one.
       debugger: for nodes that fail; None where it was not asked for, or there is no terminal.
     """
@@ -61,7 +61,7 @@ class LocalRun:
             _check_checkpoints(pathlib.Path(plan.config.checkpoint_dir))
         self.plan = plan
         self.run_id = new_run_id(plan.program)
-        self.token = make_token()
+        self.credentials = Credentials.create(tls=False)
         self.directory = RunDirectory.create(self.run_id) if options.keep_directory else None
         if self.directory is not None:
             try:
@@ -165,7 +165,7 @@ class LocalRun:
             run_id=self.run_id,
             stop=stop,
             config=self.plan.config,
-            credentials=self.token,
+            credentials=self.credentials,
             schemes=schemes,
             socket_dir=self.socket_dir if "unix" in schemes else None,
             incarnation=incarnation,
@@ -184,7 +184,7 @@ class LocalRun:
                 self._server = control.serve(self.controller, scope)
                 if self.directory is not None:
                     endpoint = self._server.endpoints[0]
-                    self.directory.write_rendezvous(endpoint, self.token)
+                    self.directory.write_rendezvous(endpoint, self.credentials)
             return self._server.endpoints[0] if self._server is not None else ""
 
     def offer_controller(self) -> None:

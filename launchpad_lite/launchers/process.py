@@ -121,7 +121,7 @@ class _ProcessRun:
                 source=plan.source.for_worker(spec.process),
                 config=plan.config,
                 controller=self._endpoint,
-                token=local.token,
+                credentials=local.credentials,
                 schemes=self._endpoint_schemes,
                 socket_dir=local.socket_dir,
                 checkpoint=local.checkpoint(spec.name),

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from launchpad_lite import context as node_context
 from launchpad_lite.address import Address, get_port_from_address
 from launchpad_lite.config import RunConfig
-from launchpad_lite.courier import auth, names
+from launchpad_lite.courier import names
+from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import ContextError
 from launchpad_lite.runtime.directory import Directory
@@ -96,7 +97,7 @@ def _scope(stop: StopToken) -> RunScope:
         run_id=RUN_ID,
         stop=stop,
         config=config,
-        credentials=auth.user_token(),
+        credentials=user_credentials(),
         schemes=("grpc",),
         socket_dir=None,
         incarnation=0,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from launchpad_lite.context import Scope
+    from launchpad_lite.credentials import Credentials
     from launchpad_lite.runtime.controller import Controller
 
 NAME = "controller"
@@ -52,9 +53,9 @@ def serve(controller: Controller, scope: Scope) -> Server:
 class RemoteControl:
     """A worker's line to the controller: one stream for what it must know, and calls."""
 
-    def __init__(self, endpoint: str, token: bytes, worker: str) -> None:
+    def __init__(self, endpoint: str, credentials: Credentials, worker: str) -> None:
         """Name the controller's endpoint; connect in `attach`."""
-        self._client: Any = client_at(endpoint, token, ClientConfig())
+        self._client: Any = client_at(endpoint, credentials, ClientConfig())
         self._worker = worker
         self._lock = threading.Lock()
         self._followed: set[str] = set()
@@ -121,10 +122,10 @@ class RemoteControl:
 class RunViewer:
     """A run, as another terminal sees it."""
 
-    def __init__(self, endpoint: str, token: bytes) -> None:
+    def __init__(self, endpoint: str, credentials: Credentials) -> None:
         """Name the controller's endpoint."""
         config = ClientConfig(call_timeout=_VIEWER_TIMEOUT_S, wait_for_ready=False)
-        self._client: Any = client_at(endpoint, token, config)
+        self._client: Any = client_at(endpoint, credentials, config)
 
     def status(self) -> RunStatus:
         """Return where the run is.

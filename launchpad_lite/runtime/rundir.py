@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from launchpad_lite.courier.auth import state_dir
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import UsageError
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime.status import RunStatus
@@ -38,12 +39,12 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
       endpoint: where the controller listens.
-      token: the run's secret, in hexadecimal.
+      credentials: what the controller wants to see.
       owner: the process that holds the run together.
     """
 
     endpoint: str
-    token: str
+    credentials: Credentials
     owner: Owner
 
 
@@ -145,10 +146,10 @@ class RunDirectory:
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def write_rendezvous(self, endpoint: str, token: bytes) -> None:
+    def write_rendezvous(self, endpoint: str, credentials: Credentials) -> None:
         """Let other terminals find the run's controller, in this process."""
         owner = Owner.this_process()
-        rendezvous = Rendezvous(endpoint=endpoint, token=token.hex(), owner=owner)
+        rendezvous = Rendezvous(endpoint=endpoint, credentials=credentials, owner=owner)
         self._write(self.rendezvous_file.name, msgspec.json.encode(rendezvous))
 
     def remove_rendezvous(self) -> None:

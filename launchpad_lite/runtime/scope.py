@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.config import RunConfig
     from launchpad_lite.context import HasName
+    from launchpad_lite.credentials import Credentials
     from launchpad_lite.runtime.directory import Directory
     from launchpad_lite.stop_token import StopToken
 
@@ -58,7 +59,7 @@ class RunScope:
     run_id: str
     stop: StopToken
     config: RunConfig
-    credentials: bytes = dataclasses.field(repr=False)
+    credentials: Credentials
     schemes: tuple[str, ...]
     socket_dir: str | None
     incarnation: int

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.config import RunConfig
+    from launchpad_lite.credentials import Credentials
     from launchpad_lite.node import Node
     from launchpad_lite.runtime.postmortem import Debugger
 
@@ -53,7 +54,7 @@ class WorkerBoot:
       source: where the user's code lives.
       config: the run's settings.
       controller: its endpoint.
-      token: the run's secret.
+      credentials: what the run's servers and clients prove to each other.
       schemes: the transports that its server listens on.
       socket_dir: the private directory for sockets.
       checkpoint: where the node saves and restores.
@@ -72,7 +73,7 @@ class WorkerBoot:
     source: source.ProgramSource
     config: RunConfig
     controller: str
-    token: bytes = dataclasses.field(repr=False)
+    credentials: Credentials
     schemes: tuple[str, ...]
     socket_dir: str
     checkpoint: pathlib.Path | None
@@ -236,7 +237,7 @@ def _run(boot_bytes: bytes, line: socket.socket) -> int:
 
 
 def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Failure | None:
-    control = RemoteControl(boot.controller, boot.token, f"{boot.label}/{boot.index}")
+    control = RemoteControl(boot.controller, boot.credentials, f"{boot.label}/{boot.index}")
 
     def on_notice(seconds: float, reason: str) -> None:
         hasty = boot.has_run and not token.attentive
@@ -252,7 +253,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         run_id=boot.run_id,
         stop=token,
         config=boot.config,
-        credentials=boot.token,
+        credentials=boot.credentials,
         schemes=boot.schemes,
         socket_dir=boot.socket_dir,
         incarnation=boot.incarnation,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from launchpad_lite.config import RunConfig
 from launchpad_lite.context import Context, HasName
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import ContextError, Unavailable
 from launchpad_lite.stop_token import StopToken
@@ -28,7 +29,7 @@ class FakeScope:
         self.run_id = run_id
         self.stop = StopToken()
         self.config = config or RunConfig()
-        self.credentials = b"secret"
+        self.credentials = Credentials.create(tls=False)
         self.schemes: tuple[str, ...] = ()
         self.socket_dir: str | None = None
         self.debugger: Callable[[str, BaseException, StopToken], object] | None = None

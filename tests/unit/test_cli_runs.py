@@ -13,6 +13,7 @@ import pytest
 from launchpad_lite.cli import node_logs, runs, views
 from launchpad_lite.cli.main import main
 from launchpad_lite.cli.usage import EXIT_CODES
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import ControllerLost, ExitCode, UsageError
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime.rundir import RunDirectory
@@ -71,7 +72,7 @@ def test_the_phase_of_a_run_without_a_controller(
 
 def test_a_controller_that_does_not_answer(tmp_path: Path) -> None:
     run = make("run-1")
-    run.write_rendezvous(f"unix:{tmp_path}/nobody", b"token")
+    run.write_rendezvous(f"unix:{tmp_path}/nobody", Credentials.create(tls=False))
     assert views.look(run).phase == "silent"
 
 

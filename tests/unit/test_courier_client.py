@@ -29,6 +29,7 @@ from launchpad_lite.courier.client import client_at, open_stream, submit
 from launchpad_lite.courier.messages import ServerInfo
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import (
     DeadlineExceeded,
     MethodNotFound,
@@ -42,7 +43,7 @@ from launchpad_lite.errors import (
 
 PATIENCE_S = 30.0
 SHORT_S = 0.1
-TOKEN = bytes(range(32))
+CREDENTIALS = Credentials(token=bytes(range(32)))
 NO_WAIT = ClientConfig(wait_for_ready=False)
 
 
@@ -121,7 +122,7 @@ class Place:
 
     def new_service(self, threads: int = 4, limit: int = 2**30) -> MethodService:
         config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
-        service = MethodService("calculator", TOKEN, config, None, None)
+        service = MethodService("calculator", CREDENTIALS, config, None, None)
         service.bind("add", self._calculator.add)
         service.bind("enter", self._calculator.enter)
         return service
@@ -133,7 +134,7 @@ class Place:
         return listener
 
     def client(self, config: ClientConfig | None = None) -> Any:
-        return client_at(self.listener.endpoint, TOKEN, config or ClientConfig())
+        return client_at(self.listener.endpoint, CREDENTIALS, config or ClientConfig())
 
     def close(self) -> None:
         self._calculator.opened.set()

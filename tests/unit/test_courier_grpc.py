@@ -22,11 +22,13 @@ from launchpad_lite.courier.grpc_channel import CALL, HELLO, STREAM
 from launchpad_lite.courier.grpc_channel import TOKEN as TOKEN_KEY
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import ListenOptions
+from launchpad_lite.credentials import PUBLIC, Credentials
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
 
 PATIENCE_S = 30.0
 SHORT_S = 0.1
-TOKEN = bytes(range(32))
+CREDENTIALS = Credentials(token=bytes(range(32)))
+TOKEN = CREDENTIALS.token
 RIGHT = ((TOKEN_KEY, TOKEN.hex()),)
 STRANGERS: dict[str, tuple[tuple[str, str], ...]] = {
     "none": (),
@@ -42,7 +44,7 @@ class Bench:
 
     def __init__(self) -> None:
         config = ServerConfig(thread_pool_size=1, max_payload_bytes=10**6)
-        self.service = MethodService("server", TOKEN, config, None, None)
+        self.service = MethodService("server", CREDENTIALS, config, None, None)
         self.service.bind("echo", lambda value: value)
         self.service.bind("enter", self.enter)
         self.opened = threading.Event()
@@ -66,7 +68,7 @@ class Bench:
         return grpc.StatusCode.OK
 
     def client(self) -> Any:
-        return client_at(self.listener.endpoint, TOKEN, ClientConfig())
+        return client_at(self.listener.endpoint, CREDENTIALS, ClientConfig())
 
     def close(self) -> None:
         self.opened.set()
@@ -112,7 +114,7 @@ def test_strangers_need_no_thread_of_the_pool(bench: Bench) -> None:
     assert bench.entered.acquire(timeout=PATIENCE_S)
     assert bench.code(CALL, b"x", ()) == grpc.StatusCode.UNAUTHENTICATED
     with pytest.raises(NotAuthenticated):
-        transports.get("grpc").connect(bench.listener.endpoint, bytes(32), PATIENCE_S)
+        transports.get("grpc").connect(bench.listener.endpoint, PUBLIC, PATIENCE_S)
     bench.opened.set()
     running.result(PATIENCE_S)
 
@@ -133,7 +135,7 @@ def test_a_grpc_server_of_another_kind() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with pytest.raises(NotAuthenticated, match="belongs to a server of another kind"):
-        client_at(f"localhost:{port}", TOKEN, ClientConfig()).echo(1)
+        client_at(f"localhost:{port}", CREDENTIALS, ClientConfig()).echo(1)
     server.stop(None)
 
 
@@ -149,16 +151,16 @@ def silent() -> Iterator[str]:
 
 def test_a_server_that_says_nothing(silent: str) -> None:
     with pytest.raises(DeadlineExceeded, match=r"the handshake with 127\.0\.0\.1:\d+ took over"):
-        transports.get("grpc").connect(silent, TOKEN, SHORT_S)
+        transports.get("grpc").connect(silent, CREDENTIALS, SHORT_S)
 
 
 def test_no_time_is_no_time(silent: str) -> None:
     with pytest.raises(DeadlineExceeded):
-        transports.get("grpc").connect(silent, TOKEN, 0.0)
+        transports.get("grpc").connect(silent, CREDENTIALS, 0.0)
 
 
 def test_a_server_that_has_gone_was_not_reached(bench: Bench) -> None:
-    channel = transports.get("grpc").connect(bench.listener.endpoint, TOKEN, PATIENCE_S)
+    channel = transports.get("grpc").connect(bench.listener.endpoint, CREDENTIALS, PATIENCE_S)
     bench.listener.stop(PATIENCE_S)
     with pytest.raises(Unavailable) as caught:
         channel.refresh(PATIENCE_S)
@@ -168,7 +170,7 @@ def test_a_server_that_has_gone_was_not_reached(bench: Bench) -> None:
 
 def test_compressed_messages_arrive(bench: Bench) -> None:
     channel = transports.get("grpc").connect(
-        bench.listener.endpoint, TOKEN, PATIENCE_S, compress=True
+        bench.listener.endpoint, CREDENTIALS, PATIENCE_S, compress=True
     )
     assert channel.info.name == "server"
     channel.close()

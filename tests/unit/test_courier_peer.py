@@ -17,13 +17,14 @@ import pytest
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier.client import client_in_run
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
 from tests.unit.fake_scope import FakeScope
 
 PATIENCE_S = 30.0
 SHORT_S = 0.1
-TOKEN = bytes(range(32))
+CREDENTIALS = Credentials(token=bytes(range(32)))
 NO_WAIT = ClientConfig(wait_for_ready=False)
 
 
@@ -32,7 +33,7 @@ class Run(FakeScope):
 
     def __init__(self, directory: str, *schemes: str) -> None:
         super().__init__()
-        self.credentials = TOKEN
+        self.credentials = CREDENTIALS
         self.schemes = schemes
         self.socket_dir = directory
         self.changed = threading.Condition()

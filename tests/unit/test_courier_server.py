@@ -19,11 +19,12 @@ import pytest
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier.client import client_at
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import MethodNotFound, Unavailable, UsageError
 from tests.unit.fake_scope import FakeScope
 
 PATIENCE_S = 30.0
-TOKEN = bytes(range(32))
+CREDENTIALS = Credentials(token=bytes(range(32)))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def directory() -> Iterator[str]:
 def in_run(directory: str, *schemes: str, **settings: Any) -> courier.Server:
     """A server of a run that is not there."""
     scope = FakeScope()
-    scope.credentials = TOKEN
+    scope.credentials = CREDENTIALS
     scope.schemes = schemes
     scope.socket_dir = directory
     return courier.Server.in_run("server/0", scope, None, ServerConfig(**settings))
@@ -190,7 +191,7 @@ def test_a_method_may_stop_its_own_server(directory: str, scheme: str) -> None:
     server.Start()
     (endpoint,) = server.endpoints
     config = ClientConfig(wait_for_ready=False)
-    client = client_at(endpoint, TOKEN, config)
+    client = client_at(endpoint, CREDENTIALS, config)
     assert client.stop() == "stopping"
     server.Join()
     with pytest.raises(Unavailable):
@@ -217,7 +218,7 @@ def test_a_server_of_a_run_listens_on_the_run_s_transports(directory: str) -> No
     schemes = [endpoint.partition(":")[0] for endpoint in server.endpoints]
     assert schemes == ["inproc", "unix", "grpc"]
     for endpoint in server.endpoints:
-        client = client_at(endpoint, TOKEN, ClientConfig())
+        client = client_at(endpoint, CREDENTIALS, ClientConfig())
         assert client.echo([endpoint]) == [endpoint]
     server.Stop()
 
@@ -248,7 +249,7 @@ def test_the_pool_is_one_for_all_transports(directory: str) -> None:
 
     server.Bind("enter", enter)
     server.Start()
-    clients = [client_at(endpoint, TOKEN, ClientConfig()) for endpoint in server.endpoints]
+    clients = [client_at(endpoint, CREDENTIALS, ClientConfig()) for endpoint in server.endpoints]
     calls = [client.futures.enter() for client in clients for _ in range(4)]
     for _ in range(2):
         assert entered.acquire(timeout=PATIENCE_S)
@@ -273,10 +274,10 @@ def test_no_transport_takes_calls_while_another_stops(directory: str) -> None:
     server.Bind("enter", enter)
     server.Start()
     first, second = server.endpoints
-    running = client_at(first, TOKEN, ClientConfig()).futures.enter()
+    running = client_at(first, CREDENTIALS, ClientConfig()).futures.enter()
     assert entered.wait(PATIENCE_S)
     config = ClientConfig(wait_for_ready=False)
-    other = client_at(second, TOKEN, config)
+    other = client_at(second, CREDENTIALS, config)
     courier.list_methods(other)
     stopping = threading.Thread(target=server.Stop, args=(PATIENCE_S,), daemon=True)
     stopping.start()

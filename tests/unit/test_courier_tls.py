@@ -17,7 +17,7 @@ import pytest
 
 from launchpad_lite.courier import tls
 from launchpad_lite.courier.byte_stream import ByteStream, SocketStream
-from launchpad_lite.courier.credentials import Credentials, make_certificate
+from launchpad_lite.credentials import Credentials, make_certificate
 from launchpad_lite.errors import NotAuthenticated
 
 LIMIT_S = 60.0

@@ -26,6 +26,7 @@ from launchpad_lite.courier.codec import Payload, encode
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Channel, ListenOptions
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import (
     DeadlineExceeded,
     NotAuthenticated,
@@ -36,7 +37,8 @@ from launchpad_lite.errors import (
 
 PATIENCE_S = 30.0
 SHORT_S = 0.1
-TOKEN = bytes(range(32))
+CREDENTIALS = Credentials(token=bytes(range(32)))
+TOKEN = CREDENTIALS.token
 HELLO = frame.MAGIC + TOKEN
 
 
@@ -52,7 +54,7 @@ class Bench:
 
     def __init__(self, directory: str, threads: int = 2, limit: int = 2**30) -> None:
         config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
-        self.service = MethodService("server", TOKEN, config, None, None)
+        self.service = MethodService("server", CREDENTIALS, config, None, None)
         self.service.bind("echo", lambda value: value)
         self.service.bind("enter", self.enter)
         self.opened = threading.Event()
@@ -85,7 +87,7 @@ class Bench:
         return sock
 
     def client(self) -> Any:
-        return client_at(self.listener.endpoint, TOKEN, ClientConfig(call_timeout=PATIENCE_S))
+        return client_at(self.listener.endpoint, CREDENTIALS, ClientConfig(call_timeout=PATIENCE_S))
 
     def close(self) -> None:
         self.opened.set()
@@ -371,7 +373,7 @@ def test_a_directory_that_has_gone_does_not_keep_it_from_stopping(bench: Bench) 
 
 
 def test_a_directory_is_needed() -> None:
-    service = MethodService("server", TOKEN, ServerConfig(), None, None)
+    service = MethodService("server", CREDENTIALS, ServerConfig(), None, None)
     with pytest.raises(ValueError, match="needs a private directory"):
         transports.get("unix").listen(service, ListenOptions())
     with pytest.raises(OSError, match="path too long"):
@@ -422,7 +424,7 @@ class FakeServer:
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listening.bind(self.path)
         self._listening.listen()
-        service = MethodService("fake", TOKEN, ServerConfig(), None, None)
+        service = MethodService("fake", CREDENTIALS, ServerConfig(), None, None)
         service.bind("work", print)
         self.info = msgspec.msgpack.encode(service.info())
         self.sockets: list[socket.socket] = []
@@ -437,7 +439,7 @@ class FakeServer:
         return sock
 
     def connect(self, timeout: float = PATIENCE_S) -> Channel:
-        return transports.get("unix").connect(f"unix:{self.path}", TOKEN, timeout)
+        return transports.get("unix").connect(f"unix:{self.path}", CREDENTIALS, timeout)
 
     def close(self) -> None:
         for sock in (self._listening, *self.sockets):
@@ -489,7 +491,7 @@ def test_a_server_that_says_nothing(fake: FakeServer) -> None:
 
 def test_nobody_listens(directory: str) -> None:
     with pytest.raises(Unavailable, match="cannot connect to"):
-        transports.get("unix").connect(f"unix:{directory}/nobody", TOKEN, PATIENCE_S)
+        transports.get("unix").connect(f"unix:{directory}/nobody", CREDENTIALS, PATIENCE_S)
 
 
 def opened(fake: FakeServer) -> tuple[Channel, socket.socket]:

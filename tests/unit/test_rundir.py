@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import UsageError
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.rundir import RunDirectory, tail
 from launchpad_lite.runtime.status import NodeStatus, RunStatus
 
-TOKEN = bytes(range(32))
+CREDENTIALS = Credentials(token=bytes(range(32)))
 
 
 def make(run_id: str, age: float = 0.0) -> RunDirectory:
@@ -103,11 +104,11 @@ def test_the_rendezvous() -> None:
     run = RunDirectory.create("run-1")
     assert run.rendezvous() is None
     assert run.is_alive()  # this process has made it
-    run.write_rendezvous("unix:/tmp/x", TOKEN)
+    run.write_rendezvous("unix:/tmp/x", CREDENTIALS)
     assert mode(run.rendezvous_file) == 0o600
     found = run.rendezvous()
     assert found is not None
-    assert (found.endpoint, bytes.fromhex(found.token)) == ("unix:/tmp/x", TOKEN)
+    assert (found.endpoint, found.credentials) == ("unix:/tmp/x", CREDENTIALS)
     assert found.owner.pid == os.getpid()
     assert run.is_alive()
     run.remove_rendezvous()
@@ -149,7 +150,9 @@ def test_runs_that_were_killed_are_removed_too(
     owner = dead_owner()
     with monkeypatch.context() as patch:
         patch.setattr(Owner, "this_process", lambda: owner)
-        RunDirectory.create("killed").write_rendezvous(f"unix:{sockets / 'controller'}", TOKEN)
+        RunDirectory.create("killed").write_rendezvous(
+            f"unix:{sockets / 'controller'}", CREDENTIALS
+        )
     make("new")
     assert not sockets.exists()
     assert [run.run_id for run in rundir.list_runs()] == ["new"]

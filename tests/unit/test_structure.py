@@ -39,7 +39,7 @@ FLOORS = (
     ),
     (
         *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
-        *("endpoint", "groups", "lint", "typecheck", "walk"),
+        *("credentials", "endpoint", "groups", "lint", "typecheck", "walk"),
     ),
     ("courier", "replay.core"),
     ("replay", "runtime"),

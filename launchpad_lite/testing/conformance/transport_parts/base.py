@@ -15,6 +15,7 @@ from launchpad_lite.courier import codec
 from launchpad_lite.courier.failures import decode_failure
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.service import MethodService
+from launchpad_lite.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         Transport,
     )
 
-TOKEN = bytes(range(32))
 PATIENCE_S = 30.0
 """Seconds after which something that a test waits for has gone wrong."""
 SHORT_S = 0.1
@@ -171,9 +171,12 @@ class Gate:
 class Lab:
     """Makes listeners and channels, and stops them all in the end."""
 
-    def __init__(self, transport: Transport, options: ListenOptions) -> None:
+    def __init__(
+        self, transport: Transport, options: ListenOptions, credentials: Credentials
+    ) -> None:
         self.transport = transport
         self.options = options
+        self.credentials = credentials
         self._stack = contextlib.ExitStack()
         self._gates: list[Gate] = []
 
@@ -192,7 +195,7 @@ class Lab:
     ) -> Served:
         """Return a listener that has not been started; functions are bound to their names."""
         config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
-        service = MethodService("server", TOKEN, config, None, None)
+        service = MethodService("server", self.credentials, config, None, None)
         for method in methods:
             service.bind(method.__name__, method)
         service.streams.update({stream.__name__: stream for stream in streams})
@@ -212,9 +215,11 @@ class Lab:
         served.listener.start()
         return served
 
-    def connect(self, served: Served, token: bytes = TOKEN) -> Caller:
+    def connect(self, served: Served, credentials: Credentials | None = None) -> Caller:
         """Return a new channel to a listener."""
-        channel = self.transport.connect(served.listener.endpoint, token, PATIENCE_S)
+        channel = self.transport.connect(
+            served.listener.endpoint, credentials or self.credentials, PATIENCE_S
+        )
         self._stack.callback(channel.close)
         return Caller(channel)
 
@@ -242,11 +247,15 @@ class TransportSuite(abc.ABC):
     def place(self) -> contextlib.AbstractContextManager[tuple[Transport, ListenOptions]]:
         """Return the transport and where it listens; entered once for each test."""
 
+    def credentials(self) -> Credentials:
+        """Return what both sides have; a transport that needs certificates has another."""
+        return Credentials.create(tls=False)
+
     @pytest.fixture
     def lab(self) -> Iterator[Lab]:
         """Return what makes listeners and channels, and stops them after the test."""
         with self.place() as (transport, options):
-            lab = Lab(transport, options)
+            lab = Lab(transport, options, self.credentials())
             try:
                 yield lab
             finally:

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from launchpad_lite.courier import auth
+TOKEN_BYTES = 32
 
 SERVER_NAME = "launchpad-lite"
 """The name in every certificate, which both sides look for; no host has it."""
@@ -45,8 +45,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
           ValueError: the token has another length, or a certificate is without its key.
         """
-        if len(self.token) != auth.TOKEN_BYTES:
-            message = f"a token has {auth.TOKEN_BYTES} bytes, not {len(self.token)}"
+        if len(self.token) != TOKEN_BYTES:
+            message = f"a token has {TOKEN_BYTES} bytes, not {len(self.token)}"
             raise ValueError(message)
         if (self.certificate is None) != (self.key is None):
             message = "a certificate and its key go together"
@@ -60,7 +60,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
           tls: whether they can encrypt connections, as those between hosts must be.
         """
         certificate, key = make_certificate() if tls else (None, None)
-        return cls(token=auth.make_token(), certificate=certificate, key=key)
+        return cls(token=secrets.token_bytes(TOKEN_BYTES), certificate=certificate, key=key)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write them to a file that only this user can read (mode 0600), all or nothing.
@@ -119,7 +119,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         return []
 
 
-PUBLIC = Credentials(token=bytes(auth.TOKEN_BYTES))
+PUBLIC = Credentials(token=bytes(TOKEN_BYTES))
 """What everybody has: a server with these takes calls from whoever reaches it."""
 
 

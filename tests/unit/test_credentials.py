@@ -15,7 +15,7 @@ import rich.console
 import rich.pretty
 
 from launchpad_lite import courier
-from launchpad_lite.courier import auth
+from launchpad_lite.credentials import TOKEN_BYTES
 
 
 def test_each_are_different() -> None:
@@ -28,7 +28,7 @@ def test_each_are_different() -> None:
 def test_without_tls_there_is_only_a_secret() -> None:
     credentials = courier.Credentials.create(tls=False)
     assert not credentials.tls
-    assert len(credentials.token) == auth.TOKEN_BYTES
+    assert len(credentials.token) == TOKEN_BYTES
 
 
 def test_they_can_be_pickled() -> None:
