@@ -1,9 +1,11 @@
-"""How many small calls one server answers in a second: batched, unbatched, and beside two peers.
+"""What a call between two processes costs: sync, futures, arrays, batches; beside five peers.
 
     python -m benchmarks.rpc               # from the root of a clone; see benchmarks/README.md
     python -m benchmarks.rpc --ray_python ~/ray/bin/python
+    python -m benchmarks.rpc --only sync futures --rounds 3
+    python -m benchmarks.rpc --soak 10_000_000
 
-Node processes import this file again, so it holds nothing that costs them time.
+Processes of the peers import this file again, so it holds nothing that costs them time.
 """
 
 if __name__ == "__main__":
@@ -13,6 +15,6 @@ if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("MKL_NUM_THREADS", "1")
 
-    from benchmarks.rpc_measure import main
+    from benchmarks.calls.main import main
 
     main()

@@ -1,0 +1,78 @@
+"""Ray actors, in an interpreter of their own: one is the server, the others are its clients."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from benchmarks import report
+from benchmarks.calls.peer import Peer, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from benchmarks.calls.service import Service
+    from benchmarks.calls.workloads import Figures, Window, Workload
+
+
+class Ray(Peer):
+    """Ray, driven by `ray_side.py`.
+
+    Attributes:
+      python: the interpreter that has Ray and NumPy.
+    """
+
+    def __init__(self, name: str, python: str) -> None:
+        """Name it, and take the interpreter's path."""
+        super().__init__(name)
+        self.python = python
+        self._version: str | None = None
+
+    def missing(self) -> str | None:
+        """See the base class."""
+        command = [self.python, "-c", "import numpy, ray; print(ray.__version__)"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            return f"{self.python} cannot be run: {error.strerror}"
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["it failed"])[-1]
+            return f"{self.python} cannot import ray ({last}); give --ray_python PATH"
+        self._version = done.stdout.strip()
+        return None
+
+    def version(self) -> str | None:
+        """See the base class."""
+        return self._version
+
+    @contextlib.contextmanager
+    def start(self, service: Service, clients: int) -> Generator[Session]:
+        """See the base class."""
+        near, far = socket.socketpair()
+        with far:
+            process = subprocess.Popen(
+                [self.python, "-m", "benchmarks.calls.peers.ray_side", str(far.fileno())],
+                cwd=report.ROOT,
+                env={**os.environ, "PYTHONPATH": str(report.ROOT)},
+                stdout=subprocess.DEVNULL,
+                pass_fds=(far.fileno(),),
+            )
+        with process, Connection(near.detach()) as line:
+            line.send((service, clients))
+            line.recv()  # it is up
+            yield _Session(line)
+            line.send(None)
+
+
+class _Session(Session):
+    def __init__(self, line: Connection) -> None:
+        self._line = line
+
+    def run(self, workload: Workload, window: Window, clients: int) -> list[Figures]:
+        self._line.send((workload, window, clients))
+        figures: list[Figures] = self._line.recv()
+        return figures

@@ -1,0 +1,67 @@
+"""The half of `ray.py` that runs in the interpreter that has Ray."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.calls.workloads import Figures, Target, Window, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ray: Any = importlib.import_module("ray")  # typed Any: most who check this have no Ray
+
+
+class _Target(Target):
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def caller(self, method: str) -> Callable[[Any], Any]:
+        actor = self._actor
+        return lambda argument: ray.get(getattr(actor, method).remote(argument))
+
+    def starter(self, method: str) -> Callable[[Any], Any]:
+        actor = self._actor
+        return lambda argument: getattr(actor, method).remote(argument)
+
+    def wait(self, call: Any) -> Any:
+        return ray.get(call)
+
+
+class Driver:
+    """An actor that is a client of the server."""
+
+    def __init__(self, server: Any) -> None:
+        """Take the server's handle."""
+        self._target = _Target(server)
+
+    def measure(self, workload: Workload, window: Window) -> Figures:
+        """Run a workload."""
+        return workload(self._target, window)
+
+
+def main() -> None:
+    """Start what the benchmark asks for over a connection, and measure until it says None."""
+    line = Connection(int(sys.argv[1]))
+    service, clients = line.recv()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    try:
+        options = {} if service.threads is None else {"max_concurrency": service.threads}
+        server = ray.remote(service.cls).options(num_cpus=0, **options)
+        actor = server.remote(*service.args)
+        driver = ray.remote(Driver).options(num_cpus=0)
+        drivers = [driver.remote(actor) for _ in range(clients)]
+        ray.get([each.__ray_ready__.remote() for each in (actor, *drivers)])
+        line.send(None)
+        while (asked := line.recv()) is not None:
+            workload, window, count = asked
+            line.send(ray.get([each.measure.remote(workload, window) for each in drivers[:count]]))
+    finally:
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
