@@ -9,6 +9,7 @@ from launchpad_lite.courier.cache import CachedResult
 from launchpad_lite.courier.cached import cached
 from launchpad_lite.courier.client import Client as CourierClient
 from launchpad_lite.courier.client import submit
+from launchpad_lite.courier.client_pool import broadcast, pool
 from launchpad_lite.errors import (
     BatchError,
     CallError,
@@ -113,6 +114,7 @@ __all__ = [
     "__version__",
     "batched_handler",
     "bind",
+    "broadcast",
     "cached",
     "courier",
     "get_context",
@@ -120,6 +122,7 @@ __all__ = [
     "make_program",
     "make_program_stopper",
     "plan",
+    "pool",
     "register_stop_handler",
     "seconds_left",
     "stop",

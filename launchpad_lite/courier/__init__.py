@@ -1,7 +1,18 @@
 """Courier: calls between Python processes. `Server` and `Client` also work on their own."""
 
 from launchpad_lite.courier.client import Client, list_methods
+from launchpad_lite.courier.client_pool import add_member, members, remove_member
+from launchpad_lite.courier.members import PoolMember
 from launchpad_lite.courier.server import Server
 from launchpad_lite.credentials import Credentials
 
-__all__ = ["Client", "Credentials", "Server", "list_methods"]
+__all__ = [
+    "Client",
+    "Credentials",
+    "PoolMember",
+    "Server",
+    "add_member",
+    "list_methods",
+    "members",
+    "remove_member",
+]

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from launchpad_lite import context as node_context
 from launchpad_lite.config import ClientConfig, seconds
 from launchpad_lite.courier import codec
+from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.failures import decode_failure
 from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.messages import Request
-from launchpad_lite.courier.peer import AddressedPeer, Deadline, NamedPeer, Peer
+from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
 from launchpad_lite.errors import DeadlineExceeded, Unavailable
 from launchpad_lite.handle import receiving_scope
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.messages import Reply
+    from launchpad_lite.courier.remote import Remote
     from launchpad_lite.courier.transport import Channel, ReplyStream
     from launchpad_lite.credentials import Credentials
 
@@ -105,7 +107,7 @@ class Client:
         )
         self._set_up(AddressedPeer(server_address, None, compress=compress), server_address, config)
 
-    def _set_up(self, peer: Peer, address: str, config: ClientConfig) -> None:
+    def _set_up(self, peer: Remote, address: str, config: ClientConfig) -> None:
         self._peer = peer
         self._address = address
         self._config = config
@@ -171,14 +173,15 @@ class Client:
         """Do something with the server; again, when its channel is found dead before it began."""
         peer, config = self._peer, self._config
         deadline = Deadline(config.call_timeout)
-        attempts = itertools.count()
+        attempts = itertools.count(1)
         while True:
             channel = peer.channel(deadline, wait=config.wait_for_ready)
             try:
                 return function(channel, deadline)
             except Unavailable as error:
                 peer.discard(channel)
-                if error.maybe_executed or (not config.wait_for_ready and next(attempts)):
+                again = config.wait_for_ready or next(attempts) <= peer.places
+                if error.maybe_executed or not again:
                     raise
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -202,11 +205,10 @@ class Client:
         try:
             channel = peer.connected()
             if channel is not None:
-                content = self._encode(
-                    method, args, kwargs, copy=channel.local, direct=channel.local
-                )
+                copy = channel.local or peer.places > 1  # where a second try likely helps
+                content = self._encode(method, args, kwargs, copy=copy, direct=channel.local)
                 # arrays that were not copied may have changed when it is time to try again
-                again = channel.local or not content.buffers
+                again = copy or not content.buffers
                 try:
                     call.begin(channel, content, again=again)
                 except Unavailable as error:

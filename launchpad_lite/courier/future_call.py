@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.courier.codec import Payload
+    from launchpad_lite.courier.deadline import Deadline
     from launchpad_lite.courier.messages import Reply
-    from launchpad_lite.courier.peer import Deadline, Peer
+    from launchpad_lite.courier.remote import Remote
     from launchpad_lite.courier.transport import Channel
 
 R = TypeVar("R")
@@ -47,7 +48,7 @@ class FutureCall:
 
     def __init__(
         self,
-        peer: Peer,
+        peer: Remote,
         method: str,
         deadline: Deadline,
         decode: Callable[[Reply], Any],
@@ -57,7 +58,7 @@ class FutureCall:
         """Prepare a call.
 
         Args:
-          peer: the server.
+          peer: the server, or what stands for it.
           method: what to call.
           deadline: when the future fails.
           decode: returns a reply's result, or raises its failure.
@@ -70,6 +71,7 @@ class FutureCall:
         self._deadline = deadline
         self._decode = decode
         self._wait = wait
+        self._tries = 0  # that failed
         self._undo: list[Callable[[], object]] = []
 
     def _abort(self) -> None:
@@ -145,7 +147,9 @@ class FutureCall:
         self, channel: Channel, content: Payload, error: Unavailable, *, again: bool
     ) -> None:
         self._peer.discard(channel)
-        if again and self._wait and not error.maybe_executed:
+        self._tries += 1
+        more = self._wait or self._tries < self._peer.places
+        if again and more and not error.maybe_executed:
             self.begin_when_ready(content)
         else:
             self.fail(error)

@@ -186,7 +186,7 @@ class InprocListener(Listener):
 class InprocChannel(Channel):
     """A client's way to a listener of its own process."""
 
-    local: ClassVar[bool] = True
+    local = True
 
     def __init__(self, listener: InprocListener) -> None:
         """Connect."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import messages, names, transports
 from launchpad_lite.courier.auth import user_credentials
-from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.courier.remote import Remote
+from launchpad_lite.courier.waiters import Longest, Waiters
 from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, nearest
 
@@ -18,73 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.context import Scope
+    from launchpad_lite.courier.deadline import Deadline
     from launchpad_lite.courier.transport import Channel
     from launchpad_lite.credentials import Credentials
 
 _FIRST_RETRY_S = 0.02
 _LAST_RETRY_S = 1.0
-_FOREVER_S = 2.0**31  # more than locks, sockets or gRPC can wait, infinity included
 
 
-class Deadline:
-    """What is left of a timeout.
-
-    Attributes:
-      timeout: the seconds that there were in the beginning; None for no limit.
-    """
-
-    def __init__(self, timeout: float | None) -> None:
-        """Start the clock; None never ends."""
-        if timeout is not None and timeout >= _FOREVER_S:
-            timeout = None
-        self.timeout = timeout
-        self._at = None if timeout is None else time.monotonic() + timeout
-
-    def left(self) -> float | None:
-        """Return the seconds left, at least 0; None for no limit."""
-        return None if self._at is None else max(0.0, self._at - time.monotonic())
-
-    def __str__(self) -> str:
-        """Return what there was in the beginning, for messages."""
-        return "the time there was" if self.timeout is None else f"{self.timeout:g} s"
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing is left."""
-        return self.left() == 0.0
-
-
-class _Waiter:
-    """Someone who is called when the server was found."""
-
-    __slots__ = ("deadline", "keep_time", "then")
-
-    def __init__(
-        self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]
-    ) -> None:
-        self.deadline = deadline
-        self.then = then
-        self.keep_time: Callable[[], object] | None = None
-
-
-class _Search(Deadline):
-    """The time that a search has: as much as anyone who waits for it."""
-
-    def __init__(self, waiting: dict[_Waiter, None]) -> None:
-        super().__init__(None)
-        self._waiting = waiting
-
-    def left(self) -> float | None:
-        most = 0.0
-        for waiter in list(self._waiting):
-            left = waiter.deadline.left()
-            if left is None:
-                return None
-            most = max(most, left)
-        return most
-
-
-class Peer(abc.ABC):
+class Peer(Remote):
     """One server; every client of it in a scope shares the peer and so its connections."""
 
     def __init__(self, scope: Scope | None, *, compress: bool) -> None:
@@ -96,35 +39,24 @@ class Peer(abc.ABC):
         self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._connecting = threading.Lock()
         self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
-        self._waiting: dict[_Waiter, None] = {}
+        self._waiters = Waiters(self._lock, self._too_late)
         self._searching = False
-        self._failure: Exception | None = None  # why the last attempt to connect failed
+        self.failure: Exception | None = None  # why the last attempt to connect failed
         if scope is not None:
             scope.stop.on_close(self.close)
-
-    @property
-    @abc.abstractmethod
-    def title(self) -> str:
-        """What to call the server in messages."""
 
     @abc.abstractmethod
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
         """Find the server and connect; with `wait`, until the deadline."""
 
     def connected(self) -> Channel | None:
-        """Return the channel if there is one."""
+        """See the base class."""
         if self.scope is not None:
             self.scope.stop.check()
         return self._channel
 
     def channel(self, deadline: Deadline, *, wait: bool) -> Channel:
-        """Return the channel, connecting first where there is none.
-
-        Raises:
-          Unavailable: the server cannot be reached, and `wait` is False or it has ended.
-          DeadlineExceeded: it did not come up in time.
-          Stopped: the run has stopped.
-        """
+        """See the base class."""
         channel = self.connected()
         if channel is not None:
             return channel
@@ -143,11 +75,11 @@ class Peer(abc.ABC):
 
     def _note(self, failure: Exception) -> None:
         """Keep why an attempt failed; the last one may only have had too little time."""
-        if self._failure is None or not isinstance(failure, DeadlineExceeded):
-            self._failure = failure
+        if self.failure is None or not isinstance(failure, DeadlineExceeded):
+            self.failure = failure
 
     def _too_late(self, deadline: Deadline) -> DeadlineExceeded:
-        why = f": {self._failure}" if self._failure is not None else ""
+        why = f": {self.failure}" if self.failure is not None else ""
         return DeadlineExceeded(f"{self.title} could not be reached within {deadline}{why}")
 
     def _install(self, channel: Channel) -> Channel:
@@ -156,7 +88,7 @@ class Peer(abc.ABC):
             if kept is None:
                 self.methods = frozenset(channel.info.methods)
                 self._channel = kept = channel
-                self._failure = None
+                self.failure = None
         if kept is not channel:  # another thread was faster
             channel.close()
         if self.scope is not None and self.scope.stop.closed:
@@ -170,80 +102,37 @@ class Peer(abc.ABC):
         wait: bool,
         then: Callable[[Channel | None, Exception | None], object],
     ) -> Callable[[], object]:
-        """Call `then(channel, None)` or `then(None, error)` once the server was found, or not.
-
-        Returns:
-          A function that takes it back; `then` may still be called when it was too late for that.
-        """
-        waiter = _Waiter(deadline, then)
+        """See the base class."""
         if not wait:
-            self._start(lambda: self._try_once(waiter))
+            self._start(lambda: self._try_once(deadline, then))
             return lambda: None
         with self._lock:
             if not self._searching:
                 self._start(self._search)
                 self._searching = True
-            self._waiting[waiter] = None
-        left = deadline.left()
-        if left is not None:
-            waiter.keep_time = deadlines.call_later(left, lambda: self._give_up(waiter))
-            if waiter not in self._waiting:  # it was called before it had the timer
-                waiter.keep_time()
-        return lambda: self._take(waiter)
-
-    def _start(self, function: Callable[[], object]) -> None:
-        name = f"lp-connect {self.title}"
-        threading.Thread(target=function, name=name, daemon=True).start()
-
-    def _try_once(self, waiter: _Waiter) -> None:
-        try:
-            channel = self.channel(waiter.deadline, wait=False)
-        except Exception as error:
-            waiter.then(None, error)
-        else:
-            waiter.then(channel, None)
-
-    def _take(self, waiter: _Waiter) -> bool:
-        """Return whether the waiter was still waiting; it does so no longer."""
-        with self._lock:
-            waited = waiter in self._waiting
-            self._waiting.pop(waiter, None)
-        if waiter.keep_time is not None:
-            waiter.keep_time()
-        return waited
-
-    def _give_up(self, waiter: _Waiter) -> None:
-        if self._take(waiter):
-            waiter.then(None, self._too_late(waiter.deadline))
+            return self._waiters.add(deadline, then)
 
     def _search(self) -> None:
         while True:
             with self._lock:
-                if not self._waiting:
+                if not self._waiters:
                     self._searching = False
                     return
             channel: Channel | None = None
             failure: Exception | None = None
             try:
-                channel = self.channel(_Search(self._waiting), wait=True)
-            except DeadlineExceeded as error:  # each has a deadline of its own, see below
-                failure = error
+                channel = self.channel(Longest(self._waiters), wait=True)
             except Exception as error:
                 failure = error
-            for waiter in list(self._waiting):
-                if isinstance(failure, DeadlineExceeded) and not waiter.deadline.passed:
-                    continue
-                if isinstance(failure, DeadlineExceeded):
-                    self._give_up(waiter)
-                elif self._take(waiter):
-                    waiter.then(channel, failure)
+            for waiter in self._waiters:
+                if not isinstance(failure, DeadlineExceeded):
+                    if self._waiters.take(waiter):
+                        waiter.then(channel, failure)
+                elif waiter.deadline.passed:  # each has a deadline of its own
+                    self._waiters.give_up(waiter)
 
     def check_method(self, channel: Channel, method: str, deadline: Deadline) -> None:
-        """Refuse a method the server does not have, after asking it once more.
-
-        Raises:
-          MethodNotFound: it does not have it; the message has the nearest name.
-        """
+        """See the base class."""
         if method not in self.methods:
             self.methods = frozenset(channel.refresh(deadline.left()).methods)
             if method not in self.methods:

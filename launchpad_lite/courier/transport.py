@@ -144,7 +144,7 @@ class Channel(abc.ABC):
 
     info: ServerInfo
     """What the server said of itself."""
-    local: ClassVar[bool] = False
+    local: bool = False
     """Whether the server is in this process."""
 
     @abc.abstractmethod

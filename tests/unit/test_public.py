@@ -22,8 +22,8 @@ MultiProcessingColocation MultiThreadingColocation Node NodeFailed NodesStuck No
 PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError ResourceExhausted
 Resources Run RunConfig RunError StatusCode Stopped Unavailable UnpicklableError UsageError
 VersionMismatch __version__
-batched_handler bind cached courier get_context launch make_program make_program_stopper plan
-register_stop_handler seconds_left stop stop_event submit testing unregister_stop_handler
+batched_handler bind broadcast cached courier get_context launch make_program make_program_stopper
+plan pool register_stop_handler seconds_left stop stop_event submit testing unregister_stop_handler
 wait_for_stop
 """
 

@@ -1,0 +1,96 @@
+"""What a client calls: one server, or a pool that stands for several."""
+
+from __future__ import annotations
+
+import abc
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.context import Scope
+    from launchpad_lite.courier.deadline import Deadline
+    from launchpad_lite.courier.transport import Channel
+
+
+class Remote(abc.ABC):
+    """Gives channels to call on.
+
+    Attributes:
+      scope: the run it belongs to; None for what is used alone.
+      methods: those that can be called on any of its channels, as far as is known.
+      places: how many servers it stands for, so how often a call that certainly did nothing is made
+        again by who does not wait.
+    """
+
+    scope: Scope | None
+    methods: frozenset[str]
+    places: int = 1
+
+    @property
+    @abc.abstractmethod
+    def title(self) -> str:
+        """What to call it in messages."""
+
+    @abc.abstractmethod
+    def connected(self) -> Channel | None:
+        """Return a channel if there is one.
+
+        Raises:
+          Stopped: the run has stopped.
+        """
+
+    @abc.abstractmethod
+    def channel(self, deadline: Deadline, *, wait: bool) -> Channel:
+        """Return a channel, connecting first where there is none.
+
+        Raises:
+          Unavailable: no server can be reached, and `wait` is False or it has ended.
+          DeadlineExceeded: none came up in time.
+          Stopped: the run has stopped.
+        """
+
+    @abc.abstractmethod
+    def when_ready(
+        self,
+        deadline: Deadline,
+        *,
+        wait: bool,
+        then: Callable[[Channel | None, Exception | None], object],
+    ) -> Callable[[], object]:
+        """Call `then(channel, None)` or `then(None, error)` once there is a channel, or not.
+
+        Returns:
+          A function that takes it back; `then` may still be called when it was too late for that.
+        """
+
+    @abc.abstractmethod
+    def check_method(self, channel: Channel, method: str, deadline: Deadline) -> None:
+        """Refuse a method the channel's server does not have, after asking it once more.
+
+        Raises:
+          MethodNotFound: it does not have it; the message has the nearest name.
+        """
+
+    @abc.abstractmethod
+    def discard(self, channel: Channel) -> None:
+        """Begin no more calls on a channel, because its server went away."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of all servers."""
+
+    def _start(self, function: Callable[[], object]) -> None:
+        name = f"lp-connect {self.title}"
+        threading.Thread(target=function, name=name, daemon=True).start()
+
+    def _try_once(
+        self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]
+    ) -> None:
+        try:
+            channel = self.channel(deadline, wait=False)
+        except Exception as error:
+            then(None, error)
+        else:
+            then(channel, None)
