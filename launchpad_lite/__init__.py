@@ -13,6 +13,7 @@ from launchpad_lite.courier.client_pool import broadcast, pool
 from launchpad_lite.errors import (
     BatchError,
     CallError,
+    CodecError,
     ContextError,
     ControllerLost,
     DeadlineExceeded,
@@ -69,6 +70,7 @@ __all__ = [
     "CachedResult",
     "CacherNode",
     "CallError",
+    "CodecError",
     "Context",
     "ContextError",
     "ControllerLost",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from launchpad_lite.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+CodecName = Literal["pickle", "data"]
+"""What makes bytes of arguments and results: anything Python can pickle, or data without code."""
 
 DEFAULT_THREAD_POOL_SIZE = 16
 """Calls that a server runs at a time, as in the original Courier."""
@@ -93,6 +96,10 @@ class ServerConfig:
       max_waiting_calls: calls that may wait for their turn.
       when_full: what becomes of more calls: "block" leaves them with their clients until there is
         room; "fail" answers them with `ResourceExhausted`.
+      codec: `pickle` carries anything, from peers that are trusted to run code here; `data` carries
+        values without code, from whoever may call.
+      tracebacks: whether callers see the tracebacks of exceptions with `data`; with `pickle` they
+        always do.
     """
 
     port: int | None = None
@@ -100,6 +107,8 @@ class ServerConfig:
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     max_waiting_calls: int = DEFAULT_MAX_WAITING_CALLS
     when_full: WhenFull = "block"
+    codec: CodecName = "pickle"
+    tracebacks: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -115,6 +124,8 @@ class ServerConfig:
         port = self.port
         _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")
         _require_payload_limit(self.max_payload_bytes)
+        known = get_args(CodecName)
+        _require(self.codec in known, f"no codec {self.codec!r}{nearest(self.codec, known)}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

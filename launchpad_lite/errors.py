@@ -21,6 +21,7 @@ LaunchpadError
     ├── VersionMismatch
     ├── PayloadTooLarge
     ├── ResourceExhausted
+    ├── CodecError (ValueError)            a value cannot travel with codec="data", or is none
     ├── BatchError (ValueError)            a call does not fit its batch, or a result does not
     └── RemoteError                        the method raised what cannot be rebuilt here
 ```
@@ -273,6 +274,12 @@ class ResourceExhausted(CallError):
     code = StatusCode.RESOURCE_EXHAUSTED
 
 
+class CodecError(CallError, ValueError):
+    """A value cannot be sent with `codec="data"`, or what came is not one."""
+
+    code = StatusCode.INVALID_ARGUMENT
+
+
 class BatchError(CallError, ValueError):
     """Calls of a batched handler do not fit together, or its result cannot be divided."""
 
@@ -284,14 +291,15 @@ class RemoteError(CallError):
 
     Attributes:
       type_name: the exception's class, `module.QualifiedName`.
-      remote_traceback: its traceback, as text.
+      remote_traceback: its traceback, as text; empty if the server does not tell.
     """
 
     def __init__(self, type_name: str, message: str, remote_traceback: str) -> None:
         """Carry all that is known of the remote exception."""
         self.type_name = type_name
         self.remote_traceback = remote_traceback
-        super().__init__(f"{type_name}: {message}\n\n{remote_traceback.rstrip()}")
+        trace = f"\n\n{remote_traceback.rstrip()}" if remote_traceback else ""
+        super().__init__(f"{type_name}: {message}{trace}")
 
 
 def describe_os_error(error: OSError) -> str:

@@ -2,6 +2,7 @@
 
 from launchpad_lite.courier.client import Client, list_methods
 from launchpad_lite.courier.client_pool import add_member, members, remove_member
+from launchpad_lite.courier.data_classes import register_dataclass
 from launchpad_lite.courier.members import PoolMember
 from launchpad_lite.courier.server import Server
 from launchpad_lite.credentials import Credentials
@@ -14,5 +15,6 @@ __all__ = [
     "add_member",
     "list_methods",
     "members",
+    "register_dataclass",
     "remove_member",
 ]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from launchpad_lite import context as node_context
 from launchpad_lite.config import ClientConfig, seconds
-from launchpad_lite.courier import codec
+from launchpad_lite.courier import codecs
+from launchpad_lite.courier.arguments import Arguments
+from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline
-from launchpad_lite.courier.failures import decode_failure
 from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from launchpad_lite.context import Scope
-    from launchpad_lite.courier.messages import Reply
+    from launchpad_lite.courier.codec import Codec
+    from launchpad_lite.courier.messages import Reply, ServerInfo
     from launchpad_lite.courier.remote import Remote
     from launchpad_lite.courier.transport import Channel, ReplyStream
     from launchpad_lite.credentials import Credentials
@@ -148,26 +150,37 @@ class Client:
 
     def _encode(
         self,
+        codec: Codec,
         method: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         *,
         copy: bool,
         direct: bool,
-    ) -> codec.Payload:
-        arguments = (args, kwargs) if kwargs else (args,)
-        title = f"{self._peer.title}.{method}"
-        try:
-            encoded = codec.encode(arguments, self._peer.scope, copy=copy, direct=direct)
-        except Exception as error:
-            raise codec.blame(args, kwargs, self._peer.scope, title, error) from error
+    ) -> Arguments:
+        scope, title = self._peer.scope, f"{self._peer.title}.{method}"
+        encoded = codec.encode_arguments(args, kwargs, scope, title, copy=copy, direct=direct)
         what = f"the arguments of a call to {title}"
-        return codec.check_size(encoded, self._config.max_payload_bytes, what)
+        check_size(encoded, self._config.max_payload_bytes, what)
+        return Arguments(encoded, codec, scope, title)
 
-    def _decode(self, reply: Reply) -> Any:
+    def _arguments_for(
+        self,
+        channel: Channel,
+        method: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        copy: bool = False,
+    ) -> Arguments:
+        codec, local = codecs.of_peer(channel.info.codec), channel.local
+        return self._encode(codec, method, args, kwargs, copy=copy or local, direct=local)
+
+    def _decode(self, reply: Reply, info: ServerInfo) -> Any:
+        codec, scope = codecs.of_peer(info.codec), self._peer.scope
         if reply.ok:
-            return codec.decode(reply.content, self._peer.scope)
-        raise decode_failure(reply, self._peer.scope)
+            return codec.decode(reply.content, scope)
+        raise codec.decode_failure(reply.content, scope)
 
     def _reach(self, function: Callable[[Channel, Deadline], T]) -> T:
         """Do something with the server; again, when its channel is found dead before it began."""
@@ -185,18 +198,19 @@ class Client:
                     raise
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        def call(channel: Channel, deadline: Deadline) -> Reply:
+        def call(channel: Channel, deadline: Deadline) -> tuple[Reply, ServerInfo]:
             if method not in self._peer.methods:
                 self._peer.check_method(channel, method, deadline)
-            content = self._encode(method, args, kwargs, copy=channel.local, direct=channel.local)
+            content = self._arguments_for(channel, method, args, kwargs).payload
             left = deadline.left()
             if left == 0.0:
                 message = f"{self._peer.title} came up too late for {method!r}"
                 raise DeadlineExceeded(message)
             limit = self._config.call_timeout
-            return channel.call(Request(method, content, left, channel.local, limit))
+            reply = channel.call(Request(method, content, left, channel.local, limit))
+            return reply, channel.info
 
-        return self._decode(self._reach(call))
+        return self._decode(*self._reach(call))
 
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         peer, config = self._peer, self._config
@@ -206,9 +220,9 @@ class Client:
             channel = peer.connected()
             if channel is not None:
                 copy = channel.local or peer.places > 1  # where a second try likely helps
-                content = self._encode(method, args, kwargs, copy=copy, direct=channel.local)
+                content = self._arguments_for(channel, method, args, kwargs, copy=copy)
                 # arrays that were not copied may have changed when it is time to try again
-                again = copy or not content.buffers
+                again = copy or not content.payload.buffers
                 try:
                     call.begin(channel, content, again=again)
                 except Unavailable as error:
@@ -217,7 +231,8 @@ class Client:
                         raise
                 else:
                     return call.future
-            call.begin_when_ready(self._encode(method, args, kwargs, copy=True, direct=False))
+            content = self._encode(codecs.PICKLE, method, args, kwargs, copy=True, direct=False)
+            call.begin_when_ready(content)
         except Exception as error:
             call.fail(error)
         return call.future
@@ -297,12 +312,12 @@ def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
       CallError: the server cannot be reached, or has no such stream.
     """
 
-    def begin(channel: Channel, _: Deadline) -> ReplyStream:
-        content = client._encode(method, args, {}, copy=channel.local, direct=channel.local)  # noqa: SLF001
-        return channel.stream(Request(method, content, None, channel.local))
+    def begin(channel: Channel, _: Deadline) -> tuple[ReplyStream, ServerInfo]:
+        content = client._arguments_for(channel, method, args, {})  # noqa: SLF001 - as below
+        return channel.stream(Request(method, content.payload, None, channel.local)), channel.info
 
-    replies = client._reach(begin)  # noqa: SLF001 - the client has only user methods
-    return ValueIterator(replies, client._decode)  # noqa: SLF001
+    replies, info = client._reach(begin)  # noqa: SLF001 - the client has only user methods
+    return ValueIterator(replies, lambda reply: client._decode(reply, info))  # noqa: SLF001 - as above
 
 
 @overload

@@ -1,4 +1,4 @@
-"""Objects to bytes and back: pickle protocol 5, the buffers of arrays beside the pickle.
+"""Objects to bytes and back: what a codec is, and pickling with the buffers of arrays beside.
 
 An array is never copied into the pickle. Who sends it may scatter the buffers; who receives it
 owns them, so arrays arrive writable.
@@ -6,9 +6,10 @@ owns them, so arrays arrive writable.
 
 from __future__ import annotations
 
+import abc
 import enum
 import pickle
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from launchpad_lite import payload, source
 from launchpad_lite.address import naming
@@ -25,7 +26,7 @@ class Payload(NamedTuple):
     """One encoded object.
 
     Attributes:
-      pickled: the pickle, without the contents of large buffers.
+      pickled: the pickle, or what another codec makes, without the contents of arrays.
       buffers: those contents, in the order the pickle refers to them.
       direct: holds the object itself when it is immutable and stays in this process.
     """
@@ -38,6 +39,76 @@ class Payload(NamedTuple):
     def size(self) -> int:
         """The bytes in it."""
         return len(self.pickled) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+
+
+class Codec(abc.ABC):
+    """One way to make bytes of arguments, results and exceptions.
+
+    A server has one; its handshake tells clients which, and neither reads any other.
+    """
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def encode(
+        self, value: object, scope: Scope | None = None, *, copy: bool = False, direct: bool = False
+    ) -> Payload:
+        """Encode a result; see `encode` for the arguments.
+
+        Raises:
+          Exception: it cannot be sent.
+        """
+
+    @abc.abstractmethod
+    def decode(self, encoded: Payload, scope: Scope | None = None) -> Any:
+        """Decode a result, which takes over the payload's buffers.
+
+        Raises:
+          Exception: it cannot be rebuilt here.
+        """
+
+    @abc.abstractmethod
+    def encode_arguments(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        scope: Scope | None,
+        title: str,
+        *,
+        copy: bool = False,
+        direct: bool = False,
+    ) -> Payload:
+        """Encode a call's arguments; see `encode` for the others.
+
+        Args:
+          args: the arguments.
+          kwargs: the keyword arguments.
+          scope: where handles in them have their names.
+          title: the method, with its server, for the message.
+          copy: as in `encode`.
+          direct: as in `encode`.
+
+        Raises:
+          LaunchpadError: one of them cannot be sent; the message says which.
+        """
+
+    @abc.abstractmethod
+    def decode_arguments(
+        self, encoded: Payload, scope: Scope | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Decode a call's arguments, from a peer that has been authenticated.
+
+        Raises:
+          Exception: they cannot be rebuilt here.
+        """
+
+    @abc.abstractmethod
+    def encode_failure(self, error: BaseException, scope: Scope | None) -> Payload:
+        """Encode what a method raised; never raises itself."""
+
+    @abc.abstractmethod
+    def decode_failure(self, encoded: Payload, scope: Scope | None) -> Exception:
+        """Return what a method raised, or an error that says what is known of it."""
 
 
 def encode(

@@ -1,4 +1,4 @@
-"""How an exception crosses from the method to its caller."""
+"""How an exception crosses from the method to its caller, as a pickle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import types
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from launchpad_lite.courier import codec
-from launchpad_lite.courier.messages import Reply
 from launchpad_lite.errors import CallError, RemoteError
 from launchpad_lite.frames import format_error, from_user_code
 
@@ -55,33 +54,42 @@ class _Failure:
     exception: codec.Payload | None
 
 
-def _trace(error: BaseException) -> str:
+def type_name(kind: type[BaseException]) -> str:
+    """Return a class of exceptions as `module.QualifiedName`."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return an exception's text, whatever its class does."""
+    try:
+        return f"{error}"
+    except BaseException:
+        return "(its __str__ raised)"
+
+
+def trace_of(error: BaseException) -> str:
     """Return the traceback; there is no need of one for what we raise ourselves."""
     if isinstance(error, CallError) and from_user_code(error) is None:
         return ""
     return format_error(error)
 
 
-def encode_failure(error: BaseException, scope: Scope | None) -> Reply:
+def encode_failure(error: BaseException, scope: Scope | None) -> codec.Payload:
     """Encode an exception with its traceback."""
-    kind = type(error)
     exception: codec.Payload | None = None
     if isinstance(error, Exception):  # SystemExit and its like must not end the caller
         try:
             exception = codec.encode(error, scope, copy=True)
         except BaseException:  # code of the exception's class runs, and may do anything
             exception = None
-    try:
-        message = f"{error}"
-    except BaseException:
-        message = "(its __str__ raised)"
-    failure = _Failure(f"{kind.__module__}.{kind.__qualname__}", message, _trace(error), exception)
-    return Reply(False, codec.encode(failure))
+    name, message = type_name(type(error)), message_of(error)
+    failure = _Failure(name, message, trace_of(error), exception)
+    return codec.encode(failure)
 
 
-def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
+def decode_failure(encoded: codec.Payload, scope: Scope | None) -> Exception:
     """Return the exception as its own type, or as `RemoteError` when it cannot be rebuilt."""
-    failure = codec.decode(reply.content)
+    failure = codec.decode(encoded)
     error: object = None
     if failure.exception is not None:
         try:
@@ -90,10 +98,20 @@ def decode_failure(reply: Reply, scope: Scope | None) -> Exception:
             error = None
     if not isinstance(error, Exception):
         return RemoteError(failure.type_name, failure.message, failure.trace)
+    return arrived(error, failure.trace)
+
+
+def arrived(error: Exception, trace: str) -> Exception:
+    """Return an exception that was rebuilt as its own type as the caller gets it.
+
+    Args:
+      error: the exception.
+      trace: the traceback of the process where it was raised; empty if it is not told.
+    """
     if _also_call_error and not isinstance(error, CallError):
-        error = _as_call_error(error, failure.trace)
-    if failure.trace:
-        error.__cause__ = RemoteTraceback(failure.trace)
+        error = _as_call_error(error, trace)
+    if trace:
+        error.__cause__ = RemoteTraceback(trace)
     return error
 
 
@@ -117,7 +135,7 @@ def _call_error_class(kind: type[Exception]) -> type[Exception]:
         "__slots__": ("_lp_plain", "remote_traceback"),
         "__new__": new,
         "__reduce_ex__": reduce_ex,
-        "type_name": f"{kind.__module__}.{kind.__qualname__}",
+        "type_name": type_name(kind),
     }
     bases: tuple[Any, ...] = (kind, RemoteError)
     return cast("type[Exception]", type(kind.__name__, bases, members))

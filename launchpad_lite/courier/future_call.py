@@ -13,9 +13,9 @@ from launchpad_lite.frames import from_user_code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from launchpad_lite.courier.codec import Payload
+    from launchpad_lite.courier.arguments import Arguments
     from launchpad_lite.courier.deadline import Deadline
-    from launchpad_lite.courier.messages import Reply
+    from launchpad_lite.courier.messages import Reply, ServerInfo
     from launchpad_lite.courier.remote import Remote
     from launchpad_lite.courier.transport import Channel
 
@@ -51,7 +51,7 @@ class FutureCall:
         peer: Remote,
         method: str,
         deadline: Deadline,
-        decode: Callable[[Reply], Any],
+        decode: Callable[[Reply, ServerInfo], Any],
         *,
         wait: bool,
     ) -> None:
@@ -61,7 +61,7 @@ class FutureCall:
           peer: the server, or what stands for it.
           method: what to call.
           deadline: when the future fails.
-          decode: returns a reply's result, or raises its failure.
+          decode: returns the result in a server's reply, or raises its failure.
           wait: whether to wait for a server that is not up yet.
         """
         self.future: CallFuture[Any] = CallFuture()
@@ -89,7 +89,7 @@ class FutureCall:
         if self.future.cancelled():  # just before
             undo()
 
-    def begin(self, channel: Channel, content: Payload, *, again: bool) -> None:
+    def begin(self, channel: Channel, content: Arguments, *, again: bool) -> None:
         """Make the call on a channel.
 
         Args:
@@ -110,7 +110,7 @@ class FutureCall:
             elif reply is None:
                 self.fail(error or AssertionError())
             else:
-                self._finish(reply)
+                self._finish(reply, channel.info)
 
         if not self.future.cancelled():
             left = self._deadline.left()
@@ -118,10 +118,11 @@ class FutureCall:
                 message = f"{self._peer.title} came up too late for {self._method!r}"
                 raise DeadlineExceeded(message)
             limit = self._deadline.timeout
-            request = Request(self._method, content, left, channel.local, limit)
+            payload = content.for_server(channel.info)
+            request = Request(self._method, payload, left, channel.local, limit)
             self._can_be_undone(channel.submit(request, done))
 
-    def begin_when_ready(self, content: Payload) -> None:
+    def begin_when_ready(self, content: Arguments) -> None:
         """Make the call once there is a channel.
 
         Args:
@@ -144,7 +145,7 @@ class FutureCall:
             self._can_be_undone(peer.when_ready(deadline, wait=self._wait, then=then))
 
     def _retry(
-        self, channel: Channel, content: Payload, error: Unavailable, *, again: bool
+        self, channel: Channel, content: Arguments, error: Unavailable, *, again: bool
     ) -> None:
         self._peer.discard(channel)
         self._tries += 1
@@ -154,9 +155,9 @@ class FutureCall:
         else:
             self.fail(error)
 
-    def _finish(self, reply: Reply) -> None:
+    def _finish(self, reply: Reply, info: ServerInfo) -> None:
         try:
-            result = self._decode(reply)
+            result = self._decode(reply, info)
         except BaseException as error:  # code of the result's class runs, and may do anything
             self.fail(error)
         else:

@@ -15,7 +15,6 @@ import msgspec
 
 from launchpad_lite.courier import auth, frame
 from launchpad_lite.courier.call import ServerCall
-from launchpad_lite.courier.failures import encode_failure
 from launchpad_lite.courier.grpc_channel import (
     CALL,
     CONNECT_S,
@@ -128,7 +127,7 @@ class _Handlers(grpc.GenericRpcHandler):
         try:
             request = frame.parse(message, self._service.max_payload_bytes).request()
         except PayloadTooLarge as error:
-            end(join(frame.pack_reply(encode_failure(error, None), 0)))
+            end(join(frame.pack_reply(self._service.failure(error), 0)))
             return
         except frame.ProtocolError:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a frame")

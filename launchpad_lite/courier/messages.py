@@ -30,6 +30,7 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
       methods: the names it can be called by.
       thread_pool_size: how many calls it runs at a time.
       max_payload_bytes: the largest call it takes.
+      codec: what makes bytes of its arguments, results and exceptions.
       python: its Python version, `major.minor`.
       package: its version of this package.
       protocol: its version of the messages.
@@ -41,6 +42,7 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...]
     thread_pool_size: int
     max_payload_bytes: int
+    codec: str
     python: str
     package: str
     protocol: int = PROTOCOL
@@ -107,10 +109,13 @@ def check_versions(info: ServerInfo, where: str) -> None:
     """Refuse a server whose Python or package differs from this process's.
 
     Raises:
-      VersionMismatch: they differ; pickles would break in ways nobody understands.
+      VersionMismatch: they differ; pickles would break in ways nobody understands. Without
+        pickles, another Python does no harm.
     """
-    ours = {"Python": PYTHON, "launchpad_lite": __version__, "protocol": PROTOCOL}
-    theirs = {"Python": info.python, "launchpad_lite": info.package, "protocol": info.protocol}
+    ours = {"launchpad_lite": __version__, "protocol": PROTOCOL}
+    theirs = {"launchpad_lite": info.package, "protocol": info.protocol}
+    if info.codec == "pickle":
+        ours["Python"], theirs["Python"] = PYTHON, info.python
     for what, version in ours.items():
         if theirs[what] != version:
             message = (

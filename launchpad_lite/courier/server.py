@@ -15,6 +15,7 @@ from launchpad_lite.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from launchpad_lite.config import CodecName
     from launchpad_lite.context import Context, Scope
     from launchpad_lite.courier.service import ValueStream
 
@@ -45,6 +46,9 @@ class Server:
         name: str | None = None,
         port: int | None = None,
         thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE,
+        *,
+        codec: CodecName = "pickle",
+        tracebacks: bool = False,
     ) -> None:
         """Make a server that is used alone.
 
@@ -52,12 +56,19 @@ class Server:
           name: what clients of the same host and user may find it by, once it is started.
           port: its TCP port; None for any that is free.
           thread_pool_size: calls that run at a time; more wait for their turn.
+          codec: `data` for a server that others than its own user may reach: it never unpickles.
+          tracebacks: with `data`, whether callers see the tracebacks of exceptions.
 
         Raises:
           UsageError: an argument is out of its range, or this cannot be a name.
         """
         claim = None if name is None else names.Claim(name)
-        config = ServerConfig(port=port or 0, thread_pool_size=thread_pool_size)
+        config = ServerConfig(
+            port=port or 0,
+            thread_pool_size=thread_pool_size,
+            codec=codec,
+            tracebacks=tracebacks,
+        )
         service = MethodService(name or "courier", user_credentials(), config, None, None)
         self._set_up(service, config, ["grpc"], None)
         if claim is not None:
@@ -168,8 +179,15 @@ class Server:
             other methods waiting. None for as many as the server has threads.
 
         Raises:
-          UsageError: the limit is below 1.
+          UsageError: the limit is below 1, or no client could call it: names with an underscore
+            are private.
         """
+        if method_name.startswith("_") and method_name != "__call__":
+            message = (
+                f"{method_name!r} cannot be bound: names with an underscore are private, and no "
+                "client can call them. Bind the function to another name."
+            )
+            raise UsageError(message)
         if limit is not None and limit < 1:
             message = f"Bind({method_name!r}): limit={limit}: give 1 or more."
             raise UsageError(message)

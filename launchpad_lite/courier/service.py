@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from launchpad_lite.courier import call as calls
-from launchpad_lite.courier import codec, messages
+from launchpad_lite.courier import codecs, messages
 from launchpad_lite.courier.batching import BatchedMethod
+from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
-from launchpad_lite.courier.failures import encode_failure
 from launchpad_lite.courier.method import Method
 from launchpad_lite.courier.transport import ReplyStream, Where
 from launchpad_lite.errors import (
@@ -109,6 +109,7 @@ class MethodService:
         self.credentials = credentials
         self.context = context
         self.max_payload_bytes = config.max_payload_bytes
+        self.codec = codecs.of_server(config)
         self.streams: dict[str, Callable[..., ValueStream]] = {}
         self._name = name
         self._scope = scope
@@ -140,20 +141,23 @@ class MethodService:
             methods=tuple(sorted(self._methods)),
             thread_pool_size=self._config.thread_pool_size,
             max_payload_bytes=self.max_payload_bytes,
+            codec=self.codec.name,
             python=messages.PYTHON,
             package=__version__,
         )
 
     def _arguments(self, request: Request) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, *rest = codec.decode(request.arguments, self._scope)
-        return args, rest[0] if rest else {}
+        return self.codec.decode_arguments(request.arguments, self._scope)
+
+    def failure(self, error: BaseException) -> Reply:
+        """Return an exception as a reply; see `transport.Service`."""
+        return messages.Reply(False, self.codec.encode_failure(error, self._scope))
 
     def begin(self, call: ServerCall, where: Where) -> bool:
         """Take a call; see `transport.Service`."""
         method = self._methods.get(call.request.method)
         if method is None:
-            error = self._unknown(call.request.method, self._methods)
-            call.answer(encode_failure(error, self._scope))
+            call.answer(self.failure(self._unknown(call.request.method, self._methods)))
             return True
         call.method = method
         verdict = self._dispatcher.offer(call)
@@ -177,7 +181,7 @@ class MethodService:
             f"{call.request.method!r} was not called. Call it less often, or raise "
             "max_waiting_calls."
         )
-        return encode_failure(ResourceExhausted(message), self._scope)
+        return self.failure(ResourceExhausted(message))
 
     def answers_later(self, method: str) -> bool:
         """Whether a method's calls need no thread until they have their result."""
@@ -194,7 +198,7 @@ class MethodService:
         try:
             reply = self._execute(call)
         except BaseException as error:
-            reply = encode_failure(error, self._scope)
+            reply = self.failure(error)
         if reply is not None:
             self._end(call, reply)
 
@@ -229,7 +233,7 @@ class MethodService:
         try:
             return self._reply(done.result(), request)
         except BaseException as error:
-            return encode_failure(error, self._scope)
+            return self.failure(error)
 
     def is_calling(self) -> bool:
         """Whether the calling thread runs one of the methods."""
@@ -250,12 +254,13 @@ class MethodService:
 
     def _reply(self, result: object, request: Request) -> Reply:
         try:
-            content = codec.encode(result, self._scope, copy=request.local, direct=request.local)
+            local = request.local
+            content = self.codec.encode(result, self._scope, copy=local, direct=local)
         except Exception as error:
             message = f"the result of {self._name}.{request.method} cannot be sent: {error}"
             raise TypeError(message) from error
         what = f"the result of {self._name}.{request.method}"
-        return messages.Reply(True, codec.check_size(content, self.max_payload_bytes, what))
+        return messages.Reply(True, check_size(content, self.max_payload_bytes, what))
 
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
         return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")
@@ -272,8 +277,4 @@ class MethodService:
                 values = method(*args, **kwargs)
             except BaseException as error:
                 values = _Raises(error)
-        return _Replies(
-            values,
-            lambda value: self._reply(value, request),
-            lambda error: encode_failure(error, self._scope),
-        )
+        return _Replies(values, lambda value: self._reply(value, request), self.failure)

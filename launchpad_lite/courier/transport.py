@@ -83,6 +83,10 @@ class Service(Protocol):
         """
         ...
 
+    def failure(self, error: BaseException) -> Reply:
+        """Return an exception as a reply, in the service's own codec."""
+        ...
+
     def answers_later(self, method: str) -> bool:
         """Whether a method's calls need no thread until they have their result."""
         ...

@@ -25,7 +25,6 @@ from launchpad_lite.courier import auth, frame
 from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.connection import Connection
-from launchpad_lite.courier.failures import encode_failure
 from launchpad_lite.courier.transport import (
     Channel,
     Listener,
@@ -262,7 +261,7 @@ class UnixListener(Listener):
             # same descriptor and was closed before this thread came to it.
             request = connection.read_if_any()
         except PayloadTooLarge as error:
-            self._answer(connection, encode_failure(error.with_traceback(None), None), 0)
+            self._answer(connection, self.service.failure(error.with_traceback(None)), 0)
             self._drop(connection)
             return
         except (OSError, EOFError, frame.ProtocolError):

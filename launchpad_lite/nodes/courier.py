@@ -13,7 +13,6 @@ from typing import (
     Generic,
     NoReturn,
     ParamSpec,
-    TypedDict,
     TypeVar,
     cast,
     overload,
@@ -22,23 +21,21 @@ from typing import (
 from launchpad_lite import context as node_context
 from launchpad_lite.address import Address
 from launchpad_lite.config import (
-    DEFAULT_THREAD_POOL_SIZE,
     ClientConfig,
     ClientSettings,
-    ServerConfig,
     with_settings,
 )
 from launchpad_lite.courier.client import client_at, client_in_run
 from launchpad_lite.courier.server import Server
 from launchpad_lite.errors import ContextError, HandleError, UsageError, nearest
 from launchpad_lite.handle import Handle
-from launchpad_lite.node import NodeOptions, NodeSettings, Problem
+from launchpad_lite.node import NodeOptions, Problem
 from launchpad_lite.nodes import standalone
 from launchpad_lite.nodes.call import checkpoint
+from launchpad_lite.nodes.courier_options import CourierOptions, CourierSettings, ServerSettings
 from launchpad_lite.nodes.python import InstanceNode
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
     from typing import Self, Unpack
 
@@ -59,53 +56,6 @@ CLIENT_NAMES = frozenset({"futures", "aio", "address"})
 """What a client has of its own, so that a method cannot be called like it."""
 
 _PROPERTIES = (property, functools.cached_property, types.GetSetDescriptorType)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class CourierOptions(NodeOptions):
-    """What `.options(...)` sets on a Courier node.
-
-    Attributes:
-      port: a TCP port to listen on as well (0: any), for gRPC.
-      thread_pool_size: calls that run at a time; more wait for their turn.
-      compress: whether clients compress messages, on gRPC.
-      call_timeout: seconds for each call of the node's clients; None for no limit.
-      wait_for_ready: whether clients wait for the node to come up.
-      chunk_tensors: accepted as in the original, and not needed.
-    """
-
-    port: int | None = None
-    thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE
-    compress: bool = False
-    call_timeout: float | dt.timedelta | None = None
-    wait_for_ready: bool = True
-    chunk_tensors: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work.
-
-        Raises:
-          UsageError: a value is out of its range.
-        """
-        NodeOptions.__post_init__(self)
-        ServerConfig(port=self.port, thread_pool_size=self.thread_pool_size)
-        self.client_config()
-
-    def client_config(self) -> ClientConfig:
-        """Return the configuration of the node's clients."""
-        given = {name: getattr(self, name) for name in ClientSettings.__annotations__}
-        return with_settings(ClientConfig(), given)
-
-
-class ServerSettings(TypedDict, total=False):
-    """What users can set on the server of a Courier node; see `CourierOptions`."""
-
-    port: int | None
-    thread_pool_size: int
-
-
-class CourierSettings(NodeSettings, ServerSettings, ClientSettings, total=False):
-    """The fields of `CourierOptions`, for type checkers."""
 
 
 class CourierHandle(Handle[T]):
@@ -242,7 +192,7 @@ class CourierNode(InstanceNode[T]):
         Args:
           constructor: a class, or what makes an object in the worker.
           *args: its arguments; handles in them arrive as clients.
-          courier_kwargs: `port` and `thread_pool_size` of the server; see `CourierOptions`.
+          courier_kwargs: `port`, `thread_pool_size`, `codec` of the server; see `CourierOptions`.
           courier_client_kwargs: `call_timeout`, `compress`, `wait_for_ready` of its clients.
           **kwargs: its keyword arguments.
 
@@ -341,9 +291,8 @@ class CourierNode(InstanceNode[T]):
         options = self._courier_options()
         scope = context.scope
         bound = standalone.port_of(self._address, context)
-        config = ServerConfig(
-            port=options.port if bound is None else bound,
-            thread_pool_size=options.thread_pool_size,
+        config = dataclasses.replace(
+            options.server_config(options.port if bound is None else bound),
             max_payload_bytes=scope.config.max_payload_bytes,
         )
         name = scope.name_of(self._address)

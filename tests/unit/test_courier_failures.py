@@ -51,10 +51,6 @@ def sent(error: BaseException) -> Exception:
     return decode_failure(encode_failure(error, None), None)
 
 
-def test_a_failure_is_no_result() -> None:
-    assert not encode_failure(ValueError("x"), None).ok
-
-
 def test_the_remote_traceback_is_printed_above() -> None:
     error = sent(raised(KeyError("key")))
     assert type(error) is KeyError

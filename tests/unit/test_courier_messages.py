@@ -19,6 +19,7 @@ INFO = messages.ServerInfo(
     methods=("work",),
     thread_pool_size=4,
     max_payload_bytes=1000,
+    codec="pickle",
     python=messages.PYTHON,
     package=__version__,
 )

@@ -39,6 +39,7 @@ EXAMPLES: list[LaunchpadError] = [
     errors.VersionMismatch("text"),
     errors.PayloadTooLarge("text"),
     errors.ResourceExhausted("text"),
+    errors.CodecError("text"),
     errors.BatchError("text"),
     errors.RemoteError("module.Strange", "text", "Traceback: y"),
 ]
@@ -177,6 +178,7 @@ def test_errors_of_calls_have_the_canonical_codes() -> None:
         "VersionMismatch": 9,
         "PayloadTooLarge": 8,
         "ResourceExhausted": 8,
+        "CodecError": 3,
         "BatchError": 3,
         "RemoteError": 2,
     }

@@ -22,10 +22,9 @@ from launchpad_lite.nodes.call import checkpoint
 from launchpad_lite.nodes.courier import (
     CLIENT_NAMES,
     CourierNode,
-    CourierOptions,
-    CourierSettings,
     public_methods,
 )
+from launchpad_lite.nodes.courier_options import CourierOptions, CourierSettings
 from launchpad_lite.nodes.python import PyClassNode, PyNode
 from tests.unit.fake_scope import FakeScope, fake_context
 
@@ -217,7 +216,7 @@ def test_the_originals_way_to_set_options() -> None:
         ),
         (
             lambda: CourierNode(Server, courier_kwargs={"call_timeout": 1}),
-            "no courier setting 'call_timeout'. Known: port, thread_pool_size.",
+            "no courier setting 'call_timeout'. Known: codec, port, thread_pool_size, tracebacks.",
         ),
         (
             lambda: CourierNode(Server, courier_client_kwargs={"call_timeuot": 1}),

@@ -15,7 +15,7 @@ PACKAGES: tuple[types.ModuleType, ...] = (lp, lp.courier, lp.testing)
 
 # Adding a name is easy, taking one away breaks programs: both are on purpose.
 NAMES = """
-Address BatchError CachedResult CacherNode CallError Context ContextError ControllerLost
+Address BatchError CachedResult CacherNode CallError CodecError Context ContextError ControllerLost
 CourierClient CourierHandle CourierNode DeadlineExceeded Deferred Edge ExitCode Handle HandleError
 LaunchOptions LaunchPlan LaunchType LauncherUnavailableError LaunchpadError MethodNotFound
 MultiProcessingColocation MultiThreadingColocation Node NodeFailed NodesStuck NotAuthenticated

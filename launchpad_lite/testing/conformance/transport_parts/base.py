@@ -131,7 +131,7 @@ class Values:
 def _value(reply: Reply) -> Any:
     if reply.ok:
         return codec.decode(reply.content)
-    raise decode_failure(reply, None)
+    raise decode_failure(reply.content, None)
 
 
 class Gate:
