@@ -9,27 +9,34 @@ reserved u32 | method, utf-8 | length of each buffer, u64 | pickle | buffers
 ```
 
 All numbers are little-endian. A server that stops says so in a last frame but for the replies: its
-pickle is the ids, u32, of the calls that have begun; the others never will.
+pickle is the ids, u32, of the calls that have begun; the others never will. A client that gives
+calls up may say so: the pickle of such a frame is their ids.
 """
 
 from __future__ import annotations
 
 import enum
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.messages import Reply, Request
 from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Generator, Iterable, Sequence
+
+    from launchpad_lite.courier.byte_stream import Bytes
 
 MAGIC = b"LPC1"
 HEAD = struct.Struct("<BxHIdQII")
-MAX_METHOD = 2**12
+Head = tuple[int, int, int, float, int, int, int]
+"""What `HEAD` unpacks: kind, bytes of the method, id, timeout, bytes of the pickle, buffers, 0."""
 
-Bytes = bytes | bytearray | memoryview
+MAX_METHOD = 2**12
+_ONE_PIECE = 2**12  # bytes; one piece costs less than two
 
 
 class Kind(enum.IntEnum):
@@ -43,9 +50,13 @@ class Kind(enum.IntEnum):
     FAILURE = 6
     END = 7
     STOPPING = 8
+    CANCEL = 9
 
 
-class Frame(NamedTuple):
+_KINDS = range(min(Kind), max(Kind) + 1)
+
+
+class Frame(msgspec.Struct, frozen=True):
     """One frame."""
 
     kind: int
@@ -62,10 +73,18 @@ class Frame(NamedTuple):
         """Return it as a reply."""
         return Reply(self.kind == Kind.RESULT, self.content)
 
-    def begun(self) -> set[int]:
-        """Return the ids in a frame of a server that stops."""
+    def ids(self) -> set[int]:
+        """Return the ids in a frame that is about several calls.
+
+        Raises:
+          ProtocolError: it holds something else.
+        """
         pickled = self.content.pickled
-        return set(struct.unpack(f"<{len(pickled) // 4}I", pickled))
+        try:
+            return set(struct.unpack(f"<{len(pickled) // 4}I", pickled))
+        except struct.error as error:
+            message = "the peer sent numbers of calls that are none"
+            raise ProtocolError(message) from error
 
 
 class ProtocolError(Exception):
@@ -82,15 +101,17 @@ def pack(
 ) -> list[Bytes]:
     """Return a frame as pieces to be sent one after the other; array buffers are not copied."""
     name = method.encode()
+    pickled = content.pickled
+    if not content.buffers:
+        first = HEAD.pack(kind, len(name), call_id, timeout or 0.0, len(pickled), 0, 0) + name
+        return [first + pickled] if len(pickled) < _ONE_PIECE else [first, pickled]
     buffers = [memoryview(buffer).cast("B") for buffer in content.buffers]
-    head = HEAD.pack(
-        kind, len(name), call_id, timeout or 0.0, len(content.pickled), len(buffers), 0
-    )
-    lengths = struct.pack(f"<{len(buffers)}Q", *[len(buffer) for buffer in buffers])
+    head = HEAD.pack(kind, len(name), call_id, timeout or 0.0, len(pickled), len(buffers), 0)
+    lengths = struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
     first = b"".join((head, name, lengths))
-    if len(content.pickled) < 2**12:  # one piece costs less than two
-        return [first + content.pickled, *buffers]
-    return [first, content.pickled, *buffers]
+    if len(pickled) < _ONE_PIECE:
+        return [first + pickled, *buffers]
+    return [first, pickled, *buffers]
 
 
 def pack_request(request: Request, call_id: int, kind: Kind = Kind.CALL) -> list[Bytes]:
@@ -103,54 +124,89 @@ def pack_reply(reply: Reply, call_id: int) -> list[Bytes]:
     return pack(Kind.RESULT if reply.ok else Kind.FAILURE, call_id, reply.content)
 
 
-def pack_stopping(begun: Iterable[int]) -> list[Bytes]:
-    """Return the frame with which a server says that it stops.
+def pack_ids(kind: Kind, ids: Iterable[int]) -> list[Bytes]:
+    """Return a frame that is about several calls.
 
     Args:
-      begun: the ids of the connection's calls that run, and will be answered if they end in time.
+      kind: `STOPPING`, about the connection's calls that run, and will be answered if they end in
+        time; or `CANCEL`, about those that nobody waits for.
+      ids: of the calls.
     """
-    ids = list(begun)
-    return pack(Kind.STOPPING, 0, Payload(struct.pack(f"<{len(ids)}I", *ids)))
+    listed = list(ids)
+    return pack(kind, 0, Payload(struct.pack(f"<{len(listed)}I", *listed)))
 
 
-def read(receive: Callable[[int], bytearray], limit: int, head: bytearray | None = None) -> Frame:
-    """Read one frame.
+def check_head(head: Head, limit: int) -> Head:
+    """Return a frame's unpacked head, unless it is refused before there is memory for it.
 
     Args:
-      receive: returns exactly so many bytes, in memory of their own.
+      head: of the frame.
       limit: the most bytes of pickle and buffers.
-      head: the frame's first `HEAD.size` bytes, where they have been received already.
 
     Raises:
-      ProtocolError: these are not frames.
-      PayloadTooLarge: the frame exceeds the limit; it has not been read.
+      ProtocolError: this is no frame.
+      PayloadTooLarge: it exceeds the limit.
     """
-    kind, name_length, call_id, timeout, pickle_length, count, reserved = HEAD.unpack(
-        head or receive(HEAD.size)
-    )
-    if not Kind.WELCOME <= kind <= Kind.STOPPING or reserved or name_length > MAX_METHOD:
+    kind, name, _, _, pickled, buffers, reserved = head
+    if kind not in _KINDS or reserved or name > MAX_METHOD:
         message = "the peer sent something that is not a frame"
         raise ProtocolError(message)
-    if pickle_length > limit or 8 * count > limit:
+    if pickled > limit or 8 * buffers > limit:
         message = (
-            f"a message of {pickle_length:,} bytes and {count:,} buffers exceeds the limit of "
+            f"a message of {pickled:,} bytes and {buffers:,} buffers exceeds the limit of "
             f"{limit:,} bytes"
         )
         raise PayloadTooLarge(message)
-    rest = memoryview(receive(name_length + 8 * count + pickle_length))
-    lengths = struct.unpack_from(f"<{count}Q", rest, name_length)
-    total = pickle_length + sum(lengths)
+    return head
+
+
+def check_lengths(pickled: int, lengths: Sequence[int], limit: int) -> int:
+    """Return the bytes of a frame's pickle and buffers.
+
+    Raises:
+      PayloadTooLarge: they exceed the limit.
+    """
+    total = pickled + sum(lengths)
     if total > limit:
         message = f"a message of {total:,} bytes exceeds the limit of {limit:,}"
         raise PayloadTooLarge(message)
+    return total
+
+
+def method_name(encoded: Bytes) -> str:
+    """Return a method's name.
+
+    Raises:
+      ProtocolError: it is no text.
+    """
     try:
-        method = str(rest[:name_length], "utf-8")
+        return str(encoded, "utf-8")
     except UnicodeDecodeError as error:
         message = "the peer sent a method's name that is not text"
         raise ProtocolError(message) from error
-    pickled = rest[name_length + 8 * count :]
-    buffers = [receive(length) for length in lengths]
-    return Frame(kind, call_id, timeout or None, method, Payload(pickled, buffers))
+
+
+def assemble(head: Head, limit: int) -> Generator[int, bytearray | memoryview, Frame]:
+    """Make a frame from its unpacked head and what follows, wherever that comes from.
+
+    Yields:
+      How many bytes come next; send them in, in memory that the frame takes over.
+
+    Raises:
+      ProtocolError: this is no frame.
+      PayloadTooLarge: it exceeds the limit.
+    """
+    kind, name, call_id, timeout, pickled, count, _ = check_head(head, limit)
+    first = memoryview((yield name + 8 * count + pickled))
+    lengths = struct.unpack_from(f"<{count}Q", first, name)
+    check_lengths(pickled, lengths, limit)
+    method = method_name(first[:name])
+    buffers: list[Bytes] = []
+    for length in lengths:
+        buffers.append((yield length))  # noqa: PERF401 - a comprehension cannot yield
+    return Frame(
+        kind, call_id, timeout or None, method, Payload(first[name + 8 * count :], buffers)
+    )
 
 
 def parse(message: bytes, limit: int) -> Frame:
@@ -158,22 +214,27 @@ def parse(message: bytes, limit: int) -> Frame:
 
     Raises:
       ProtocolError: it does not hold a frame.
-      PayloadTooLarge: see `read`.
+      PayloadTooLarge: see `assemble`.
     """
     view = memoryview(message)
-    position = 0
+    place = 0
 
-    def receive(size: int) -> bytearray:
-        nonlocal position
-        if position + size > len(view):
+    def take(size: int) -> memoryview:
+        nonlocal place
+        if place + size > len(view):
             text = "a message ends in the middle of its frame"
             raise ProtocolError(text)
-        part = bytearray(view[position : position + size])
-        position += size
-        return part
+        place += size
+        return view[place - size : place]
 
-    parsed = read(receive, limit)
-    if position != len(view):
-        text = f"a message goes on after its frame, for {len(view) - position:,} bytes"
+    parts = assemble(HEAD.unpack(take(HEAD.size)), limit)
+    size = next(parts)
+    try:
+        while True:
+            size = parts.send(bytearray(take(size)))
+    except StopIteration as end:
+        found: Frame = end.value
+    if place != len(view):
+        text = f"a message goes on after its frame, for {len(view) - place:,} bytes"
         raise ProtocolError(text)
-    return parsed
+    return found

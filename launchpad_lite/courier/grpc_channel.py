@@ -16,6 +16,7 @@ from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, U
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from launchpad_lite.courier.byte_stream import Bytes
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
 
 HELLO = "/launchpad_lite.Courier/Hello"
@@ -37,7 +38,7 @@ OPTIONS = [
 ]
 
 
-def join(pieces: Sequence[frame.Bytes]) -> bytes:
+def join(pieces: Sequence[Bytes]) -> bytes:
     """Return a frame as one message."""
     return b"".join(pieces)
 

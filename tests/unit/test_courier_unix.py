@@ -102,6 +102,8 @@ def bench(directory: str) -> Iterator[Bench]:
 
 
 def read(sock: socket.socket) -> frame.Frame:
+    """The next frame; nothing behind it is received."""
+
     def receive(size: int) -> bytearray:
         data = bytearray()
         while len(data) < size:
@@ -111,7 +113,14 @@ def read(sock: socket.socket) -> frame.Frame:
             data += part
         return data
 
-    return frame.read(receive, 2**30)
+    parts = frame.assemble(frame.HEAD.unpack(receive(frame.HEAD.size)), 2**30)
+    size = next(parts)
+    try:
+        while True:
+            size = parts.send(receive(size))
+    except StopIteration as end:
+        found: frame.Frame = end.value
+        return found
 
 
 def call(method: str, *args: Any, call_id: int = 0, kind: frame.Kind = frame.Kind.CALL) -> bytes:
@@ -229,8 +238,8 @@ def test_a_client_that_makes_no_sense_is_dropped(bench: Bench, message: bytes) -
     sock = bench.greeted()
     sock.sendall(message)
     with contextlib.suppress(EOFError, ConnectionResetError):
-        while read(sock):
-            pass
+        while True:
+            read(sock)
     assert was_dropped(sock)
     assert bench.client().echo(1) == 1
 
@@ -402,10 +411,10 @@ def test_a_server_that_stops_says_what_has_begun(directory: str) -> None:
     with ThreadPoolExecutor(1) as threads:
         stopping = threads.submit(bench.listener.stop, PATIENCE_S)
         goodbye = read(idle)
-        assert (goodbye.kind, goodbye.begun()) == (frame.Kind.STOPPING, set())
+        assert (goodbye.kind, goodbye.ids()) == (frame.Kind.STOPPING, set())
         assert was_dropped(idle)
         goodbye = read(busy)
-        assert (goodbye.kind, goodbye.begun()) == (frame.Kind.STOPPING, {5})
+        assert (goodbye.kind, goodbye.ids()) == (frame.Kind.STOPPING, {5})
         bench.opened.set()
         answer = read(busy)
         assert (answer.kind, answer.call_id) == (frame.Kind.RESULT, 5)
@@ -585,7 +594,7 @@ def test_futures_know_whether_they_may_have_run(fake: FakeServer) -> None:
 def test_futures_of_a_server_that_stops(fake: FakeServer) -> None:
     channel, sock, ending = submitted(fake, 0, 0, 0)
     first = read(sock).call_id
-    sock.sendall(b"".join(frame.pack_stopping([first])))
+    sock.sendall(b"".join(frame.pack_ids(frame.Kind.STOPPING, [first])))
     last = ending.futures[1:]
     for future in last:
         error = future.exception(PATIENCE_S)

@@ -1,0 +1,152 @@
+"""Frames out of a stream of bytes, whoever receives them and however they come in pieces."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from typing import TYPE_CHECKING
+
+from launchpad_lite.courier import frame
+from launchpad_lite.courier.codec import Payload
+from launchpad_lite.errors import PayloadTooLarge
+
+if TYPE_CHECKING:
+    from launchpad_lite.courier.byte_stream import Bytes
+
+BUFFER_BYTES = 2**15
+"""What a reader keeps for frames that are not large; each connection has one at either end."""
+
+_LAZY_BYTES = 2**25
+"""From here on memory comes straight from the kernel anyway, as pages that cost nothing before
+they are written to. `bytearray` would write to them at once."""
+
+_HEAD = frame.HEAD.size
+
+
+def allocate(size: int) -> bytearray | memoryview:
+    """Return memory for what a peer has announced, of which nothing may come.
+
+    Raises:
+      PayloadTooLarge: there is not so much.
+    """
+    try:
+        return bytearray(size) if size < _LAZY_BYTES else memoryview(mmap.mmap(-1, size))
+    except (MemoryError, OSError, OverflowError) as error:
+        message = f"there is no memory for a message with a part of {size:,} bytes"
+        raise PayloadTooLarge(message) from error
+
+
+class FrameReader:
+    """Takes received bytes, gives frames.
+
+    ```
+    while (found := reader.next()) is None:
+        reader.received(stream.receive(reader.space()))
+    ```
+
+    What is small passes through a buffer, so that many frames may be received at once; the arrays
+    of a large frame are received straight into their own memory.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Begin a stream.
+
+        Args:
+          limit: the most bytes of a frame's pickle and buffers to accept.
+        """
+        self.limit = limit
+        self._buffer = bytearray(BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._start = 0
+        self._end = 0
+        self._large: _Large | None = None
+
+    def space(self) -> memoryview:
+        """Return where the next bytes are to be received; never empty."""
+        if self._large is not None:
+            return self._large.space()
+        start, end = self._start, self._end
+        if start:
+            rest = end - start
+            if rest:
+                self._view[:rest] = self._view[start:end]
+            self._start, self._end = 0, rest
+            end = rest
+        return self._view[end:] if end else self._view
+
+    def received(self, count: int) -> None:
+        """Note that so many bytes were received."""
+        if self._large is not None:
+            self._large.received(count)
+        else:
+            self._end += count
+
+    def next(self) -> frame.Frame | None:
+        """Return the next frame; None when it has not come as a whole.
+
+        Raises:
+          ProtocolError: these are not frames.
+          PayloadTooLarge: the frame exceeds the limit.
+        """
+        if self._large is not None:
+            found = self._large.frame
+            if found is not None:
+                self._large = None
+            return found
+        start = self._start
+        here = self._end - start
+        if here < _HEAD:
+            return None
+        head = frame.HEAD.unpack_from(self._buffer, start)
+        kind, name, call_id, timeout, pickled, count, _ = frame.check_head(head, self.limit)
+        size = _HEAD + name + 8 * count + pickled
+        lengths: tuple[int, ...] = ()
+        if count and size <= here:
+            lengths = struct.unpack_from(f"<{count}Q", self._buffer, start + _HEAD + name)
+            size += frame.check_lengths(pickled, lengths, self.limit) - pickled
+        if size > here:
+            if size > BUFFER_BYTES:
+                self._large = _Large(head, self.limit, self._view[start + _HEAD : self._end])
+                self._start = self._end = 0
+                return self.next()
+            return None
+        place = start + _HEAD
+        method = frame.method_name(self._buffer[place : place + name]) if name else ""
+        place += name + 8 * count
+        content = self._buffer[place : place + pickled]
+        place += pickled
+        buffers: list[Bytes] = []
+        for length in lengths:
+            buffers.append(self._buffer[place : place + length])
+            place += length
+        self._start = place
+        return frame.Frame(kind, call_id, timeout or None, method, Payload(content, buffers))
+
+
+class _Large:
+    """A frame that does not fit the buffer, as its parts come, each in memory of its own."""
+
+    def __init__(self, head: frame.Head, limit: int, begun: memoryview) -> None:
+        self.frame: frame.Frame | None = None
+        self._parts = frame.assemble(head, limit)
+        self._part = allocate(next(self._parts))
+        self._filled = 0
+        self.received(0)
+        while begun and self.frame is None:
+            space = self.space()
+            count = min(len(space), len(begun))
+            space[:count] = begun[:count]
+            self.received(count)
+            begun = begun[count:]
+
+    def space(self) -> memoryview:
+        return memoryview(self._part)[self._filled :]
+
+    def received(self, count: int) -> None:
+        self._filled += count
+        try:
+            while self._filled == len(self._part):
+                self._part = allocate(self._parts.send(self._part))
+                self._filled = 0
+        except StopIteration as end:
+            self.frame = end.value

@@ -1,0 +1,291 @@
+"""Futures of the framed protocol: calls that share one connection, each with a number.
+
+Each switch between threads costs far more than a call does. So what is submitted while others are
+on their way is only noted down, and a thread sends all of it in one system call, together with the
+numbers of calls that were given up; and the thread that reads takes all replies there are at once.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import itertools
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from launchpad_lite.courier import frame
+from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.errors import PayloadTooLarge, Stopped, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.courier.byte_stream import Bytes
+    from launchpad_lite.courier.connection import Connection
+    from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+
+BROKEN = (OSError, EOFError, frame.ProtocolError, PayloadTooLarge)
+"""What reading from a connection raises when it is of no use any more."""
+
+_BATCH_CALLS = 16  # so many that wait are sent by who submits the last of them
+_SEND_BYTES = 2**17  # to be gathered for one system call
+_COPY_BYTES = 2**14  # arrays up to here are copied rather than sent at once
+
+
+class _Call:
+    """A call whose reply a future waits for."""
+
+    __slots__ = ("done", "end", "keep_time", "method", "number", "pieces")
+
+    def __init__(
+        self, request: Request, done: Callable[[Reply | None, Exception | None], object]
+    ) -> None:
+        self.number = 0
+        self.method = request.method
+        self.done = done
+        self.pieces: list[Bytes] = []
+        self.end: int | None = None  # bytes that were sent once all of it was; None while it waits
+        self.keep_time: Callable[[], object] | None = None
+
+
+class FramedFutures:
+    """The connection that a channel's futures share."""
+
+    def __init__(
+        self, connection: Connection, info: ServerInfo, closed: Callable[[], bool]
+    ) -> None:
+        """Take over a connection.
+
+        Args:
+          connection: the connection.
+          info: what the server said of itself.
+          closed: tells whether the channel was closed.
+        """
+        self.broken = False
+        self._connection = connection
+        self._info = info
+        self._closed = closed
+        self._lock = threading.Lock()  # of what follows, for those who submit
+        self._ids = itertools.count(1)
+        self._pending: dict[int, _Call] = {}
+        self._retired = False
+        self._waiting: collections.deque[_Call] = collections.deque()
+        self._given_up: collections.deque[int] = collections.deque()
+        self._sending = threading.Lock()  # of what follows, for whoever sends
+        self._rest: list[Bytes] = []  # gathered and not yet sent
+        self._gathered = connection.sent_bytes
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._writes = False
+        self._start("lp-futures", self._read)
+
+    def _start(self, name: str, function: Callable[[], object]) -> None:
+        name = f"{name} {self._info.name}"
+        threading.Thread(target=function, name=name, daemon=True).start()
+
+    def submit(
+        self, request: Request, done: Callable[[Reply | None, Exception | None], object]
+    ) -> Callable[[], object]:
+        """Send a call now or soon; see `Channel.submit`."""
+        call = _Call(request, done)
+        number = next(self._ids) & 0xFFFFFFFF
+        while number in self._pending:  # after four billion others
+            number = next(self._ids) & 0xFFFFFFFF
+        call.number = number
+        call.pieces = frame.pack_request(request, number)
+        # arrays may change when this returns: they go at once, or are copied
+        mine = len(call.pieces) > 1 and not self._copy(call, _COPY_BYTES)
+        if mine and not self._sending.acquire(blocking=False):
+            mine = not self._copy(call, None)
+        with self._lock:
+            alone = not self._pending
+            usable = not self.broken and not self._retired
+            if usable:
+                self._pending[number] = call
+                self._waiting.append(call)
+        if not usable:
+            if mine:
+                self._sending.release()
+            raise self._failure(call, maybe_executed=False)
+        if request.timeout is not None:
+            self._keep_time(call, request, request.timeout)
+        if not mine and (alone or len(self._waiting) >= _BATCH_CALLS):
+            mine = self._sending.acquire(blocking=False)
+        if mine:
+            self._send_now()
+        if self._waiting or self._rest:
+            self._ring()
+        return functools.partial(self._cancel, number)
+
+    def _keep_time(self, call: _Call, request: Request, timeout: float) -> None:
+        late = functools.partial(self._late, call.number, request)
+        call.keep_time = deadlines.call_later(timeout, late)
+        if call.number not in self._pending:  # it has ended before it had the timer
+            call.keep_time()
+
+    def _copy(self, call: _Call, most: int | None) -> bool:
+        """Make one piece of a call's, if it is not too large; return whether it was done."""
+        small = most is None or sum(map(len, call.pieces)) <= most
+        if small:
+            call.pieces = [b"".join(call.pieces)]
+        return small
+
+    # Sending.
+
+    def _send_now(self) -> None:
+        """Send what goes without waiting, and let others send; the rest is for the writer."""
+        try:
+            while self._gather():
+                self._connection.send_now(self._rest)
+                if self._rest:
+                    self._rest = [b"".join(self._rest)]
+                    return
+        except OSError:
+            self._connection.hang_up()
+        finally:
+            self._sending.release()
+
+    def _gather(self) -> bool:
+        """Add to `_rest` what waits, as much as goes at a time; return whether there is any."""
+        rest, size = self._rest, 0
+        small: list[Bytes] = []
+        if self._given_up:
+            ids = [self._given_up.popleft() for _ in range(len(self._given_up))]
+            small += frame.pack_ids(frame.Kind.CANCEL, ids)
+            size += len(small[0])
+        while self._waiting and size < _SEND_BYTES:
+            call = self._waiting.popleft()
+            if call.number not in self._pending:  # it was cancelled
+                continue
+            if len(call.pieces) == 1:
+                small += call.pieces
+            else:
+                rest += [b"".join(small), *call.pieces]
+                small.clear()
+            size += sum(map(len, call.pieces))
+            call.end = self._gathered + size
+            call.pieces = []
+        if small:
+            rest.append(small[0] if len(small) == 1 else b"".join(small))
+        self._gathered += size
+        return bool(rest)
+
+    def _ring(self) -> None:
+        """Let the writer see that there is something to do."""
+        if not self._writes:
+            with self._lock:
+                starts, self._writes = not self._writes, True
+            if starts:
+                self._start("lp-send", self._write)
+        if self._bell.empty():
+            self._bell.put(None)
+
+    def _write(self) -> None:
+        try:
+            while not self.broken:
+                self._bell.get()
+                with self._sending:
+                    while self._gather():
+                        self._connection.send(self._rest)
+        except OSError:
+            self._connection.hang_up()
+
+    # Receiving.
+
+    def _take(self, number: int) -> _Call | None:
+        call = self._pending.pop(number, None)
+        if call is not None:
+            if call.keep_time is not None:
+                call.keep_time()
+            if self._retired:
+                self._hang_up_after_last()
+        return call
+
+    def _hang_up_after_last(self) -> None:
+        with self._lock:
+            last = not self._pending
+        if last:
+            self._connection.hang_up()
+
+    def _late(self, number: int, request: Request) -> None:
+        call = self._take(number)
+        if call is not None:
+            self._give_up(call)
+            call.done(None, request.late(self._info.name))
+
+    def _cancel(self, number: int) -> None:
+        call = self._take(number)
+        if call is not None:
+            self._give_up(call)
+
+    def _give_up(self, call: _Call) -> None:
+        """Tell the server that nobody waits for a call, if it knows of it."""
+        if call.end is not None and not self.broken:
+            self._given_up.append(call.number)
+            self._ring()
+
+    def _read(self) -> None:
+        connection = self._connection
+        try:
+            while True:
+                answer = connection.read()
+                if answer.kind == frame.Kind.STOPPING:
+                    self._stop_waiting(answer.ids())
+                    continue
+                call = self._take(answer.call_id)
+                if call is not None:
+                    call.done(answer.reply(), None)
+                del answer, call  # they hold arrays and the client, and the next one may be far off
+        except BROKEN:
+            pass
+        finally:
+            with self._lock:
+                self.broken = True
+                calls = list(self._pending)
+            connection.hang_up()
+            self._bell.put(None)
+            with self._sending:
+                connection.close()
+            sent = connection.sent_bytes
+            for number in calls:
+                self._fail(number, lambda call: call.end is not None and call.end <= sent)
+
+    def _stop_waiting(self, begun: set[int]) -> None:
+        """Give up the calls that a server which stops will never begin."""
+        with self._lock:
+            self.broken = True
+            never = [number for number in self._pending if number not in begun]
+        for number in never:
+            self._fail(number, lambda _: False)
+
+    def _fail(self, number: int, maybe_executed: Callable[[_Call], bool]) -> None:
+        call = self._take(number)
+        if call is not None:
+            call.done(None, self._failure(call, maybe_executed=maybe_executed(call)))
+
+    def _failure(self, call: _Call, *, maybe_executed: bool) -> Exception:
+        if self._closed():
+            return stopped()
+        return gone(self._info, call.method, maybe_executed=maybe_executed)
+
+    def retire(self) -> None:
+        """Hang up after the last call."""
+        with self._lock:
+            self._retired = True
+        self._hang_up_after_last()
+
+    def close(self) -> None:
+        """Hang up; the reader tells all who wait."""
+        self._connection.hang_up()
+
+
+def stopped() -> Stopped:
+    """Return the error of a call on a channel that was closed."""
+    return Stopped("the run has stopped")
+
+
+def gone(info: ServerInfo, method: str, *, maybe_executed: bool) -> Unavailable:
+    """Return the error of a call whose server went away."""
+    what = "during the call of" if maybe_executed else "before the call of"
+    message = f"{info.name or 'the server'} went away {what} {method!r}"
+    return Unavailable(message, maybe_executed=maybe_executed)

@@ -1,0 +1,291 @@
+"""One framed connection as its server sees it: requests in, replies out."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import select
+import threading
+from typing import TYPE_CHECKING
+
+from launchpad_lite import context as node_context
+from launchpad_lite.courier import frame
+from launchpad_lite.courier.call import ServerCall
+from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.frame_reader import FrameReader
+from launchpad_lite.courier.outbox import Outbox
+from launchpad_lite.courier.transport import Where
+from launchpad_lite.errors import PayloadTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.courier.byte_stream import ByteStream
+    from launchpad_lite.courier.event_loop import EventLoop, Turn
+    from launchpad_lite.courier.messages import Reply, Request
+    from launchpad_lite.courier.transport import ReplyStream, Service
+
+_FLUSH_REPLIES = 64  # that the leader collects before it sends them
+_GONE = select.EPOLLHUP | select.EPOLLERR
+
+_log = logging.getLogger(__name__)
+
+
+class ServedCall(ServerCall):
+    """A call, and the connection that it came over."""
+
+    __slots__ = ("_connection", "number")
+
+    def __init__(self, request: Request, connection: ServedConnection, number: int) -> None:
+        """Take a call that has just arrived."""
+        super().__init__(request)
+        self.number = number
+        self._connection = connection
+
+    def answer(self, reply: Reply) -> None:
+        """See the base class."""
+        self._connection.answer(self, reply)
+
+    def refuse(self) -> None:
+        """See the base class; the client hears it from the connection's goodbye."""
+        self._connection.forget(self)
+
+    def hung_up(self) -> bool:
+        """See the base class."""
+        return self._connection.peer_is_gone()
+
+
+class ServedConnection:
+    """A connection of an authenticated client; a subject of its listener's loop.
+
+    Attributes:
+      calls: those that are not answered yet.
+      outbox: what goes to the client.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        service: Service,
+        loop: EventLoop,
+        *,
+        changed: Callable[[], object],
+        closed: Callable[[ServedConnection], object],
+    ) -> None:
+        """Take over a stream; `start` begins to read.
+
+        Args:
+          stream: the bytes.
+          service: what the client may call.
+          loop: tells of the stream's events.
+          changed: is called when it may be `busy` no longer.
+          closed: is called in the end.
+        """
+        self.calls: set[ServedCall] = set()
+        self.outbox = Outbox(stream, self._choose_events)
+        self._stream = stream
+        self._descriptor = stream.fileno()
+        self._reader = FrameReader(service.max_payload_bytes)
+        self._service = service
+        self._loop = loop
+        self._when_changed = changed
+        self._when_closed = closed
+        self._server = 0  # the thread that serves a batch of requests, and flushes in the end
+        self._held: collections.deque[ServedCall] = collections.deque()  # the service is full
+        self._replies: ReplyStream | None = None
+        self._streams = False
+        self._lock = threading.Lock()  # of what the loop is told
+        self._closed = False
+
+    def start(self) -> None:
+        """Listen to the client."""
+        self._loop.register(self._descriptor, self, select.EPOLLIN)
+        if self._stream.pending:
+            self._loop.soon(self)
+
+    def _choose_events(self) -> None:
+        with self._lock:
+            if not self._closed:
+                mask = select.EPOLLOUT if self.outbox.blocked else 0
+                self._loop.modify(self._descriptor, mask if self._paused else select.EPOLLIN)
+        if not self._paused:
+            self._when_changed()
+            if self._stream.pending:
+                self._loop.soon(self)
+
+    @property
+    def _paused(self) -> bool:
+        """Whether no more requests are read for now."""
+        return self.outbox.blocked or bool(self._held)
+
+    # What the leader does.
+
+    def ready(self, mask: int, turn: Turn) -> bool:
+        """See `event_loop.Subject`."""
+        if mask & select.EPOLLOUT:
+            self.outbox.resume()
+        if mask & select.EPOLLIN:
+            return self._receive(turn)
+        if mask & _GONE:
+            self.close()
+        return True
+
+    def resume(self, turn: Turn) -> bool:
+        """See `event_loop.Subject`."""
+        if self._held:
+            if not self._begin(self._held.popleft(), turn):
+                return False
+            self._choose_events()
+        return self._serve(turn) and (not self._stream.pending or self._receive(turn))
+
+    def _receive(self, turn: Turn) -> bool:
+        reader, stream = self._reader, self._stream
+        while not self._closed and not self._paused:
+            try:
+                count = stream.receive_now(reader.space())
+            except BlockingIOError:
+                break
+            except OSError:
+                count = 0
+            if count == 0:
+                self.close()
+                break
+            reader.received(count)
+            if not self._serve(turn):
+                return False
+            if not stream.pending:
+                break
+        return True
+
+    def _serve(self, turn: Turn) -> bool:
+        """Begin the calls that have been received; return whether this thread still leads."""
+        self._server = threading.get_ident()
+        try:
+            while not self._held and not self._closed:
+                found = self._reader.next()
+                if found is None:
+                    break
+                if found.kind == frame.Kind.CALL:
+                    call = ServedCall(found.request(), self, found.call_id)
+                    self.calls.add(call)
+                    if not self._begin(call, turn):
+                        return False
+                elif found.kind == frame.Kind.CANCEL:
+                    self._cancel(found.ids())
+                elif found.kind == frame.Kind.STREAM and not self._streams:
+                    self._start_stream(found.request())
+                else:
+                    self.close()
+        except PayloadTooLarge as error:
+            failure = self._service.failure(error.with_traceback(None))
+            self.outbox.put(frame.pack_reply(failure, 0))
+            self.outbox.part()
+            self.close()
+        except frame.ProtocolError:
+            self.close()
+        except Exception:
+            _log.exception("a connection is dropped")
+            self.close()
+        self._server = 0
+        self.outbox.flush()
+        return True
+
+    def _begin(self, call: ServedCall, turn: Turn) -> bool:
+        turn.leave()
+        taken = self._service.begin(call, Where.HERE_IF_QUICK)
+        leads = turn.back()
+        if not taken:
+            self._held.append(call)
+            self._choose_events()
+            self._service.when_space(lambda: self._loop.soon(self))
+        if not leads or len(self.outbox) >= _FLUSH_REPLIES:
+            self.outbox.flush()
+        return leads
+
+    def _cancel(self, numbers: set[int]) -> None:
+        for call in list(self.calls):
+            if call.number in numbers:
+                call.cancel()
+
+    def close(self) -> None:
+        """Drop the client; for the leader, or when there is none any more."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._loop.unregister(self._descriptor)
+            replies = self._replies
+        self._held.clear()
+        self.outbox.close()
+        if replies is not None:
+            replies.close()
+        self._when_closed(self)
+
+    # What any thread does.
+
+    def answer(self, call: ServedCall, reply: Reply) -> None:
+        """Send a reply."""
+        pieces = frame.pack_reply(reply, call.number)
+        self.outbox.put(pieces)
+        # arrays may change when the next call runs
+        if self._server != threading.get_ident() or len(pieces) > 1:
+            self.outbox.flush()
+        self.forget(call)
+
+    def forget(self, call: ServedCall) -> None:
+        """Do not wait for a call any more."""
+        self.calls.discard(call)
+        self._when_changed()
+
+    def say_goodbye(self, *, last: bool) -> None:
+        """Tell the client which of its calls have begun, for no other will.
+
+        Args:
+          last: hang up, even though some are not answered.
+        """
+        begun = [call.number for call in list(self.calls) if call.begun]
+        self.outbox.put(frame.pack_ids(frame.Kind.STOPPING, begun))
+        if self._streams:
+            self.outbox.hang_up()
+        elif last or not self.busy:
+            self.outbox.part()
+        else:
+            self.outbox.flush()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call has begun and is not answered, or an answer waits for the client."""
+        return self.outbox.blocked or any(call.begun for call in list(self.calls))
+
+    def peer_is_gone(self) -> bool:
+        """Whether the client has hung up, as far as can be told without reading."""
+        with self._lock:
+            if self._closed:
+                return True
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLRDHUP)
+            return bool(poll.poll(0))
+
+    # Streams have a connection and a thread of their own.
+
+    def _start_stream(self, request: Request) -> None:
+        self._streams = True
+        name = f"lp-stream {self._service.info().name}"
+        threading.Thread(target=self._send_stream, args=(request,), name=name, daemon=True).start()
+
+    def _send_stream(self, request: Request) -> None:
+        node_context.adopt(self._service.context)
+        replies = self._service.open_stream(request)
+        with self._lock:
+            self._replies = replies
+            closed = self._closed
+        if closed:
+            replies.close()
+        try:
+            for reply in replies:
+                self.outbox.send(frame.pack_reply(reply, 0))
+            self.outbox.send(frame.pack(frame.Kind.END, 0, Payload(b"")))
+        except OSError:
+            pass  # the client is gone
+        finally:
+            self.outbox.hang_up()
