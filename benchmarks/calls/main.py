@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import report
 from benchmarks.calls.aims import AIMS
-from benchmarks.calls.cases import CASES, peers
+from benchmarks.calls.cases import CASES, PEERS, all_peers
 from benchmarks.calls.results import Results
 from benchmarks.calls.soak import soak
 
@@ -39,7 +39,9 @@ def _arguments() -> argparse.Namespace:
         metavar="CASE",
         help=f"some of: {', '.join(CASES)}",
     )
-    parser.add_argument("--peers", nargs="+", metavar="PEER", help="names as in the table")
+    parser.add_argument(
+        "--peers", nargs="+", choices=PEERS, metavar="PEER", help=f"some of: {', '.join(PEERS)}"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="one round of 0.3 s, to see that all of it works"
     )
@@ -107,7 +109,7 @@ def main() -> None:
 def _run(arguments: argparse.Namespace) -> None:
     machine = report.machine()
     rounds, seconds = (1, 0.3) if arguments.quick else (arguments.rounds, arguments.seconds)
-    everyone = peers(arguments.ray_python)
+    everyone = all_peers(arguments.ray_python)
     if arguments.peers:
         everyone = [peer for peer in everyone if peer.name in arguments.peers]
     present = _present(everyone)

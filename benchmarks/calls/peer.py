@@ -20,6 +20,9 @@ _LEAD_S = 0.3
 _LEAD_PER_CLIENT_S = 0.01
 """How long clients warm up, and what they need to be told and to connect."""
 
+_LIMIT_S = 120.0
+"""Nothing takes longer, unless it hangs."""
+
 
 class Session(abc.ABC):
     """A server that is up, and its clients, each in a process of its own.
@@ -75,6 +78,21 @@ class Peer(abc.ABC):
         """Start a server and its clients; at the end of the block they are gone."""
 
 
+def receive(pipe: Connection) -> Any:
+    """Return what comes out of a pipe, or raise it.
+
+    Raises:
+      TimeoutError: nothing comes.
+    """
+    if not pipe.poll(_LIMIT_S):
+        message = f"no answer within {_LIMIT_S:g} s"
+        raise TimeoutError(message)
+    found = pipe.recv()
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
 class SpawnedPeer(Peer):
     """A peer that only says how to serve and how to connect; `multiprocessing` does the rest."""
 
@@ -98,7 +116,7 @@ class SpawnedPeer(Peer):
         with contextlib.ExitStack() as stack:
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="lp-bench-"))
             server = _spawn(stack, _serve, self, service, place)
-            address = server.recv()
+            address = receive(server)
             yield _SpawnedSession(
                 [_spawn(stack, _work, self, address) for _ in range(clients)],
             )
@@ -108,16 +126,12 @@ class _SpawnedSession(Session):
     def __init__(self, pipes: list[Connection]) -> None:
         self._pipes = pipes
         for pipe in pipes:
-            pipe.recv()  # it has connected
+            receive(pipe)  # it has connected
 
     def run(self, workload: Workload, window: Window, clients: int) -> list[Figures]:
         for pipe in self._pipes[:clients]:
             pipe.send((workload, window))
-        found: list[Figures | Exception] = [pipe.recv() for pipe in self._pipes[:clients]]
-        for each in found:
-            if isinstance(each, Exception):
-                raise each
-        return [each for each in found if not isinstance(each, Exception)]
+        return [receive(pipe) for pipe in self._pipes[:clients]]
 
 
 def _spawn(stack: contextlib.ExitStack, target: Callable[..., None], *arguments: Any) -> Connection:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks import report
-from benchmarks.calls.cases import CASES
+from benchmarks.calls.cases import CASES, Figure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.calls.workloads import Figures
 
 _HEAD = ("work", "who", "median (least to greatest)", "ratio: first / this")
+
+
+class _Row(NamedTuple):
+    """A line of the table; `ratio` is the first peer's figure over this one's."""
+
+    case: str
+    key: str
+    figure: Figure
+    peer: str
+    value: report.Spread
+    ratio: report.Spread | None
 
 
 class Results:
@@ -41,38 +55,40 @@ class Results:
         ]
         return report.Spread.of(values) if values else None
 
-    def _rows(self) -> list[tuple[str, str, str, report.Spread, report.Spread | None, int]]:
-        return [
-            (case, name, peer, spread, self.ratio(case, name, CASES[case].peers[0], peer), digits)
-            for case in CASES
-            for name, digits in ((n, f.digits) for n, f in CASES[case].figures.items())
-            for peer in CASES[case].peers
-            if (spread := self.spread(case, name, peer)) is not None
-        ]
+    def _rows(self) -> Iterator[_Row]:
+        for name, case in CASES.items():
+            for key, figure in case.figures.items():
+                for peer in case.peers:
+                    spread = self.spread(name, key, peer)
+                    if spread is not None:
+                        ratio = self.ratio(name, key, case.peers[0], peer)
+                        first = peer == case.peers[0]
+                        yield _Row(name, key, figure, peer, spread, None if first else ratio)
 
     def table(self) -> str:
         """Return a row for each figure and peer."""
         lines: list[tuple[str, ...]] = []
-        said: tuple[str, str] | None = None
-        for case, name, peer, spread, ratio, digits in self._rows():
-            text = "" if said == (case, name) else CASES[case].figures[name].text
-            said = (case, name)
-            lines.append((text, peer, spread.show(digits), ratio.show(2) if ratio else "-"))
+        for _, rows in itertools.groupby(self._rows(), key=lambda row: (row.case, row.key)):
+            for number, row in enumerate(rows):
+                ratio = "-" if row.ratio is None else row.ratio.show(2)
+                value = row.value.show(row.figure.digits)
+                lines.append(("" if number else row.figure.text, row.peer, value, ratio))
         return report.table(_HEAD, lines)
 
     def record(self) -> list[dict[str, Any]]:
         """Return all for JSON."""
         return [
             {
-                "case": case,
-                "figure": name,
-                "peer": peer,
-                "text": CASES[case].figures[name].text,
-                "value": dataclasses.asdict(spread),
-                "first_over_this": dataclasses.asdict(ratio) if ratio else None,
-                "rounds": [
-                    figures.get(name) for _, figures in sorted(self._rounds[case, peer].items())
-                ],
+                "case": row.case,
+                "figure": row.key,
+                "peer": row.peer,
+                "text": row.figure.text.strip(),
+                "value": dataclasses.asdict(row.value),
+                "first_over_this": None if row.ratio is None else dataclasses.asdict(row.ratio),
+                "rounds": {
+                    number: figures.get(row.key)
+                    for number, figures in self._rounds[row.case, row.peer].items()
+                },
             }
-            for case, name, peer, spread, ratio, _ in self._rows()
+            for row in self._rows()
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks import report
+from benchmarks.calls.cases import OURS
 from benchmarks.calls.peers.ours import Ours
 from benchmarks.calls.process import resident_mb
 from benchmarks.calls.service import Echo, Service
@@ -19,16 +20,17 @@ def soak(calls: int) -> bool:
 
     The first tenth is warming up.
     """
-    with Ours("ours").start(Service(Echo), 1) as session:
+    part_calls = -(-calls // _PARTS)
+    with Ours(OURS).start(Service(Echo), 1) as session:
         pid = int(session.ask("pid"))
         sizes: list[tuple[float, float]] = []
         for part in range(1, _PARTS + 1):
             start = time.monotonic()
-            client = session.measure(Many(calls // _PARTS))[0]["resident_mb"]
-            rate = calls // _PARTS / (time.monotonic() - start)
+            client = session.measure(Many(part_calls))[0]["resident_mb"]
+            rate = part_calls / (time.monotonic() - start)
             sizes.append((resident_mb(pid), client))
             line = f"server {sizes[-1][0]:8.2f} MB, client {client:8.2f} MB, {rate:7.0f} calls/s"
-            print(f"{part * (calls // _PARTS):12,} calls: {line}", flush=True)
+            print(f"{part * part_calls:12,} calls: {line}", flush=True)
     warm = sizes[_PARTS // 10 - 1 :]
     aims = [
         report.Aim(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
+import queue
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import launchpad_lite as lp
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from benchmarks.calls.service import Array, Service
+
+_Job = tuple[Workload, Window, futures.Future[Figures]]
 
 BATCH_SIZE = 32
 
@@ -62,9 +65,7 @@ class Ours(Peer):
         with program.group("client"):
             drivers = [program.add_node(lp.CourierNode(Driver, handle)) for _ in range(clients)]
         config, options = lp.RunConfig(**self.settings), LaunchOptions(show_output=False)
-        with contextlib.redirect_stderr(io.StringIO()):  # "no node holds its handle": we do
-            run = lp.launch(program, launcher="process", config=config, options=options)
-        with run:
+        with lp.launch(program, launcher="process", config=config, options=options) as run:
             yield _Session([run.client(driver) for driver in drivers], batched=self.batched)
         left = run.leftovers(1.0)
         assert not left, left
@@ -76,13 +77,25 @@ class Driver:
     def __init__(self, server: Any) -> None:
         """Take the server's client."""
         self._target = _Target(server)
+        self._asked: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Do what is asked for, in the main thread, as most nodes do."""
+        while True:
+            workload, window, future = self._asked.get()
+            try:
+                future.set_result(workload(self._target, window))
+            except Exception as error:
+                future.set_exception(error)
 
     def up(self) -> None:
         """Answer, which a node does once it is up."""
 
     def measure(self, workload: Workload, window: Window) -> Figures:
         """Run a workload."""
-        return workload(self._target, window)
+        future: futures.Future[Figures] = futures.Future()
+        self._asked.put((workload, window, future))
+        return future.result()
 
 
 class Batched(Served):

@@ -10,13 +10,16 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from benchmarks import report
-from benchmarks.calls.peer import Peer, Session
+from benchmarks.calls.peer import Peer, Session, receive
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from benchmarks.calls.service import Service
     from benchmarks.calls.workloads import Figures, Window, Workload
+
+_END_S = 60.0
+"""Ray's end takes seconds."""
 
 
 class Ray(Peer):
@@ -61,11 +64,15 @@ class Ray(Peer):
                 stdout=subprocess.DEVNULL,
                 pass_fds=(far.fileno(),),
             )
-        with process, Connection(near.detach()) as line:
-            line.send((service, clients))
-            line.recv()  # it is up
-            yield _Session(line)
-            line.send(None)
+        try:
+            with Connection(near.detach()) as line:  # its end is the other side's
+                line.send((service, clients))
+                receive(line)  # it is up
+                yield _Session(line)
+            process.wait(_END_S)
+        finally:
+            process.kill()
+            process.wait()
 
 
 class _Session(Session):
@@ -74,5 +81,5 @@ class _Session(Session):
 
     def run(self, workload: Workload, window: Window, clients: int) -> list[Figures]:
         self._line.send((workload, window, clients))
-        figures: list[Figures] = self._line.recv()
+        figures: list[Figures] = receive(self._line)
         return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from multiprocessing.connection import Connection
@@ -44,23 +45,31 @@ class Driver:
 
 
 def main() -> None:
-    """Start what the benchmark asks for over a connection, and measure until it says None."""
+    """Start what the benchmark asks for over a connection, and measure until it is closed."""
     line = Connection(int(sys.argv[1]))
-    service, clients = line.recv()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
-        options = {} if service.threads is None else {"max_concurrency": service.threads}
-        server = ray.remote(service.cls).options(num_cpus=0, **options)
-        actor = server.remote(*service.args)
-        driver = ray.remote(Driver).options(num_cpus=0)
-        drivers = [driver.remote(actor) for _ in range(clients)]
-        ray.get([each.__ray_ready__.remote() for each in (actor, *drivers)])
-        line.send(None)
-        while (asked := line.recv()) is not None:
-            workload, window, count = asked
-            line.send(ray.get([each.measure.remote(workload, window) for each in drivers[:count]]))
+        with contextlib.suppress(EOFError):
+            _measure(line)
     finally:
         ray.shutdown()
+
+
+def _measure(line: Connection) -> None:
+    service, clients = line.recv()
+    options = {} if service.threads is None else {"max_concurrency": service.threads}
+    server = ray.remote(service.cls).options(num_cpus=0, **options).remote(*service.args)
+    driver = ray.remote(Driver).options(num_cpus=0)
+    drivers = [driver.remote(server) for _ in range(clients)]
+    ray.get([actor.__ray_ready__.remote() for actor in (server, *drivers)])
+    line.send(None)
+    while True:
+        workload, window, count = line.recv()
+        try:
+            found = ray.get([each.measure.remote(workload, window) for each in drivers[:count]])
+            line.send(found)
+        except Exception as error:
+            line.send(RuntimeError(str(error)))  # Ray's own can be read where Ray is
 
 
 if __name__ == "__main__":
