@@ -28,6 +28,9 @@ MAX_PAYLOAD_BYTES = 2**31 - 2**16
 """The largest call or result by default: what every transport can carry (gRPC's limit is 2^31)."""
 
 
+TRANSPORTS = ("inproc", "unix", "tcp", "grpc")
+"""What can carry the calls of a run, the cheapest first."""
+
 MAX_WAIT_S = 10.0**7
 """The longest notice or grace: four months, well within what threads can wait."""
 
@@ -60,6 +63,8 @@ class RunConfig:
       checkpoint_dir: where nodes' `save(path)` writes and `restore(path)` reads; None for a place
         inside the run directory.
       pdb: start pdb on the launching terminal for a node that has failed.
+      transport: the only one that carries the run's calls, one of `TRANSPORTS`; None for the
+        cheapest that works between two nodes.
     """
 
     notice_s: float = 10.0
@@ -68,6 +73,28 @@ class RunConfig:
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     checkpoint_dir: str | None = None
     pdb: bool = False
+    transport: str | None = None
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether the run needs certificates."""
+        return self.transport in ("tcp", "grpc")
+
+    def check_transport(self, launcher: str, *, in_process: bool) -> None:
+        """Refuse a transport that does not reach from node to node.
+
+        Args:
+          launcher: its name.
+          in_process: whether its nodes share a process.
+
+        Raises:
+          UsageError: it does not.
+        """
+        message = (
+            f"transport 'inproc' carries calls inside one process, and launcher {launcher!r} gives "
+            "each node its own. Choose transport 'unix', 'tcp' or 'grpc', or launcher 'thread'."
+        )
+        _require(in_process or self.transport != "inproc", message)
 
     def seed_of(self, node: str) -> int:
         """Return a node's own seed, 32 bits."""
@@ -83,6 +110,9 @@ class RunConfig:
         for name, value in (("notice_s", self.notice_s), ("grace_s", self.grace_s)):
             _require(0 <= value <= MAX_WAIT_S, f"{name}={value}: give 0 to {MAX_WAIT_S:g} seconds.")
         _require_payload_limit(self.max_payload_bytes)
+        if self.transport is not None and self.transport not in TRANSPORTS:
+            message = f"unknown transport {self.transport!r}{nearest(self.transport, TRANSPORTS)}"
+            raise UsageError(message)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

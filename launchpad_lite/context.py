@@ -65,6 +65,11 @@ class Scope(Protocol):
         ...
 
     @property
+    def host(self) -> str:
+        """Where servers listen that listen on TCP, and peers reach them."""
+        ...
+
+    @property
     def socket_dir(self) -> str | None:
         """A private directory for sockets, with a short path; None where there is none."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import socket
 import uuid
 
 
@@ -25,6 +26,33 @@ class EndpointRecord:
     incarnation: int
     host_id: str
     endpoints: tuple[str, ...]
+
+
+LOOPBACK = "127.0.0.1"
+"""The address under which a host reaches itself, and nobody else reaches it."""
+
+
+def join_host(host: str, port: int) -> str:
+    """Return `host:port`, or `[host]:port` where the host is an address with colons."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def published(host: str) -> str:
+    """Return what to tell peers of the host that a server listens on: its name for "any"."""
+    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host  # noqa: S104
+
+
+def split_host(place: str) -> tuple[str, int]:
+    """Return the host and the port of what `join_host` returns.
+
+    Raises:
+      ValueError: it is something else.
+    """
+    host, separator, port = place.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) >= 2**16:
+        message = f"{place!r} is not host:port"
+        raise ValueError(message)
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 @functools.cache

@@ -78,6 +78,12 @@ CHECKPOINT_DIR = flags.DEFINE_string(
 PDB = flags.DEFINE_bool(
     "lp_pdb", False, "Start pdb on this terminal for a node that has failed, before the run ends."
 )
+TRANSPORT = flags.DEFINE_string(
+    "lp_transport",
+    None,
+    "What carries all calls between nodes: inproc, unix, tcp or grpc (default: the cheapest that "
+    "works between two nodes).",
+)
 MAX_PAYLOAD = flags.DEFINE_integer(
     "lp_max_payload_bytes",
     _DEFAULTS.max_payload_bytes,
@@ -118,6 +124,7 @@ def run_config() -> config.RunConfig:
         max_payload_bytes=value(MAX_PAYLOAD),
         checkpoint_dir=value(CHECKPOINT_DIR),
         pdb=value(PDB),
+        transport=value(TRANSPORT) or None,
     )
 
 

@@ -185,13 +185,13 @@ def compile_program(
     Raises:
       ProgramError: the program has errors; the message lists all of them.
       UnpicklableError: a node cannot be sent to its worker.
-      UsageError: `resources` names a group that is not there, or a process cannot be started as
-        `processes` says.
+      UsageError: `resources` names an unknown group, or a setting cannot work.
     """
     if not isinstance(program, Program):  # pyright: ignore[reportUnnecessaryIsInstance] - user input
         message = f"an lp.Program is needed, not {program!r}."
         raise UsageError(message)
     config = config or RunConfig()
+    config.check_transport(capabilities.launcher, in_process=capabilities.in_process)
     started = {label: each for label, each in (processes or {}).items() if each is not None}
     groups = _groups(program, resources or {}, started, capabilities)
     names = _name_addresses(program)

@@ -8,7 +8,8 @@ import os
 import pathlib
 import secrets
 
-from launchpad_lite.credentials import TOKEN_BYTES, Credentials
+from launchpad_lite.credentials import PUBLIC, TOKEN_BYTES, Credentials
+from launchpad_lite.errors import UsageError
 
 
 def is_valid(given: bytes, expected: bytes) -> bool:
@@ -57,3 +58,18 @@ def user_credentials() -> Credentials:
       PermissionError: see `user_token`.
     """
     return Credentials(token=user_token())
+
+
+def chosen_credentials(credentials: Credentials | None, *, insecure: bool) -> Credentials | None:
+    """Return what a user has chosen for calls between hosts; None for nothing.
+
+    Raises:
+      UsageError: both were given, or the credentials cannot encrypt.
+    """
+    if insecure and credentials is not None:
+        message = "give credentials=, or insecure=True, not both"
+        raise UsageError(message)
+    if credentials is not None and credentials != PUBLIC and not credentials.tls:
+        message = "these credentials have no certificate: make them with Credentials.create()"
+        raise UsageError(message)
+    return PUBLIC if insecure else credentials

@@ -10,6 +10,7 @@ from launchpad_lite import context as node_context
 from launchpad_lite.config import ClientConfig, seconds
 from launchpad_lite.courier import codecs
 from launchpad_lite.courier.arguments import Arguments
+from launchpad_lite.courier.auth import chosen_credentials
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.future_call import FutureCall
@@ -90,6 +91,9 @@ class Client:
         call_timeout: float | dt.timedelta | None = None,
         wait_for_ready: bool = True,  # noqa: FBT001, FBT002 - as in the original
         chunk_tensors: bool = False,  # noqa: FBT001, FBT002 - as in the original
+        *,
+        credentials: Credentials | None = None,
+        insecure: bool = False,
     ) -> None:
         """Make a client of a server that is used alone.
 
@@ -100,17 +104,28 @@ class Client:
           call_timeout: seconds for each call; None or 0 for no limit.
           wait_for_ready: whether calls wait for a server that is not up yet.
           chunk_tensors: accepted and not needed.
+          credentials: those of the server at `host:port`; None for a server of this host and user.
+          insecure: of a server at `host:port` that was made with `insecure=True`.
 
         Raises:
-          UsageError: an argument is out of its range.
+          UsageError: an argument is out of its range, or does not go with another.
         """
         config = ClientConfig(
             compress=compress, call_timeout=seconds(call_timeout), wait_for_ready=wait_for_ready
         )
-        self._set_up(AddressedPeer(server_address, None, compress=compress), server_address, config)
+        credentials = chosen_credentials(credentials, insecure=insecure)
+        peer = AddressedPeer(server_address, credentials, compress=compress)
+        self._set_up(peer, server_address, config, credentials)
 
-    def _set_up(self, peer: Remote, address: str, config: ClientConfig) -> None:
+    def _set_up(
+        self,
+        peer: Remote,
+        address: str,
+        config: ClientConfig,
+        credentials: Credentials | None = None,
+    ) -> None:
         self._peer = peer
+        self._credentials = credentials
         self._address = address
         self._config = config
         if peer.scope is None:  # nobody else has this peer, and nobody else could close it
@@ -118,7 +133,8 @@ class Client:
 
     def __reduce__(self) -> tuple[Callable[..., Client], tuple[Any, ...]]:
         """Pickle as the address; a client of a run becomes one in the receiver's run."""
-        return _revive, (self._address, self._config, self._peer.scope is not None)
+        in_run = self._peer.scope is not None
+        return _revive, (self._address, self._config, in_run, self._credentials)
 
     def __repr__(self) -> str:
         """Show the server's name or address."""
@@ -285,14 +301,19 @@ def client_at(address: str, credentials: Credentials | None, config: ClientConfi
     """
     client = Client.__new__(Client)
     peer = AddressedPeer(address, credentials, compress=config.compress)
-    client._set_up(peer, address, config)  # noqa: SLF001 - its third constructor
+    client._set_up(peer, address, config, credentials)  # noqa: SLF001 - its third constructor
     return client
 
 
-def _revive(address: str, config: ClientConfig, in_run: bool) -> Client:  # noqa: FBT001
+def _revive(
+    address: str,
+    config: ClientConfig,
+    in_run: bool,  # noqa: FBT001 - pickles give it by position
+    credentials: Credentials | None,
+) -> Client:
     if in_run:
         return client_in_run(receiving_scope() or node_context.scope_for(), address, config)
-    return client_at(address, None, config)
+    return client_at(address, credentials, config)
 
 
 def list_methods(client: Client) -> list[str]:

@@ -11,6 +11,7 @@ from launchpad_lite.courier import frame
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import Channel, ReplyStream
+from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.courier.byte_stream import Bytes
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+    from launchpad_lite.credentials import Credentials
 
 HELLO = "/launchpad_lite.Courier/Hello"
 CALL = "/launchpad_lite.Courier/Call"
@@ -36,6 +38,7 @@ OPTIONS = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
 ]
+SECURE_OPTIONS = [*OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME)]
 
 
 def join(pieces: Sequence[Bytes]) -> bytes:
@@ -46,12 +49,20 @@ def join(pieces: Sequence[Bytes]) -> bytes:
 class GrpcChannel(Channel):
     """A client's way to one gRPC server."""
 
-    def __init__(self, target: str, token: bytes, timeout: float, *, compress: bool) -> None:
+    def __init__(
+        self, target: str, credentials: Credentials, timeout: float, *, compress: bool
+    ) -> None:
         """Connect and shake hands; see `Transport.connect`."""
         self._target = target
-        self._metadata = ((TOKEN, token.hex()),)
+        self._metadata = ((TOKEN, credentials.token.hex()),)
         compression = grpc.Compression.Gzip if compress else None
-        self._channel = grpc.insecure_channel(target, OPTIONS, compression)
+        if credentials.tls:
+            secure = grpc.ssl_channel_credentials(
+                credentials.certificate, credentials.key, credentials.certificate
+            )
+            self._channel = grpc.secure_channel(target, secure, SECURE_OPTIONS, compression)
+        else:
+            self._channel = grpc.insecure_channel(target, OPTIONS, compression)
         self._lock = threading.Lock()
         self._running = 0
         self._retired = False

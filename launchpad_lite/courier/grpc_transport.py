@@ -37,6 +37,7 @@ from launchpad_lite.courier.transport import (
     Transport,
     Where,
 )
+from launchpad_lite.endpoint import join_host, published
 from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
@@ -243,9 +244,9 @@ def _refuse(_: object, context: grpc.ServicerContext) -> bytes:
 
 
 class GrpcListener(Listener):
-    """Serves one service on one TCP port of the loopback interface."""
+    """Serves one service on one TCP port, with mutual TLS where there are certificates."""
 
-    def __init__(self, service: Service, port: int) -> None:
+    def __init__(self, service: Service, host: str, port: int) -> None:
         """Bind the port, 0 for any.
 
         Raises:
@@ -255,12 +256,20 @@ class GrpcListener(Listener):
         self._handlers = _Handlers(service)
         self._server = grpc.server(self._handlers.executor, [self._handlers], options=OPTIONS)
         try:
-            self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+            self.port = self._bind(join_host(host, port), service.credentials)
         except RuntimeError as error:
-            message = f"port {port} of 127.0.0.1 cannot be listened on; is it in use?"
+            message = f"port {port} of {host} cannot be listened on; is it in use?"
             raise OSError(message) from error
-        self.endpoint = f"grpc:127.0.0.1:{self.port}"
+        self.endpoint = f"grpc:{join_host(published(host), self.port)}"
         self._started = False
+
+    def _bind(self, place: str, credentials: Credentials) -> int:
+        if not credentials.tls:
+            return self._server.add_insecure_port(place)
+        certificate = credentials.certificate
+        pairs = [(credentials.key or b"", certificate or b"")]
+        secure = grpc.ssl_server_credentials(pairs, certificate, require_client_auth=True)
+        return self._server.add_secure_port(place, secure)
 
     def start(self) -> None:
         """See the base class."""
@@ -282,13 +291,13 @@ class GrpcListener(Listener):
 
 
 class GrpcTransport(Transport):
-    """Calls over gRPC on the loopback interface."""
+    """Calls over gRPC."""
 
     scheme: ClassVar[str] = "grpc"
 
     def listen(self, service: Service, options: ListenOptions) -> GrpcListener:
         """See the base class."""
-        return GrpcListener(service, options.port)
+        return GrpcListener(service, options.host, options.port)
 
     def connect(
         self,
@@ -301,7 +310,7 @@ class GrpcTransport(Transport):
         """See the base class."""
         target = endpoint.partition(":")[2]
         timeout = CONNECT_S if timeout is None else timeout
-        return GrpcChannel(target, credentials.token, timeout, compress=compress)
+        return GrpcChannel(target, credentials, timeout, compress=compress)
 
 
 TRANSPORT = GrpcTransport()

@@ -1,7 +1,8 @@
-"""Names of servers that are used alone, on one host and by one user.
+"""Names and ports of servers that are used alone, on one host and by one user.
 
-A private directory holds a file for each name: where the server listens, and whose process it is.
-What a process left that died is overlooked, and removed when somebody looks closer.
+Private directories hold a file for each name, and for each port: where the server listens, and
+whose process it is. What a process left that died is overlooked, and removed when somebody looks
+closer.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from launchpad_lite.courier import auth, transports
-from launchpad_lite.endpoint import host_id
+from launchpad_lite.courier import auth, socket_dir, transports
+from launchpad_lite.endpoint import LOOPBACK, host_id
 from launchpad_lite.errors import Unavailable, UsageError
 from launchpad_lite.owner import Owner
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 _MAX_BYTES = 200  # a file's name may have 255
 
 
+_LOCAL = ("localhost", LOOPBACK)
+
+
 class _Entry(msgspec.Struct, frozen=True, kw_only=True):
-    endpoint: str
+    endpoints: tuple[str, ...]
     owner: Owner
 
 
@@ -53,79 +57,98 @@ def check(name: str) -> str:
 
 
 class Claim:
-    """One server's name."""
+    """One server's name, if it has one, and its port."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str | None) -> None:
         """Choose a name; nobody sees it before `take`.
 
         Raises:
           UsageError: it cannot be a name.
         """
-        self._name = check(name)
+        self._name = None if name is None else check(name)
+        self._files: list[pathlib.Path] = []
         self._entry: _Entry | None = None
 
     def take(self, endpoints: Sequence[str]) -> None:
         """Let clients find the server.
 
         Args:
-          endpoints: where it listens; the first is what they get.
+          endpoints: where it listens, the cheapest first.
 
         Raises:
           UsageError: another server has the name, and its process lives.
         """
-        entry = _Entry(endpoint=endpoints[0], owner=Owner.this_process())
-        with _locked() as directory:
-            _tidy(directory)
-            path = directory / self._name
-            other = _read(path)
-            if other is not None:
-                message = (
-                    f"a server named {self._name!r} is up already, in process {other.owner.pid}, "
-                    f"at {other.endpoint}. Stop it, or give this one another name."
-                )
-                raise UsageError(message)
-            new = directory / f".{self._name}.new"
-            new.write_bytes(msgspec.json.encode(entry))
-            new.replace(path)
-        self._entry = entry
+        self._entry = _Entry(endpoints=tuple(endpoints), owner=Owner.this_process())
+        if self._name is not None:
+            with _locked("names") as directory:
+                _tidy(directory)
+                other = _read(directory / self._name)
+                if other is not None:
+                    message = (
+                        f"a server named {self._name!r} is up already, in process "
+                        f"{other.owner.pid}, at {' and '.join(other.endpoints)}. Stop it, or give "
+                        "this one another name."
+                    )
+                    raise UsageError(message)
+                self._write(directory / self._name)
+        for endpoint in endpoints:
+            scheme, _, place = endpoint.partition(":")
+            if scheme == "grpc":
+                with _locked("ports") as directory:
+                    _tidy(directory)
+                    self._write(directory / place.rpartition(":")[2])
+
+    def _write(self, path: pathlib.Path) -> None:
+        new = path.with_name(f".{path.name}.new")
+        new.write_bytes(msgspec.json.encode(self._entry))
+        new.replace(path)
+        self._files.append(path)
 
     def give_back(self) -> None:
         """Let another server have the name."""
-        with _locked() as directory:
-            path = directory / self._name
-            if self._entry is not None and _read(path) == self._entry:
-                path.unlink()
-        self._entry = None
+        for path in self._files:
+            with _locked(path.parent.parent.name):
+                if _read(path) == self._entry:
+                    path.unlink()
+        self._files.clear()
 
 
-def endpoint_of(address: str) -> str:
-    """Return where a server that is used alone listens, as an endpoint.
+def endpoints_of(address: str, scheme: str = "grpc") -> tuple[str, ...]:
+    """Return where a server that is used alone listens, as endpoints, the cheapest first.
 
     Args:
-      address: `host:port`, which is gRPC's; an endpoint `scheme:place`; or the server's name.
+      address: `host:port`; an endpoint `scheme:place`; or the server's name.
+      scheme: what listens at `host:port`.
 
     Raises:
       Unavailable: there is no server of this name.
     """
     if is_name(address):
-        entry = _read(_directory() / address)
+        entry = _read(_directory("names") / address)
         if entry is None:
             message = (
                 f"no server named {address!r} is up here: failed to connect to all addresses, "
                 "it has none"
             )
             raise Unavailable(message, maybe_executed=False)
-        return entry.endpoint
-    scheme, _, place = address.partition(":")
-    if scheme in transports.SCHEMES:
-        return address
-    return f"grpc:127.0.0.1:{place}" if scheme == "localhost" else f"grpc:{address}"
+        return entry.endpoints
+    host, _, place = address.partition(":")
+    if host in transports.SCHEMES:
+        return (address,)
+    if host == "localhost":
+        address = f"{LOOPBACK}:{place}"
+    endpoint = f"{scheme}:{address}"
+    if host in _LOCAL and place.isdecimal():  # a server of ours may listen elsewhere too
+        entry = _read(_directory("ports") / place)
+        if entry is not None and endpoint in entry.endpoints:
+            return entry.endpoints
+    return (endpoint,)
 
 
-def _directory() -> pathlib.Path:
+def _directory(kind: str) -> pathlib.Path:
     # hosts and containers may share the user's files, but neither sockets nor process numbers
     host = hashlib.sha256(f"{host_id()}/{_process_namespace()}".encode()).hexdigest()[:16]
-    return auth.state_dir() / "names" / host
+    return auth.state_dir() / kind / host
 
 
 def _process_namespace() -> str:
@@ -136,8 +159,8 @@ def _process_namespace() -> str:
 
 
 @contextlib.contextmanager
-def _locked() -> Generator[pathlib.Path]:
-    directory = _directory()
+def _locked(kind: str) -> Generator[pathlib.Path]:
+    directory = _directory(kind)
     for path in (directory.parent, directory):
         path.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY)
@@ -150,14 +173,24 @@ def _locked() -> Generator[pathlib.Path]:
 
 def _read(path: pathlib.Path) -> _Entry | None:
     """Return what a file says; None when there is none, or its process is gone."""
+    entry = _decode(path)
+    return entry if entry is not None and entry.owner.is_alive() else None
+
+
+def _decode(path: pathlib.Path) -> _Entry | None:
     try:
-        entry = msgspec.json.decode(path.read_bytes(), type=_Entry)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=_Entry)
+    except (OSError, msgspec.MsgspecError):
         return None
-    return entry if entry.owner.is_alive() else None
 
 
 def _tidy(directory: pathlib.Path) -> None:
+    """Remove what processes have left that are gone."""
     for path in directory.iterdir():
-        if _read(path) is None:
+        entry = _decode(path)
+        if entry is None or not entry.owner.is_alive():
             path.unlink()
+            for endpoint in entry.endpoints if entry is not None else ():
+                scheme, _, place = endpoint.partition(":")
+                if scheme == "unix":
+                    socket_dir.remove(os.path.dirname(place))  # noqa: PTH120 - it is a string

@@ -185,8 +185,7 @@ class NamedPeer(Peer):
                 maybe_executed=False,
             )
             for endpoint in record.endpoints:
-                scheme = endpoint.partition(":")[0]
-                if scheme in ("inproc", "unix") and record.host_id != host_id():
+                if not self._may_reach(endpoint, record):
                     continue
                 try:
                     return self._try(endpoint, record, deadline)
@@ -214,6 +213,12 @@ class NamedPeer(Peer):
             message = f"{self._name} is not up yet: failed to connect to all addresses, it has none"
             raise Unavailable(message, maybe_executed=False) from error
 
+    def _may_reach(self, endpoint: str, record: EndpointRecord) -> bool:
+        scheme = endpoint.partition(":")[0]
+        if self._scope.config.transport not in (None, scheme):
+            return False
+        return scheme not in ("inproc", "unix") or record.host_id == host_id()
+
     def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._scope.credentials
@@ -234,7 +239,7 @@ class AddressedPeer(Peer):
         """Say which server it is.
 
         Args:
-          address: its address or name, see `names.endpoint_of`.
+          address: its address or name, see `names.endpoints_of`.
           credentials: what the server has too; None for this user's.
           compress: ask for compression where the transport has it.
 
@@ -268,7 +273,16 @@ class AddressedPeer(Peer):
             pause = min(pause * 2, _LAST_RETRY_S)
 
     def _try(self, deadline: Deadline) -> Channel:
-        endpoint = names.endpoint_of(self._address)
+        scheme = "grpc" if self._credentials is None else "tcp"
+        *cheaper, last = names.endpoints_of(self._address, scheme)
+        for endpoint in cheaper:
+            try:
+                return self._open(endpoint, deadline)
+            except (Unavailable, DeadlineExceeded):
+                continue
+        return self._open(last, deadline)
+
+    def _open(self, endpoint: str, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._credentials or user_credentials()
         channel = transport.connect(endpoint, credentials, deadline.left(), compress=self._compress)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
+import functools
+import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
-from launchpad_lite.courier import names, transports
-from launchpad_lite.courier.auth import user_credentials
+from launchpad_lite.courier import names, socket_dir, transports
+from launchpad_lite.courier.auth import chosen_credentials, user_credentials
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
+from launchpad_lite.endpoint import LOOPBACK
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +24,14 @@ if TYPE_CHECKING:
     from launchpad_lite.config import CodecName
     from launchpad_lite.context import Context, Scope
     from launchpad_lite.courier.service import ValueStream
+    from launchpad_lite.credentials import Credentials
+
+_log = logging.getLogger(__name__)
+
+_INSECURE = (
+    "the server at %s is insecure: whoever reaches the port can call it, which with pickles means "
+    "to run any code here, and can read what others send. Give it credentials= instead."
+)
 
 STOP_GRACE_S = 5.0
 """Seconds that `Stop` gives to the calls that run."""
@@ -40,6 +54,8 @@ class Server:
 
     _announce: Callable[[tuple[str, ...]], object] | None = None
     _withdraw: Callable[[], object] | None = None
+    _warning: str | None = None
+    _remove_directory: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -49,6 +65,9 @@ class Server:
         *,
         codec: CodecName = "pickle",
         tracebacks: bool = False,
+        host: str | None = None,
+        credentials: Credentials | None = None,
+        insecure: bool = False,
     ) -> None:
         """Make a server that is used alone.
 
@@ -58,21 +77,34 @@ class Server:
           thread_pool_size: calls that run at a time; more wait for their turn.
           codec: `data` for a server that others than its own user may reach: it never unpickles.
           tracebacks: with `data`, whether callers see the tracebacks of exceptions.
+          host: the address of this host to listen on, `0.0.0.0` for all; None for the loopback
+            interface.
+          credentials: what clients must have too; calls are encrypted then, and may come from other
+            hosts.
+          insecure: take calls from whoever reaches the port, not encrypted.
 
         Raises:
-          UsageError: an argument is out of its range, or this cannot be a name.
+          UsageError: an argument is out of its range, or does not go with another; or this cannot
+            be a name.
         """
-        claim = None if name is None else names.Claim(name)
+        claim = names.Claim(name)
         config = ServerConfig(
             port=port or 0,
             thread_pool_size=thread_pool_size,
             codec=codec,
             tracebacks=tracebacks,
         )
-        service = MethodService(name or "courier", user_credentials(), config, None, None)
-        self._set_up(service, config, ["grpc"], None)
-        if claim is not None:
-            self._announce, self._withdraw = claim.take, claim.give_back
+        chosen = chosen_credentials(credentials, insecure=insecure)
+        if chosen is None:
+            _check_local(host)
+            schemes = list(dict.fromkeys((transports.between_processes(), "grpc")))
+        else:
+            schemes = ["tcp"]
+        title = name or "courier"
+        service = MethodService(title, chosen or user_credentials(), config, None, None)
+        self._set_up(service, config, schemes, None, host or LOOPBACK)
+        self._announce, self._withdraw = claim.take, claim.give_back
+        self._warning = _INSECURE if insecure else None
 
     def _set_up(
         self,
@@ -80,9 +112,10 @@ class Server:
         config: ServerConfig,
         schemes: Sequence[str],
         directory: str | None,
+        host: str,
     ) -> None:
         self._service = service
-        self._options = ListenOptions(port=config.port or 0, directory=directory)
+        self._options = ListenOptions(host=host, port=config.port or 0, directory=directory)
         self._schemes = schemes
         self._listeners: list[Listener] | None = None
         self._lock = threading.Lock()
@@ -112,7 +145,8 @@ class Server:
         server = cls.__new__(cls)
         service = MethodService(name, scope.credentials, config, context, scope)
         schemes = [*scope.schemes, "grpc"] if config.port is not None else scope.schemes
-        server._set_up(service, config, list(dict.fromkeys(schemes)), scope.socket_dir)  # noqa: SLF001 - its second constructor
+        schemes = list(dict.fromkeys(schemes))
+        server._set_up(service, config, schemes, scope.socket_dir, scope.host)  # noqa: SLF001 - its second constructor
         server._announce = announce  # noqa: SLF001 - as above
         return server
 
@@ -120,6 +154,7 @@ class Server:
         with self._lock:
             if self._listeners is None:
                 listeners: list[Listener] = []
+                self._make_directory()
                 try:
                     for scheme in self._schemes:
                         transport = transports.get(scheme)
@@ -127,9 +162,18 @@ class Server:
                 except BaseException:
                     for listener in listeners:
                         listener.stop(0.0)
+                    self._clean_up()
                     raise
                 self._listeners = listeners
             return self._listeners
+
+    def _make_directory(self) -> None:
+        """Make a directory for a socket where the run has none, because there is no run."""
+        if "unix" in self._schemes and self._options.directory is None:
+            directory = socket_dir.make()
+            self._options = dataclasses.replace(self._options, directory=directory)
+            self._remove_directory = functools.partial(_remove, directory, os.getpid())
+            atexit.register(self._remove_directory)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -145,15 +189,16 @@ class Server:
         """
         for endpoint in self.endpoints:
             scheme, _, place = endpoint.partition(":")
-            if scheme == "grpc":
+            if scheme in ("grpc", "tcp"):
                 return int(place.rpartition(":")[2])
         message = "this server listens on no port; give it one with courier_kwargs={'port': 0}"
         raise ValueError(message)
 
     @property
     def address(self) -> str:
-        """`localhost:port`, for `Client`."""
-        return f"localhost:{self.port}"
+        """`localhost:port`, or `host:port` where it was given a host; for `Client`."""
+        published = self.endpoints[-1].partition(":")[2]
+        return f"localhost:{self.port}" if self._options.host == LOOPBACK else published
 
     @property
     def has_started(self) -> bool:
@@ -217,6 +262,8 @@ class Server:
             self._started = True
         for listener in listeners:
             listener.start()
+        if self._warning is not None:
+            _log.warning(self._warning, self.address)
         if self._announce is not None:
             try:
                 self._announce(self.endpoints)
@@ -264,7 +311,13 @@ class Server:
                 thread.start()
             for thread in threads:
                 thread.join()
+            self._clean_up()
             self._ended.set()
+
+    def _clean_up(self) -> None:
+        if self._remove_directory is not None:
+            self._remove_directory()
+            atexit.unregister(self._remove_directory)
 
     def Join(self) -> None:
         """Wait until the server is stopped.
@@ -276,3 +329,26 @@ class Server:
             message = "Server not started"
             raise ValueError(message)
         self._ended.wait()
+
+
+def _remove(directory: str, process: int) -> None:
+    """Remove a directory for sockets; not in a process that was forked."""
+    if os.getpid() == process:
+        socket_dir.remove(directory)
+
+
+def _check_local(host: str | None) -> None:
+    """Refuse to listen to other hosts without a word about security.
+
+    Raises:
+      UsageError: the host is not the loopback interface.
+    """
+    if host in (None, LOOPBACK, "localhost", "::1"):
+        return
+    message = (
+        f"host={host!r}: other hosts could reach this server. Give it "
+        "credentials=courier.Credentials.load(path), made once with "
+        "courier.Credentials.create().save(path) and copied to them; or write insecure=True, and "
+        "whoever reaches the port can run code here."
+    )
+    raise UsageError(message)

@@ -13,6 +13,7 @@ import os
 import ssl
 import tempfile
 import threading
+import time
 from typing import TYPE_CHECKING, cast
 
 from launchpad_lite.courier.byte_stream import ByteStream
@@ -106,7 +107,7 @@ class TlsStream(ByteStream):
     def __init__(
         self, raw: ByteStream, credentials: Credentials, sessions: Sessions | None = None
     ) -> None:
-        """Take over a stream; `shake_hands` or `shake_hands_now` comes next.
+        """Take over a stream; a client must `shake_hands` next.
 
         Args:
           raw: the stream, connected.
@@ -129,26 +130,37 @@ class TlsStream(ByteStream):
         # given a buffer, it returns a number
         self._read = cast("Callable[[int, bytearray | memoryview], int]", self._tls.read)
         self._lock = threading.Lock()  # of all of the above
+        self._shaken = False
+        self._more = True  # something that was received may wait in here
         self._rest = memoryview(b"")  # encrypted, and not sent yet
 
-    def shake_hands(self) -> None:
-        """Make sure of the peer, waiting for it within the limits that have been set.
+    def shake_hands(self, seconds: float) -> None:
+        """Make sure of the peer.
+
+        Args:
+          seconds: how long that may take.
 
         Raises:
-          NotAuthenticated: it has another certificate, or an invalid one.
-          BlockingIOError: it did not answer in time.
-          EOFError: it hung up.
+          NotAuthenticated: it has another certificate, or an invalid one; for a client.
+          TimeoutError: it did not answer in time.
           OSError: it does not speak this kind of TLS, or is gone.
         """
-        self._shake_hands(self._raw.send, self._raw.receive)
+        deadline = time.monotonic() + seconds
 
-    def shake_hands_now(self) -> None:
-        """Go on with it as far as the peer has come; see `shake_hands`.
+        def receive(buffer: memoryview) -> int:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise BlockingIOError
+            self._raw.limit_receiving(left)
+            return self._raw.receive(buffer)
 
-        Raises:
-          BlockingIOError: the peer has yet to say something.
-        """
-        self._shake_hands(self._raw.send_now, self._raw.receive_now)
+        try:
+            self._shake_hands(self._raw.send, receive)
+        except BlockingIOError as error:
+            message = f"the peer did not end the handshake within {seconds:g} s"
+            raise TimeoutError(message) from error
+        finally:
+            self._raw.limit_receiving(0)
 
     def _shake_hands(
         self, send: Callable[[Sequence[Bytes]], int], receive: Callable[[memoryview], int]
@@ -161,17 +173,19 @@ class TlsStream(ByteStream):
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
-                self._flush(send)  # it may tell the peer why
-                raise _failure(error) from error
+                with contextlib.suppress(OSError):
+                    self._flush(send)  # it may tell the peer why
+                raise self._failure(error) from error
             self._flush(send)
             if not done and not self._feed(receive):
-                raise EOFError
+                message = "the peer hung up in the handshake"
+                raise ConnectionAbortedError(message)
         if self._tls.getpeercert(binary_form=True) != self._certificate:
-            message = "the peer's certificate is another than that of this run"
-            raise NotAuthenticated(message)
+            raise self._stranger("it is another")
         if self._tls.selected_alpn_protocol() != PROTOCOL:
             message = "the peer speaks TLS, but not as this package does"
             raise ConnectionAbortedError(message)
+        self._shaken = True
 
     @property
     def resumed(self) -> bool | None:
@@ -210,81 +224,95 @@ class TlsStream(ByteStream):
         return self._send(pieces, self._raw.send_now)
 
     def _send(self, pieces: Sequence[Bytes], send: Callable[[Sequence[Bytes]], int]) -> int:
-        self._flush(send)
+        if self._rest or self._outgoing.pending:
+            self._flush(send)
         with self._lock:
             taken = self._encrypt(pieces)
+            encrypted = self._outgoing.read()
+        sent = 0
         with contextlib.suppress(BlockingIOError):  # what has been encrypted has been taken
-            self._flush(send)
+            sent = send((encrypted,))
+            if sent < len(encrypted):
+                self._rest, sent = memoryview(encrypted)[sent:], len(encrypted)
+                self._flush(send)
+        if not sent:
+            self._rest = memoryview(encrypted)
         return taken
 
     def _encrypt(self, pieces: Sequence[Bytes]) -> int:
         """Encrypt the beginning of some bytes; small pieces become one record, for its costs."""
-        taken = 0
+        if len(pieces) == 1 and len(pieces[0]) <= _PIECE:
+            return self._tls.write(pieces[0])
         small: list[Bytes] = []
-        room = _RECORD
+        taken, room = 0, _RECORD
         for piece in pieces:
             size = len(piece)
-            if size <= room:
-                small.append(piece)
-                room -= size
-                continue
-            if small:
-                taken += self._tls.write(b"".join(small))
-                small, room = [], _RECORD
-            if taken >= _PIECE:
-                return taken
-            if size <= room:
-                small.append(piece)
-                room -= size
-            else:
-                part = memoryview(piece)[:_PIECE]
-                taken += self._tls.write(part)
-                if len(part) < size:
+            if size > room:
+                if small:
+                    taken += self._tls.write(b"".join(small))
+                    small, room = [], _RECORD
+                if taken >= _PIECE:
                     return taken
-        if small:
-            taken += self._tls.write(b"".join(small) if len(small) > 1 else small[0])
-        return taken
+                if size > room:
+                    part = memoryview(piece)[:_PIECE]
+                    taken += self._tls.write(part)
+                    if len(part) < size:
+                        return taken
+                    continue
+            small.append(piece)
+            room -= size
+        return taken + self._tls.write(b"".join(small)) if small else taken
 
     def receive(self, buffer: bytearray | memoryview) -> int:
         """See the base class."""
         return self._receive(buffer, self._raw.receive)
 
     def receive_now(self, buffer: bytearray | memoryview) -> int:
-        """See the base class."""
+        """See the base class; a server's first ones make the handshake, as far as it has come."""
+        if not self._shaken:
+            self._shake_hands(self._raw.send_now, self._raw.receive_now)
         return self._receive(buffer, self._raw.receive_now)
 
     def _receive(self, buffer: bytearray | memoryview, receive: Callable[[memoryview], int]) -> int:
         try:
-            while True:
+            if self._more:
                 with self._lock:
                     count = self._decrypt(buffer)
                 if count:
                     return count
-                if not self._feed(receive):
+            memory = _scratch.memory
+            while True:
+                received = receive(memory)
+                if not received:
                     return 0
+                with self._lock:
+                    self._incoming.write(memory[:received])
+                    count = self._decrypt(buffer)
+                if count:
+                    return count
         except ssl.SSLError as error:
-            raise _failure(error) from error
+            raise self._failure(error) from error
 
     def _decrypt(self, buffer: bytearray | memoryview) -> int:
         """Decrypt into a buffer; return how many bytes, 0 when more must be received first."""
-        tls, incoming = self._tls, self._incoming
         count, size = 0, len(buffer)
-        view = buffer
-        while count < size and (incoming.pending or tls.pending()):
-            try:
-                count += self._read(size - count, view)  # one record at a time
-            except ssl.SSLWantReadError:
-                break
-            if count < size:
-                view = memoryview(buffer)[count:]
+        try:
+            count = self._read(size, buffer)  # one record at a time
+            while count < size and (self._incoming.pending or self._tls.pending()):
+                count += self._read(size - count, memoryview(buffer)[count:])
+        except ssl.SSLWantReadError:
+            pass
+        self._more = count == size
         if self._sessions is not None and count:  # tickets come after the handshake
-            self._sessions.last = tls.session
+            self._sessions.last = self._tls.session
             self._sessions = None
         return count
 
     @property
     def pending(self) -> int:
         """See the base class."""
+        if not self._more:
+            return 0
         with self._lock:
             return self._tls.pending() + self._incoming.pending
 
@@ -313,13 +341,17 @@ class TlsStream(ByteStream):
         """See the base class."""
         return self._raw.fileno()
 
+    def _failure(self, error: ssl.SSLError) -> OSError | NotAuthenticated:
+        """Return what is to be raised instead of an error of OpenSSL's."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return self._stranger(error.verify_message)
+        reason = error.reason or ""
+        if "ALERT" in reason and any(word in reason for word in _REFUSALS):
+            return self._stranger("and the peer does not take it")
+        return ConnectionAbortedError(f"no connection with TLS 1.3: {reason or error}")
 
-def _failure(error: ssl.SSLError) -> Exception:
-    """Return what is to be raised instead of an error of OpenSSL's."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        message = f"the peer's certificate is not that of this run: {error.verify_message}"
+    def _stranger(self, why: str) -> OSError | NotAuthenticated:
+        message = f"the peer does not have the certificate of this run: {why}"
+        if self._tls.server_side:  # to whom a stranger is no more than a broken connection
+            return ConnectionAbortedError(message)
         return NotAuthenticated(message)
-    reason = error.reason or ""
-    if "ALERT" in reason and any(word in reason for word in _REFUSALS):
-        return NotAuthenticated("the peer does not take the certificate of this run")
-    return ConnectionAbortedError(f"no connection with TLS 1.3: {reason or error}")

@@ -12,6 +12,8 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from launchpad_lite.endpoint import LOOPBACK
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -120,10 +122,12 @@ class ListenOptions:
     """Where to listen, for the transports that care.
 
     Attributes:
+      host: the address or name of this host to listen on, and to publish.
       port: the TCP port; 0 for any.
       directory: a private directory for sockets, with a short path.
     """
 
+    host: str = LOOPBACK
     port: int = 0
     directory: str | None = None
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "inproc": "launchpad_lite.courier.inproc",
     "unix": "launchpad_lite.courier.unix",
+    "tcp": "launchpad_lite.courier.tcp",
     "grpc": "launchpad_lite.courier.grpc_transport",
 }
 """Scheme to module, imported on first use: grpcio takes a tenth of a second."""

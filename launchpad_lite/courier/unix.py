@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import socket
+import struct
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.courier.byte_stream import ByteStream, SocketStream
@@ -13,11 +14,13 @@ from launchpad_lite.courier.framed_channel import FramedChannel
 from launchpad_lite.courier.framed_listener import FramedListener
 from launchpad_lite.courier.greeter import Acceptor
 from launchpad_lite.courier.transport import Channel, Listener, ListenOptions, Service, Transport
+from launchpad_lite.errors import NotAuthenticated
 
 if TYPE_CHECKING:
     from launchpad_lite.credentials import Credentials
 
 _numbers = itertools.count()
+_CREDENTIALS = struct.Struct("iII")  # process, user, group
 
 
 class _UnixAcceptor(Acceptor):
@@ -34,6 +37,11 @@ class _UnixAcceptor(Acceptor):
 
     def accept(self) -> ByteStream:
         sock, _ = self._sock.accept()
+        user = _stranger(sock)
+        if user is not None:
+            sock.close()
+            message = f"user {user} may not connect to {self.endpoint}"
+            raise ConnectionRefusedError(message)
         return SocketStream(sock)
 
     def fileno(self) -> int:
@@ -43,6 +51,22 @@ class _UnixAcceptor(Acceptor):
         with contextlib.suppress(FileNotFoundError):  # whoever removed it meant the same
             os.unlink(self._path)  # noqa: PTH108 - one system call
         self._sock.close()
+
+
+def _stranger(sock: socket.socket) -> int | None:
+    """Return the number of the user at the other end; None if that is this one, or root."""
+    if not hasattr(socket, "SO_PEERCRED"):  # there the private directory must do
+        return None
+    found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    user: int = _CREDENTIALS.unpack(found)[1]
+    return None if user in (0, os.geteuid()) else user
+
+
+def _check_owner(sock: socket.socket, path: str) -> None:
+    user = _stranger(sock)
+    if user is not None:
+        message = f"{path} belongs to user {user}: nothing is sent there"
+        raise NotAuthenticated(message)
 
 
 class UnixTransport(Transport):
@@ -74,6 +98,7 @@ class UnixTransport(Transport):
                 sock.settimeout(seconds)
                 sock.connect(path)
                 sock.settimeout(None)
+                _check_owner(sock, path)
             except BaseException:
                 sock.close()
                 raise

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite import context
-from launchpad_lite.courier import transports
+from launchpad_lite.courier import socket_dir, transports
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import UsageError, describe_os_error
 from launchpad_lite.runtime import control, postmortem
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.backend import Backend
     from launchpad_lite.runtime.postmortem import Debugger
-
-_MAX_ROOT = 50
-"""The longest path under which directories for sockets are made; a socket's has 108 bytes."""
 
 _HANDLERS_S = 1.0
 """Seconds that a run's end waits for the stop handlers of the launching code."""
@@ -61,7 +58,7 @@ class LocalRun:
             _check_checkpoints(pathlib.Path(plan.config.checkpoint_dir))
         self.plan = plan
         self.run_id = new_run_id(plan.program)
-        self.credentials = Credentials.create(tls=False)
+        self.credentials = Credentials.create(tls=plan.config.encrypts)
         self.directory = RunDirectory.create(self.run_id) if options.keep_directory else None
         if self.directory is not None:
             try:
@@ -94,7 +91,7 @@ class LocalRun:
     def socket_dir(self) -> str:
         """A private directory whose path is short enough for sockets; removed with the run."""
         if self._socket_dir is None:
-            self._socket_dir = tempfile.mkdtemp(prefix="lp-", dir=_sockets_root())
+            self._socket_dir = socket_dir.make()
         return self._socket_dir
 
     @property
@@ -176,6 +173,11 @@ class LocalRun:
             debugger=self.debugger,
         )
 
+    def schemes(self, *default: str) -> tuple[str, ...]:
+        """Return what the nodes' servers listen on: one transport where the user has chosen it."""
+        chosen = self.plan.config.transport
+        return default if chosen is None else (chosen,)
+
     def serve_controller(self) -> str:
         """Let other processes reach the controller; return its endpoint."""
         with self._lock:
@@ -221,17 +223,6 @@ class LocalRun:
         for path in (self._socket_dir, self._own_log_dir):
             if path is not None:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _sockets_root() -> str:
-    """Return where directories for sockets are made: in memory, if that can be.
-
-    A file system on a disk takes ten times as long to make a socket. Paths must stay short.
-    """
-    for path in (os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm"):  # noqa: S108 - mkdtemp's parent
-        if 0 < len(path) <= _MAX_ROOT and os.access(path, os.W_OK | os.X_OK):
-            return path
-    return "/tmp"  # noqa: S108 - mkdtemp's parent
 
 
 def _check_checkpoints(directory: pathlib.Path) -> None:

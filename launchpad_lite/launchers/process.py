@@ -103,7 +103,7 @@ class _ProcessRun:
 
     @functools.cached_property
     def _endpoint_schemes(self) -> tuple[str, ...]:
-        return ("inproc", transports.between_processes())
+        return self._local.schemes("inproc", transports.between_processes())
 
     def _boot(self, spec: WorkerSpec, incarnation: int) -> bytes:
         local, plan = self._local, self._plan

@@ -84,7 +84,7 @@ class ThreadBackend(Backend):
             seed=spec.seed,
             checkpoint=local.checkpoint(spec.name),
             launch_type=local.plan.launch_type,
-            scope=local.make_scope(StopToken(), ("inproc",), incarnation),
+            scope=local.make_scope(StopToken(), local.schemes("inproc"), incarnation),
         )
         return NodeThread(spec.node, node_context, self._take)
 

@@ -90,7 +90,7 @@ def _scope(stop: StopToken) -> RunScope:
     directory = Directory()
 
     def follow(name: str) -> None:
-        endpoints = (names.endpoint_of(name),)
+        endpoints = names.endpoints_of(name)
         directory.learn(EndpointRecord(RUN_ID, name, 0, host_id(), endpoints))
 
     return RunScope(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from launchpad_lite.courier import socket_dir
 from launchpad_lite.courier.auth import state_dir
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import UsageError
@@ -162,12 +163,7 @@ class RunDirectory:
         rendezvous = self.rendezvous()
         scheme, _, place = rendezvous.endpoint.partition(":") if rendezvous else ("", "", "")
         if scheme == "unix":
-            directory = pathlib.Path(place).parent
-            with contextlib.suppress(OSError):
-                for path in directory.iterdir():
-                    if path.is_socket():
-                        path.unlink()
-                directory.rmdir()
+            socket_dir.remove(pathlib.Path(place).parent)
 
     def rendezvous(self) -> Rendezvous | None:
         """Return how to reach the controller; None when the run has ended."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from launchpad_lite.endpoint import EndpointRecord, host_id
+from launchpad_lite.endpoint import LOOPBACK, EndpointRecord, host_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +67,7 @@ class RunScope:
     follow: Callable[[str], object]
     control: Control
     names: Callable[[HasName], str]
+    host: str = LOOPBACK
     debugger: Callable[[str, BaseException, StopToken], object] | None = None
     on_run_end: Callable[[str], object] | None = None
     _shared: dict[Hashable, Any] = dataclasses.field(default_factory=dict[Hashable, Any])

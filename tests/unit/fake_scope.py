@@ -29,6 +29,7 @@ class FakeScope:
         self.run_id = run_id
         self.stop = StopToken()
         self.config = config or RunConfig()
+        self.host = "127.0.0.1"
         self.credentials = Credentials.create(tls=False)
         self.schemes: tuple[str, ...] = ()
         self.socket_dir: str | None = None

@@ -11,6 +11,7 @@ import pytest
 
 from launchpad_lite.config import (
     MAX_PAYLOAD_BYTES,
+    TRANSPORTS,
     ClientConfig,
     RunConfig,
     ServerConfig,
@@ -30,6 +31,10 @@ def test_defaults_and_bounds_are_allowed() -> None:
     ServerConfig(port=65535)
     assert ClientConfig() == ClientConfig(compress=False, call_timeout=None, wait_for_ready=True)
     ClientConfig(call_timeout=0.001)
+    assert [RunConfig(transport=each).encrypts for each in (None, *TRANSPORTS)] == [
+        *[False, False, False],
+        *[True, True],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,7 @@ def test_defaults_and_bounds_are_allowed() -> None:
         (lambda: RunConfig(grace_s=-0.5), "grace_s=-0.5: give 0 to 1e+07 seconds."),
         (lambda: RunConfig(max_payload_bytes=0), "max_payload_bytes=0: give 1 to"),
         (lambda: RunConfig(max_payload_bytes=2**31), "max_payload_bytes=2147483648: give 1 to"),
+        (lambda: RunConfig(transport="unx"), "unknown transport 'unx'; did you mean 'unix'?"),
         (lambda: ServerConfig(thread_pool_size=0), "thread_pool_size=0: a server needs at least"),
         (lambda: ServerConfig(port=-1), "port=-1: give 0 (any) to 65535."),
         (lambda: ServerConfig(port=65536), "port=65536: give 0 (any) to 65535."),

@@ -198,21 +198,28 @@ def test_any_name_is_a_function_until_it_is_called() -> None:
     assert set(threading.enumerate()) == before
 
 
-def connections(port: int) -> int:
-    """How many connections to a port of this machine there are."""
+def connections(endpoint: str) -> int:
+    """How many connections to an endpoint of this machine there are."""
+    scheme, _, place = endpoint.partition(":")
+    if scheme == "unix":
+        return sum(each.laddr == place for each in psutil.Process().net_connections("unix"))
+    port = int(place.rpartition(":")[2])
     return sum(
         each.status == psutil.CONN_ESTABLISHED and getattr(each.raddr, "port", None) == port
         for each in psutil.net_connections("tcp")
     )
 
 
-def test_a_client_that_is_let_go_hangs_up(server: courier.Server) -> None:
-    client = courier.Client(server.address)
+@pytest.mark.parametrize("scheme", ["unix", "grpc"])
+def test_a_client_that_is_let_go_hangs_up(server: courier.Server, scheme: str) -> None:
+    (place,) = (place for place in server.endpoints if place.startswith(f"{scheme}:"))
+    client = courier.Client(place)
+    before = connections(place)
     assert client.constant() == 1234
-    assert connections(server.port) == 1
+    assert connections(place) == before + 1
     del client
     gc.collect()
     deadline = time.monotonic() + PATIENCE_S
-    while connections(server.port):  # gRPC closes them in a thread of its own
+    while connections(place) > before:  # gRPC closes them in a thread of its own
         assert time.monotonic() < deadline
         time.sleep(0.01)

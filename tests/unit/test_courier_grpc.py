@@ -135,7 +135,7 @@ def test_a_grpc_server_of_another_kind() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with pytest.raises(NotAuthenticated, match="belongs to a server of another kind"):
-        client_at(f"localhost:{port}", CREDENTIALS, ClientConfig()).echo(1)
+        client_at(f"grpc:localhost:{port}", CREDENTIALS, ClientConfig()).echo(1)
     server.stop(None)
 
 

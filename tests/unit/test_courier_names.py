@@ -220,5 +220,5 @@ def test_what_cannot_be_a_name(name: str) -> None:
     ],
 )
 def test_addresses_stay_addresses(address: str, endpoint: str) -> None:
-    assert names.endpoint_of(address) == endpoint
+    assert names.endpoints_of(address) == (endpoint,)
     assert courier.Client(address).address == address

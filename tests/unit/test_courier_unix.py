@@ -9,9 +9,11 @@ import pickle
 import select
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -668,3 +670,51 @@ def test_idle_connections_are_used_again(bench: Bench) -> None:
     for number in range(50):
         client.echo(number)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+
+@contextlib.contextmanager
+def as_nobody(code: str, *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """Run code in a process of another user."""
+    program = f"import os, socket, sys, tempfile; os.setgid({NOBODY}); os.setuid({NOBODY}); {code}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+
+
+@needs_root
+def test_another_user_is_not_let_in_whatever_it_says(bench: Bench, directory: str) -> None:
+    Path(directory).chmod(0o755)
+    Path(bench.path).chmod(0o777)
+    code = (
+        "sock = socket.socket(socket.AF_UNIX); sock.connect(sys.argv[1]); "
+        "sock.settimeout(60); print(sock.recv(1))"
+    )
+    with as_nobody(code, bench.path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "b''\n"
+    assert bench.client().echo(1) == 1
+
+
+@needs_root
+def test_a_token_is_not_shown_to_another_user() -> None:
+    code = (
+        "place = tempfile.TemporaryDirectory(dir='/tmp'); sock = socket.socket(socket.AF_UNIX); "
+        "sock.bind(place.name + '/s'); sock.listen(); print(place.name + '/s', flush=True); "
+        "sys.stdin.read(); sock.close(); place.cleanup()"
+    )
+    with as_nobody(code) as process:
+        assert process.stdout is not None
+        path = process.stdout.readline().strip()
+        with pytest.raises(NotAuthenticated, match=f"{path} belongs to user {NOBODY}"):
+            transports.get("unix").connect(f"unix:{path}", CREDENTIALS, PATIENCE_S)

@@ -125,13 +125,18 @@ def test_a_runs_settings_are_what_the_flags_say() -> None:
     was_parsed = ours.is_parsed()
     names = (
         *("lp_termination_notice_secs", "lp_grace_secs", "lp_seed"),
-        *("lp_checkpoint_dir", "lp_max_payload_bytes", "lp_launcher"),
+        *("lp_checkpoint_dir", "lp_max_payload_bytes", "lp_launcher", "lp_transport"),
     )
     before = {name: ours[name].value for name in names}
     try:
-        flags.apply(dict(zip(names, (1.0, 2.0, 3, "/there", 4, "process"), strict=True)))
+        flags.apply(dict(zip(names, (1.0, 2.0, 3, "/there", 4, "process", "tcp"), strict=True)))
         assert flags.run_config() == RunConfig(
-            notice_s=1.0, grace_s=2.0, seed=3, checkpoint_dir="/there", max_payload_bytes=4
+            notice_s=1.0,
+            grace_s=2.0,
+            seed=3,
+            checkpoint_dir="/there",
+            max_payload_bytes=4,
+            transport="tcp",
         )
         assert flags.value(flags.LAUNCHER) == "process"
     finally:

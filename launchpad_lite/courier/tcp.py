@@ -1,0 +1,190 @@
+"""The framed protocol over TCP, inside mutual TLS: calls between hosts.
+
+Without TLS it carries only calls that need no secret: a token is never sent in the clear.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from launchpad_lite.courier.byte_stream import ByteStream, SocketStream
+from launchpad_lite.courier.framed_channel import FramedChannel
+from launchpad_lite.courier.framed_listener import FramedListener
+from launchpad_lite.courier.greeter import Acceptor
+from launchpad_lite.courier.transport import Channel, Listener, ListenOptions, Service, Transport
+from launchpad_lite.credentials import PUBLIC
+from launchpad_lite.endpoint import join_host, published, split_host
+from launchpad_lite.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from launchpad_lite.courier.byte_stream import Bytes
+    from launchpad_lite.credentials import Credentials
+
+SILENCE_S = 60
+"""Seconds after which a peer's host that acknowledges nothing is given up.
+
+Linux also counts the time for which a peer takes nothing, though its host answers. So it is as long
+as a server waits for a client that does not read.
+"""
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": (SILENCE_S - 15) // 5}
+
+
+class TcpStream(SocketStream):
+    """The bytes of a TCP connection as they are."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take over a connected, blocking socket."""
+        super().__init__(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (*_KEEPALIVE.items(), ("TCP_USER_TIMEOUT", SILENCE_S * 1000)):
+            if hasattr(socket, option):  # not all systems have all
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def send(self, pieces: Sequence[Bytes]) -> int:
+        """See the base class."""
+        try:
+            return super().send(pieces)
+        except _LOST as error:
+            raise _lost(error) from error
+
+    def send_now(self, pieces: Sequence[Bytes]) -> int:
+        """See the base class."""
+        try:
+            return super().send_now(pieces)
+        except _LOST as error:
+            raise _lost(error) from error
+
+    def receive(self, buffer: bytearray | memoryview) -> int:
+        """See the base class."""
+        try:
+            return super().receive(buffer)
+        except _LOST as error:
+            raise _lost(error) from error
+
+    def receive_now(self, buffer: bytearray | memoryview) -> int:
+        """See the base class."""
+        try:
+            return super().receive_now(buffer)
+        except _LOST as error:
+            raise _lost(error) from error
+
+
+_LOST = (TimeoutError, ConnectionResetError)
+
+
+def _lost(error: OSError) -> ConnectionAbortedError:
+    """Return what a lost peer is told as, and nothing else.
+
+    A lost host is no deadline that has passed, which a TimeoutError means above. And a reset does
+    not say that the peer has not read everything, as it does on a Unix socket.
+    """
+    return ConnectionAbortedError(f"the connection is lost: {error.strerror}")
+
+
+class _TcpAcceptor(Acceptor):
+    def __init__(self, host: str, port: int, secure: Callable[[ByteStream], ByteStream]) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self._sock = socket.create_server((host, port), family=family, backlog=1024)
+        except OSError as error:
+            message = f"port {port} of {host} cannot be listened on: {error.strerror}"
+            raise OSError(error.errno, message) from error
+        self._secure = secure
+        place = join_host(published(host), self._sock.getsockname()[1])
+        self.endpoint = f"tcp:{place}"
+
+    def accept(self) -> ByteStream:
+        sock, _ = self._sock.accept()
+        try:
+            return self._secure(TcpStream(sock))
+        except BaseException:
+            sock.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class TcpTransport(Transport):
+    """Calls between hosts."""
+
+    scheme: ClassVar[str] = "tcp"
+
+    def listen(self, service: Service, options: ListenOptions) -> Listener:
+        """See the base class; TLS shakes hands while the greeter waits for a hello."""
+        secure = _server_side(service.credentials)
+        return FramedListener(service, _TcpAcceptor(options.host, options.port, secure))
+
+    def connect(
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        timeout: float | None,
+        *,
+        compress: bool = False,
+    ) -> Channel:
+        """See the base class."""
+        place = endpoint.partition(":")[2]
+        try:
+            address = split_host(place)
+        except ValueError as error:
+            message = f"{endpoint!r} is no endpoint: give tcp:host:port or tcp:[address]:port"
+            raise Unavailable(message, maybe_executed=False) from error
+        secure = _client_side(credentials)
+
+        def dial(seconds: float) -> ByteStream:
+            deadline = time.monotonic() + seconds
+            sock = socket.create_connection(address, seconds)
+            try:
+                sock.settimeout(None)
+                return secure(TcpStream(sock), deadline - time.monotonic())
+            except BaseException:
+                sock.close()
+                raise
+
+        return FramedChannel(dial, place, credentials.token, timeout)
+
+
+def _server_side(credentials: Credentials) -> Callable[[ByteStream], ByteStream]:
+    """Return what makes the stream of a peer that has connected safe for a token."""
+    if _in_the_clear(credentials):
+        return lambda stream: stream
+    from launchpad_lite.courier import tls  # a run on one host does without
+
+    return functools.partial(tls.TlsStream, credentials=credentials)
+
+
+def _client_side(credentials: Credentials) -> Callable[[ByteStream, float], ByteStream]:
+    """Return what makes a stream to a server safe for a token, within so many seconds."""
+    if _in_the_clear(credentials):
+        return lambda stream, _: stream
+    from launchpad_lite.courier import tls  # a run on one host does without
+
+    sessions = tls.Sessions()
+
+    def secure(stream: ByteStream, seconds: float) -> ByteStream:
+        encrypted = tls.TlsStream(stream, credentials, sessions)
+        encrypted.shake_hands(seconds)
+        return encrypted
+
+    return secure
+
+
+def _in_the_clear(credentials: Credentials) -> bool:
+    if credentials != PUBLIC and not credentials.tls:
+        message = "calls over TCP need certificates: make the credentials with tls=True"
+        raise ValueError(message)
+    return credentials == PUBLIC
+
+
+TRANSPORT = TcpTransport()

@@ -1,0 +1,117 @@
+"""Two network namespaces of one machine are as two hosts: TLS carries the calls between them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launchpad_lite.credentials import Credentials
+
+PATIENCE_S = 60.0
+
+COMMON = """
+import sys
+from launchpad_lite.config import ClientConfig, RunConfig, ServerConfig
+from launchpad_lite.courier.client import client_in_run
+from launchpad_lite.courier.server import Server
+from launchpad_lite.credentials import Credentials
+from launchpad_lite.endpoint import EndpointRecord, host_id
+from launchpad_lite.runtime.directory import Directory
+from launchpad_lite.runtime.scope import RunScope
+from launchpad_lite.stop_token import StopToken
+
+credentials, sockets, host = sys.argv[1:]
+directory = Directory()
+scope = RunScope(
+    run_id="run", stop=StopToken(), config=RunConfig(), host=host, incarnation=0,
+    credentials=Credentials.load(credentials), schemes=("unix", "tcp"), socket_dir=sockets,
+    directory=directory, follow=lambda name: None, control=None, names=str,
+)
+"""
+
+SERVER = f"""{COMMON}
+server = Server.in_run("server", scope, None, ServerConfig())
+server.Bind("echo", lambda value: value)
+server.Start()
+print(host_id(), *server.endpoints, flush=True)
+sys.stdin.read()
+server.Stop()
+"""
+
+CLIENT = f"""{COMMON}
+theirs, *endpoints = sys.stdin.readline().split()
+directory.publish(EndpointRecord("run", "server", 0, theirs, tuple(endpoints)))
+client = client_in_run(scope, "server", ClientConfig(call_timeout={PATIENCE_S}))
+assert client.echo([1, 2]) == [1, 2]
+stream = next(iter(client._peer.connected()._open))._stream
+print(theirs.partition("/")[0] == host_id().partition("/")[0], theirs == host_id())
+print(type(stream).__name__, stream._tls.version(), endpoints[0].partition(":")[0])
+scope.stop.close()
+"""
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=PATIENCE_S)
+
+
+@pytest.fixture
+def namespaces() -> Iterator[list[str]]:
+    """Two network namespaces with a cable between them."""
+    tag = uuid.uuid4().hex[:8]
+    names = [f"lp-{tag}-{end}" for end in "ab"]
+    made: list[str] = []
+    try:
+        for name in names:
+            ip("netns", "add", name)
+            made.append(name)
+        links = zip("ab", names, strict=True)
+        cable = [("name", f"lp{tag}{end}", "netns", name) for end, name in links]
+        ip("link", "add", *cable[0], "type", "veth", "peer", *cable[1])
+        for number, (_, link, _, name) in enumerate(cable, 1):
+            ip("-n", name, "addr", "add", f"10.83.71.{number}/24", "dev", link)
+            ip("-n", name, "link", "set", link, "up")
+    except (OSError, subprocess.CalledProcessError) as error:
+        remove(made)
+        if os.environ.get("CI") and os.geteuid() == 0:
+            raise
+        pytest.skip(f"network namespaces cannot be made here: {error}")
+    try:
+        yield names
+    finally:
+        remove(made)
+
+
+def remove(names: list[str]) -> None:
+    for name in names:  # with a namespace goes its end of the cable
+        ip("netns", "del", name)
+
+
+def test_tls_carries_the_calls_though_there_is_a_unix_socket(
+    namespaces: list[str], tmp_path: Path, state_home: Path
+) -> None:
+    credentials = tmp_path / "credentials"
+    Credentials.create().save(credentials)
+
+    def start(namespace: str, code: str, host: str) -> subprocess.Popen[str]:
+        command = ["ip", "netns", "exec", namespace, sys.executable, "-c", code]
+        return subprocess.Popen(
+            [*command, str(credentials), str(state_home), host],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    with start(namespaces[0], SERVER, "10.83.71.1") as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        with start(namespaces[1], CLIENT, "10.83.71.2") as client:
+            said, _ = client.communicate(line, PATIENCE_S)
+        server.communicate("", PATIENCE_S)
+    assert (server.returncode, client.returncode) == (0, 0)
+    assert said.splitlines() == ["True False", "TlsStream TLSv1.3 unix"]
