@@ -7,9 +7,11 @@ from launchpad_lite.context import Context, bind, get_context
 from launchpad_lite.courier.batching import batched_handler
 from launchpad_lite.courier.cache import CachedResult
 from launchpad_lite.courier.cached import cached
+from launchpad_lite.courier.call_context import CallContext, get_call_context
 from launchpad_lite.courier.client import Client as CourierClient
-from launchpad_lite.courier.client import submit
 from launchpad_lite.courier.client_pool import broadcast, pool
+from launchpad_lite.courier.deadline import deadline
+from launchpad_lite.courier.typed import aio, submit
 from launchpad_lite.errors import (
     BatchError,
     CallError,
@@ -69,6 +71,7 @@ __all__ = [
     "BatchError",
     "CachedResult",
     "CacherNode",
+    "CallContext",
     "CallError",
     "CodecError",
     "Context",
@@ -114,11 +117,14 @@ __all__ = [
     "UsageError",
     "VersionMismatch",
     "__version__",
+    "aio",
     "batched_handler",
     "bind",
     "broadcast",
     "cached",
     "courier",
+    "deadline",
+    "get_call_context",
     "get_context",
     "launch",
     "make_program",

@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
+import os
 import threading
 from concurrent import futures
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
@@ -293,6 +294,12 @@ def get_context() -> Context:
         )
         raise ContextError(message)
     return context
+
+
+def own_title() -> str:
+    """Return what to call those who are here, for people: the node, or else the process."""
+    context = _own()
+    return f"process {os.getpid()}" if context is None else context.name
 
 
 def bind(function: Callable[P, R]) -> Callable[P, R]:

@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from launchpad_lite import context as node_context
-from launchpad_lite.courier import stacking
+from launchpad_lite.courier import running_call, stacking
+from launchpad_lite.courier.batch_call import running_for
 from launchpad_lite.errors import BatchError, ContextError, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class _Call(NamedTuple):
     structure: stacking.Structure
     came: float
     future: Future[Any]
+    origin: running_call.RunningCall | None
 
 
 class BatchedMethod:
@@ -135,7 +137,7 @@ class BatchedMethod:
             message = f"{self._title}: {error}"
             raise TypeError(message) from None
         structure = stacking.structure_of(arguments)
-        call = _Call(arguments, structure, time.monotonic(), Future())
+        call = _Call(arguments, structure, time.monotonic(), Future(), running_call.current.get())
         outdone: list[_Call] = []
         with self._changed:
             batches, size = self._batches, self._options.batch_size
@@ -216,23 +218,31 @@ class BatchedMethod:
         return batch[0].came + (0.0 if full else self._options.timeout)
 
     def _execute(self, batch: list[_Call]) -> None:
-        calls = [call for call in batch if call.future.set_running_or_notify_cancel()]
-        if not calls:
+        rest = [call for call in batch if _is_wanted(call)]
+        if not rest:
             return
-        values = [call.arguments for call in calls]
+        values = [call.arguments for call in rest]
         if self._options.pad_batch:
             values += values[:1] * (self._options.batch_size - len(values))
         try:
             stacked = inspect.BoundArguments(self._signature, stacking.stack(values))
-            result = self._function(*stacked.args, **stacked.kwargs)
+            with running_for([call.origin for call in rest]):
+                result = self._function(*stacked.args, **stacked.kwargs)
             rows = stacking.unstack(result, len(values), f"the result of {self._title}")
         except BaseException as error:
-            for call in calls:
+            for call in rest:
                 call.future.set_exception(error)
         else:
-            self._known = calls[0].structure
-            for call, row in zip(calls, rows, strict=False):  # not for what was added as padding
+            self._known = rest[0].structure
+            for call, row in zip(rest, rows, strict=False):  # not for what was added as padding
                 call.future.set_result(row)
+
+
+def _is_wanted(call: _Call) -> bool:
+    """Whether somebody still waits for a call that is about to run; from now on it runs."""
+    if call.origin is not None and call.origin.cancelled:
+        call.future.cancel()
+    return call.future.set_running_or_notify_cancel()
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from launchpad_lite.courier.client import Client, RemoteMethod, list_methods
+from launchpad_lite.courier.client import RemoteMethod, list_methods
+from launchpad_lite.courier.typed import remote_method
 from launchpad_lite.errors import MethodNotFound, UsageError
 
 if TYPE_CHECKING:
@@ -37,16 +38,11 @@ def cached(method: Callable[..., Any], *args: Any, **kwargs: Any) -> CachedResul
       TypeError: `method` is not a client's.
       UsageError: it is the client of another kind of node, which keeps no results.
     """
-    if isinstance(method, Client):
-        client, name = method, "__call__"
-    elif isinstance(method, RemoteMethod):
-        client, name = method.client, method.name
-    else:
-        message = f"lp.cached needs a client's method, such as client.work, not {method!r}"
-        raise TypeError(message)
+    called = remote_method(method, "lp.cached")
+    client = called.client
     ask = RemoteMethod(client, CACHED)
     try:
-        result: CachedResult[Any] = ask(name, args, kwargs)
+        result: CachedResult[Any] = ask(called.name, args, kwargs)
     except MethodNotFound:
         if CACHED in list_methods(client):
             raise

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import abc
-import contextvars
+import threading
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.courier.running_call import RunningCall, run_all
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from launchpad_lite.courier.messages import Reply, Request
     from launchpad_lite.courier.method import Method
 
+_watching = threading.Lock()  # the callbacks of all calls: few have any
 
-class ServerCall(abc.ABC):
-    """A call that a listener has received; each transport has a subclass, which can answer it.
+
+class ReceivedCall(RunningCall):
+    """A call, or the beginning of a stream, that has come from a client.
 
     Attributes:
       request: what the client sent.
-      ends_at: the time of `time.monotonic` at which its client stops waiting; None for never.
       method: what it calls; the service sets it before the call runs or waits.
-      begun: whether it runs or has run. When a server stops, clients are told which have begun.
-      waited: whether it had to wait for its turn, and its client may have gone meanwhile.
     """
 
-    __slots__ = ("_cancelled", "begun", "ends_at", "method", "request", "waited")
+    __slots__ = ("_callbacks", "_cancelled", "_timer", "method", "request")
 
     method: Method
 
@@ -32,17 +36,19 @@ class ServerCall(abc.ABC):
         self.request = request
         timeout = request.timeout
         self.ends_at = None if timeout is None else time.monotonic() + timeout
-        self.begun = False
-        self.waited = False
         self._cancelled = False
+        self._callbacks: list[Callable[[], object]] | None = None
+        self._timer: Callable[[], object] | None = None
 
-    @abc.abstractmethod
-    def answer(self, reply: Reply) -> None:
-        """Send the reply; called once, from any thread. Never raises, never waits for the peer."""
+    @property
+    def title(self) -> str:
+        """See the base class."""
+        return self.request.method
 
-    @abc.abstractmethod
-    def refuse(self) -> None:
-        """Tell the client that the server stops and the call has not begun; like `answer`."""
+    @property
+    def caller(self) -> str:
+        """See the base class."""
+        return self.request.caller
 
     def hung_up(self) -> bool:
         """Whether the client is gone, as far as the transport can tell without waiting."""
@@ -55,13 +61,59 @@ class ServerCall(abc.ABC):
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """See the base class."""
         return self._cancelled or self.late or self.hung_up()
 
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """See the base class."""
+        with _watching:
+            first = self._callbacks is None
+            self._callbacks = [*(self._callbacks or ()), callback]
+        if first and self.ends_at is not None:
+            left = max(0.0, self.ends_at - time.monotonic())
+            self._timer = deadlines.call_later(left, self.cancel)
+        if self.cancelled:
+            self.cancel()
+
     def cancel(self) -> None:
-        """Note that the client has given the call up."""
+        """Note that the client has given the call up; the caller holds no lock."""
         self._cancelled = True
+        if self._callbacks is not None:
+            run_all(self._take())
+
+    def ended(self) -> None:
+        """Note that the method has ended, and nobody is to hear of a later end of its client."""
+        if self._callbacks is not None:
+            self._take()
+        if self._timer is not None:
+            self._timer()
+
+    def _take(self) -> Sequence[Callable[[], object]]:
+        with _watching:
+            callbacks, self._callbacks = self._callbacks, None
+        return callbacks or ()
 
 
-current: contextvars.ContextVar[ServerCall | None] = contextvars.ContextVar("lp_call", default=None)
-"""The call that the calling thread, or task, runs."""
+class ServerCall(ReceivedCall):
+    """A call that a listener has received; each transport has a subclass, which can answer it.
+
+    Attributes:
+      begun: whether it runs or has run. When a server stops, clients are told which have begun.
+      waited: whether it had to wait for its turn, and its client may have gone meanwhile.
+    """
+
+    __slots__ = ("begun", "waited")
+
+    def __init__(self, request: Request) -> None:
+        """Take a request that has just arrived."""
+        super().__init__(request)
+        self.begun = False
+        self.waited = False
+
+    @abc.abstractmethod
+    def answer(self, reply: Reply) -> None:
+        """Send the reply; called once, from any thread. Never raises, never waits for the peer."""
+
+    @abc.abstractmethod
+    def refuse(self) -> None:
+        """Tell the client that the server stops and the call has not begun; like `answer`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launchpad_lite import context as node_context
 from launchpad_lite.config import ClientConfig, seconds
@@ -16,23 +16,22 @@ from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
-from launchpad_lite.errors import DeadlineExceeded, Unavailable
+from launchpad_lite.errors import Unavailable
 from launchpad_lite.handle import receiving_scope
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from launchpad_lite.context import Scope
+    from launchpad_lite.courier.aio_bridge import AioClient
     from launchpad_lite.courier.codec import Codec
     from launchpad_lite.courier.messages import Reply, ServerInfo
     from launchpad_lite.courier.remote import Remote
     from launchpad_lite.courier.transport import Channel, ReplyStream
     from launchpad_lite.credentials import Credentials
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -128,6 +127,7 @@ class Client:
         self._credentials = credentials
         self._address = address
         self._config = config
+        self._caller = node_context.own_title()
         if peer.scope is None:  # nobody else has this peer, and nobody else could close it
             weakref.finalize(self, peer.close).atexit = False
 
@@ -149,6 +149,13 @@ class Client:
     def futures(self) -> FuturesClient:
         """The same methods, returning futures."""
         return FuturesClient(self)
+
+    @property
+    def aio(self) -> AioClient:
+        """The same methods, to be awaited."""
+        from launchpad_lite.courier.aio_bridge import AioClient  # asyncio takes a moment to import
+
+        return AioClient(lambda name: self._method(name).submit)
 
     def _method(self, name: str) -> RemoteMethod:
         if name.startswith("_") and name != "__call__":
@@ -201,7 +208,7 @@ class Client:
     def _reach(self, function: Callable[[Channel, Deadline], T]) -> T:
         """Do something with the server; again, when its channel is found dead before it began."""
         peer, config = self._peer, self._config
-        deadline = Deadline(config.call_timeout)
+        deadline = Deadline.of_call(config.call_timeout)
         attempts = itertools.count(1)
         while True:
             channel = peer.channel(deadline, wait=config.wait_for_ready)
@@ -220,18 +227,19 @@ class Client:
             content = self._arguments_for(channel, method, args, kwargs).payload
             left = deadline.left()
             if left == 0.0:
-                message = f"{self._peer.title} came up too late for {method!r}"
-                raise DeadlineExceeded(message)
-            limit = self._config.call_timeout
-            reply = channel.call(Request(method, content, left, channel.local, limit))
+                raise deadline.over(f"{self._peer.title}.{method}")
+            limit = deadline.timeout
+            reply = channel.call(Request(method, content, left, channel.local, limit, self._caller))
             return reply, channel.info
 
         return self._decode(*self._reach(call))
 
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         peer, config = self._peer, self._config
-        deadline = Deadline(config.call_timeout)
-        call = FutureCall(peer, method, deadline, self._decode, wait=config.wait_for_ready)
+        deadline = Deadline.of_call(config.call_timeout)
+        call = FutureCall(
+            peer, method, deadline, self._decode, caller=self._caller, wait=config.wait_for_ready
+        )
         try:
             channel = peer.connected()
             if channel is not None:
@@ -339,28 +347,3 @@ def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
 
     replies, info = client._reach(begin)  # noqa: SLF001 - the client has only user methods
     return ValueIterator(replies, lambda reply: client._decode(reply, info))  # noqa: SLF001 - as above
-
-
-@overload
-def submit(
-    method: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
-) -> Future[R]: ...
-@overload
-def submit(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
-def submit(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
-    """Call a method of a client and return a future of its result at once.
-
-    Args:
-      method: a client's method, `client.method`; a client, for its `__call__`.
-      *args: its arguments.
-      **kwargs: its keyword arguments.
-
-    Raises:
-      TypeError: `method` is not a client's.
-    """
-    if isinstance(method, Client):
-        return method.futures(*args, **kwargs)
-    if not isinstance(method, RemoteMethod):
-        message = f"lp.submit needs a client's method, such as client.work, not {method!r}"
-        raise TypeError(message)
-    return method.submit(*args, **kwargs)

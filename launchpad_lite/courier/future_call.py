@@ -7,7 +7,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launchpad_lite.courier.messages import Request
-from launchpad_lite.errors import DeadlineExceeded, Unavailable
+from launchpad_lite.errors import Unavailable
 from launchpad_lite.frames import from_user_code
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class FutureCall:
         deadline: Deadline,
         decode: Callable[[Reply, ServerInfo], Any],
         *,
+        caller: str,
         wait: bool,
     ) -> None:
         """Prepare a call.
@@ -62,6 +63,7 @@ class FutureCall:
           method: what to call.
           deadline: when the future fails.
           decode: returns the result in a server's reply, or raises its failure.
+          caller: who calls, for people.
           wait: whether to wait for a server that is not up yet.
         """
         self.future: CallFuture[Any] = CallFuture()
@@ -70,6 +72,7 @@ class FutureCall:
         self._method = method
         self._deadline = deadline
         self._decode = decode
+        self._caller = caller
         self._wait = wait
         self._tries = 0  # that failed
         self._undo: list[Callable[[], object]] = []
@@ -115,11 +118,10 @@ class FutureCall:
         if not self.future.cancelled():
             left = self._deadline.left()
             if left == 0.0:
-                message = f"{self._peer.title} came up too late for {self._method!r}"
-                raise DeadlineExceeded(message)
+                raise self._deadline.over(f"{self._peer.title}.{self._method}")
             limit = self._deadline.timeout
             payload = content.for_server(channel.info)
-            request = Request(self._method, payload, left, channel.local, limit)
+            request = Request(self._method, payload, left, channel.local, limit, self._caller)
             self._can_be_undone(channel.submit(request, done))
 
     def begin_when_ready(self, content: Arguments) -> None:

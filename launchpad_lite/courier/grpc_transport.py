@@ -214,6 +214,10 @@ class _Call(ServerCall):
     def hung_up(self) -> bool:
         return not self._context.is_active()
 
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        super().on_cancel(callback)
+        self._context.add_callback(self.cancel)  # which does nothing after the call has ended
+
 
 def _sends_itself(behavior: Any) -> Any:
     """Let a streaming handler return before it has sent anything."""

@@ -310,6 +310,7 @@ class InprocChannel(Channel):
             pending = list(self._pending)
         for call in pending:
             call.finish(None, _stopped())
+            call.cancel()
         for stream in list(self._streams):
             stream.close()
         if not pending:

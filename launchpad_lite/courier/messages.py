@@ -56,8 +56,9 @@ class Request:
       method: what to call.
       arguments: the encoded tuple `(args,)` or `(args, kwargs)`.
       timeout: the seconds it may still take; None for no limit.
-      limit: the seconds it had in the beginning, for people; None if that is the same.
       local: it comes from the server's own process.
+      limit: the seconds it had in the beginning, for people; None if that is the same.
+      caller: who calls, for people; empty where the transport does not tell.
     """
 
     method: str
@@ -65,11 +66,12 @@ class Request:
     timeout: float | None = None
     local: bool = False
     limit: float | None = None
+    caller: str = ""
 
     def late(self, server: str) -> DeadlineExceeded:
         """Return what the caller is told when the time is over."""
         limit = self.timeout if self.limit is None else self.limit
-        shown = "the time it had" if limit is None else f"{limit:g} s"
+        shown = "the time it had" if limit is None else f"{limit:.4g} s"
         return DeadlineExceeded(f"{server}.{self.method} took over {shown}")
 
 

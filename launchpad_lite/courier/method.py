@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.courier.batching import BatchedMethod
@@ -25,19 +26,41 @@ class Lane(enum.Enum):
     """Those of methods that need no thread until they have their result."""
 
 
+class Kind(enum.Enum):
+    """What becomes of a function that is called."""
+
+    PLAIN = enum.auto()
+    BATCHED = enum.auto()
+    ASYNC = enum.auto()
+    STREAM = enum.auto()
+    """A generator or an async generator."""
+
+
+def _kind(function: Callable[..., Any]) -> Kind:
+    if isinstance(function, BatchedMethod):
+        return Kind.BATCHED
+    for each in (function, type(function).__call__):  # the latter: of an object that is callable
+        if inspect.iscoroutinefunction(each):
+            return Kind.ASYNC
+        if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
+            return Kind.STREAM
+    return Kind.PLAIN
+
+
 class Method:
     """One function, bound to a name.
 
     Attributes:
       name: what clients call it by.
       function: what is called.
+      kind: what becomes of it.
       lane: whose threads it uses.
       limit: calls of it that run at a time.
       running: calls of it that run; the dispatcher's.
       quick: whether its calls are over in less time than it takes to hand them to another thread.
     """
 
-    __slots__ = ("_calls", "_mean", "function", "lane", "limit", "name", "quick", "running")
+    __slots__ = ("_calls", "_mean", "function", "kind", "lane", "limit", "name", "quick", "running")
 
     def __init__(
         self,
@@ -57,6 +80,7 @@ class Method:
         """
         self.name = name
         self.function = function
+        self.kind = _kind(function)
         self.limit = NO_LIMIT if limit is None else limit
         if self.answers_later:
             self.lane = Lane.LATER
@@ -70,7 +94,7 @@ class Method:
     @property
     def answers_later(self) -> bool:
         """Whether a call gives its thread back before it has a result."""
-        return isinstance(self.function, BatchedMethod)
+        return self.kind in (Kind.BATCHED, Kind.ASYNC)
 
     def note(self, seconds: float) -> None:
         """Learn how long a call took, of a method that does not answer later."""

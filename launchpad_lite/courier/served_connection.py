@@ -219,6 +219,8 @@ class ServedConnection:
         self.outbox.close()
         if replies is not None:
             replies.close()
+        for call in list(self.calls):
+            call.cancel()
         self._when_closed(self)
 
     # What any thread does.

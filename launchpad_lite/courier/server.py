@@ -311,6 +311,7 @@ class Server:
                 thread.start()
             for thread in threads:
                 thread.join()
+            self._service.close()
             self._clean_up()
             self._ended.set()
 

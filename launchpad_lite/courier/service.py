@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+import types
 from typing import TYPE_CHECKING, Any, Protocol
 
-from launchpad_lite.courier import call as calls
-from launchpad_lite.courier import codecs, messages
+from launchpad_lite.courier import codecs, messages, running_call
 from launchpad_lite.courier.batching import BatchedMethod
+from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
 from launchpad_lite.courier.method import Method
@@ -22,11 +24,12 @@ from launchpad_lite.errors import (
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
     from launchpad_lite.config import ServerConfig
     from launchpad_lite.context import Context, Scope
+    from launchpad_lite.courier.async_methods import AsyncMethods
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
@@ -94,6 +97,10 @@ class _Replies(ReplyStream):
             _log.exception("a stream could not be closed")
 
 
+def _itself(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    return coroutine
+
+
 class MethodService:
     """Bound methods and streams, as the listeners see them; see `transport.Service`."""
 
@@ -116,6 +123,8 @@ class MethodService:
         self._config = config
         self._methods: dict[str, Method] = {}
         self._dispatcher = Dispatcher(f"lp-serve {name}", config, context)
+        self._async_methods: AsyncMethods | None = None
+        self._lock = threading.Lock()
 
     def bind(
         self,
@@ -203,6 +212,7 @@ class MethodService:
             self._end(call, reply)
 
     def _end(self, call: ServerCall, reply: Reply) -> None:
+        call.ended()
         # before the answer, so that the client's next call finds the slot free
         following = self._dispatcher.finish(call)
         if following is not None:
@@ -216,29 +226,49 @@ class MethodService:
             raise DeadlineExceeded(message)
         args, kwargs = self._arguments(request)
         function = method.function
-        if isinstance(function, BatchedMethod):
-            future = function.submit(*args, **kwargs)
-            future.add_done_callback(lambda done: self._end(call, self._outcome(done, request)))
-            return None
-        token = calls.current.set(call)
-        start = time.perf_counter()
+        token = running_call.current.set(call)
         try:
-            result = function(*args, **kwargs)
+            if method.answers_later:
+                if isinstance(function, BatchedMethod):
+                    self._answer_later(call, function.submit(*args, **kwargs))
+                else:
+                    self._answer_later(call, self._begin_task(call, function, args, kwargs))
+                return None
+            start = time.perf_counter()
+            try:
+                result = function(*args, **kwargs)
+            finally:
+                method.note(time.perf_counter() - start)
+            if type(result) is types.CoroutineType:  # of a function that does not look async
+                self._answer_later(call, self._begin_task(call, _itself, (result,), {}))
+                return None
         finally:
-            method.note(time.perf_counter() - start)
-            calls.current.reset(token)
+            running_call.current.reset(token)
         return self._reply(result, request)
 
-    def _outcome(self, done: Future[Any], request: Request) -> Reply:
+    def _begin_task(self, call: ServerCall, *what: Any) -> Future[Any]:
+        with self._lock:
+            if self._async_methods is None:
+                # to import asyncio takes a moment, and some memory
+                from launchpad_lite.courier.async_methods import AsyncMethods
+
+                self._async_methods = AsyncMethods(self._name, self.context)
+        return self._async_methods.submit(call, *what)
+
+    def _answer_later(self, call: ServerCall, future: Future[Any]) -> None:
+        future.add_done_callback(lambda done: self._end(call, self._outcome(done, call)))
+
+    def _outcome(self, done: Future[Any], call: ServerCall) -> Reply:
         try:
-            return self._reply(done.result(), request)
+            return self._reply(done.result(), call.request)
         except BaseException as error:
-            return self.failure(error)
+            late = call.late  # so it was cancelled, and the client need not know how
+            return self.failure(call.request.late(self._name) if late else error)
 
     def is_calling(self) -> bool:
         """Whether the calling thread runs one of the methods."""
-        call = calls.current.get()
-        if call is not None and self._methods.get(call.method.name) is call.method:
+        call = running_call.current.get()
+        if isinstance(call, ReceivedCall) and self._methods.get(call.title) is call.method:
             return True
         functions = [method.function for method in self._methods.values()]
         return any(isinstance(each, BatchedMethod) and each.runs_here() for each in functions)
@@ -251,6 +281,11 @@ class MethodService:
     def join(self, timeout: float) -> None:
         """Wait for the threads; see `transport.Service`."""
         self._dispatcher.join(timeout)
+
+    def close(self) -> None:
+        """Cancel the tasks of async methods that still run, after the listeners have stopped."""
+        if self._async_methods is not None:
+            self._async_methods.close()
 
     def _reply(self, result: object, request: Request) -> Reply:
         try:

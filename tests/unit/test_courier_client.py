@@ -25,10 +25,11 @@ import pytest
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import transports
-from launchpad_lite.courier.client import client_at, open_stream, submit
+from launchpad_lite.courier.client import client_at, open_stream
 from launchpad_lite.courier.messages import ServerInfo
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
+from launchpad_lite.courier.typed import submit
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import (
     DeadlineExceeded,

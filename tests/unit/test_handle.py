@@ -13,7 +13,8 @@ import pytest
 from launchpad_lite import context
 from launchpad_lite.address import Address, naming
 from launchpad_lite.config import ClientConfig
-from launchpad_lite.courier.client import Client, submit
+from launchpad_lite.courier.client import Client
+from launchpad_lite.courier.typed import submit
 from launchpad_lite.errors import ContextError, HandleError, ProgramError, Unavailable, UsageError
 from launchpad_lite.handle import Deferred, DeferredConstruction, dereference, receiving
 from launchpad_lite.nodes.courier import CourierHandle, CourierNode

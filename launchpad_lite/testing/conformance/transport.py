@@ -20,7 +20,9 @@ listeners need, such as a directory.
 
 from __future__ import annotations
 
+from launchpad_lite.testing.conformance.transport_parts.asyncs import AsyncConformance
 from launchpad_lite.testing.conformance.transport_parts.batches import BatchConformance
+from launchpad_lite.testing.conformance.transport_parts.cancels import CancelConformance
 from launchpad_lite.testing.conformance.transport_parts.concurrency import ConcurrencyConformance
 from launchpad_lite.testing.conformance.transport_parts.deadlines import DeadlineConformance
 from launchpad_lite.testing.conformance.transport_parts.ends import EndConformance
@@ -34,6 +36,8 @@ class TransportConformance(
     FailureConformance,
     ConcurrencyConformance,
     BatchConformance,
+    AsyncConformance,
+    CancelConformance,
     DeadlineConformance,
     StreamConformance,
     EndConformance,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launchpad_lite.courier.cached import cached
-from launchpad_lite.courier.client import submit
+from launchpad_lite.courier.typed import submit
 from launchpad_lite.errors import Unavailable
 from launchpad_lite.nodes.cacher import CacherNode
 from launchpad_lite.nodes.courier import CourierNode

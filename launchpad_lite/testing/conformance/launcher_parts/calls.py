@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launchpad_lite.courier.client import submit
+from launchpad_lite.courier.typed import submit
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, PayloadTooLarge
 from launchpad_lite.handle import Deferred
 from launchpad_lite.nodes.courier import CourierNode

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from launchpad_lite.courier.client import submit
+from launchpad_lite.courier.typed import submit
 from launchpad_lite.errors import Stopped, Unavailable
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode

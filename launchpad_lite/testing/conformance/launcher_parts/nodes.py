@@ -15,7 +15,7 @@ from absl import flags
 
 from launchpad_lite import launching
 from launchpad_lite.context import bind, get_context
-from launchpad_lite.courier.client import submit
+from launchpad_lite.courier.typed import submit
 from launchpad_lite.errors import Unavailable
 
 if TYPE_CHECKING:

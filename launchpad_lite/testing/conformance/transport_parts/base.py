@@ -200,6 +200,7 @@ class Lab:
             service.bind(method.__name__, method)
         service.streams.update({stream.__name__: stream for stream in streams})
         served = Served(service, self.transport.listen(service, self.options))
+        self._stack.callback(service.close)
         self._stack.callback(served.stop)
         return served
 

@@ -1,0 +1,82 @@
+"""The typed ways to call a client's method other than to call it: `lp.submit`, `lp.aio`.
+
+A handle is to type checkers the object itself, so these take `client.method` as they see it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from launchpad_lite.courier.client import Client, RemoteMethod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def remote_method(method: Callable[..., Any], used: str) -> RemoteMethod:
+    """Return the client's method that a user means.
+
+    Args:
+      method: `client.method`; a client, for its `__call__`.
+      used: the function that takes it, for the error.
+
+    Raises:
+      TypeError: it is not a client's.
+    """
+    if isinstance(method, Client):
+        return RemoteMethod(method, "__call__")
+    if not isinstance(method, RemoteMethod):
+        message = f"{used} needs a client's method, such as client.work, not {method!r}"
+        raise TypeError(message)
+    return method
+
+
+@overload
+def submit(
+    method: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> Future[R]: ...
+@overload
+def submit(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+def submit(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    """Call a method of a client and return a future of its result at once.
+
+    Args:
+      method: a client's method, `client.method`; a client, for its `__call__`.
+      *args: its arguments.
+      **kwargs: its keyword arguments.
+
+    Raises:
+      TypeError: `method` is not a client's.
+    """
+    return remote_method(method, "lp.submit").submit(*args, **kwargs)
+
+
+@overload
+def aio(
+    method: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> Coroutine[Any, Any, R]: ...
+@overload
+def aio(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]: ...
+def aio(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+    """Call a method of a client and await its result: `await lp.aio(client.work, 3)`.
+
+    It needs no thread, and runs in any event loop of asyncio. The call begins when it is awaited,
+    or when a task is made of it. Cancelling that task cancels the call.
+
+    Args:
+      method: a client's method, `client.method`; a client, for its `__call__`. Whether it is async
+        on the server makes no difference.
+      *args: its arguments.
+      **kwargs: its keyword arguments.
+
+    Raises:
+      TypeError: `method` is not a client's.
+    """
+    from launchpad_lite.courier.aio_bridge import result_of  # asyncio takes a moment to import
+
+    called = remote_method(method, "lp.aio")
+    return result_of(lambda: called.submit(*args, **kwargs))
