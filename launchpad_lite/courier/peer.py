@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 _FIRST_RETRY_S = 0.02
 _LAST_RETRY_S = 1.0
+_ATTEMPT_S = 10.0
+"""Seconds for one attempt: who accepts connections and is silent may have a successor by then."""
+
+
+def _attempt(deadline: Deadline) -> float:
+    left = deadline.left()
+    return _ATTEMPT_S if left is None else min(left, _ATTEMPT_S)
 
 
 class Peer(Remote):
@@ -222,7 +229,9 @@ class NamedPeer(Peer):
     def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._scope.credentials
-        channel = transport.connect(endpoint, credentials, deadline.left(), compress=self._compress)
+        channel = transport.connect(
+            endpoint, credentials, _attempt(deadline), compress=self._compress
+        )
         try:
             messages.check_versions(channel.info, endpoint)
             messages.check_identity(channel.info, record.run_id, record.name)
@@ -285,7 +294,9 @@ class AddressedPeer(Peer):
     def _open(self, endpoint: str, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._credentials or user_credentials()
-        channel = transport.connect(endpoint, credentials, deadline.left(), compress=self._compress)
+        channel = transport.connect(
+            endpoint, credentials, _attempt(deadline), compress=self._compress
+        )
         try:
             messages.check_versions(channel.info, self._address)
         except BaseException:
