@@ -228,6 +228,12 @@ def _own() -> Context | None:
     return _current.get() or node_of(threading.current_thread()) or _process_node
 
 
+def own_name() -> str:
+    """Return the name of the node that the calling thread belongs to; empty for none."""
+    context = _own()
+    return "" if context is None else context.name
+
+
 def has_process() -> bool:
     """Whether the node that the calling thread belongs to has this process for itself."""
     return _process_node is not None

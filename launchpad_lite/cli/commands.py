@@ -48,7 +48,7 @@ COMMANDS = {
     ),
     "status": Command(
         place="launchpad_lite.cli.runs:status",
-        summary="show where a run and each of its nodes are",
+        summary="show where a run and each of its nodes are; --calls: the calls between them",
     ),
     "logs": Command(
         place="launchpad_lite.cli.node_logs:run",

@@ -9,7 +9,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING
 
 from launchpad_lite import tables
-from launchpad_lite.cli import text, views
+from launchpad_lite.cli import calls, text, views
 from launchpad_lite.cli.commands import Parser
 from launchpad_lite.errors import CallError, ExitCode
 from launchpad_lite.runtime import rundir
@@ -90,11 +90,18 @@ def status(arguments: Sequence[str]) -> int:
 
     Raises:
       UsageError: the arguments are wrong, or there is no such run.
+      ControllerLost: the calls of a run were asked for whose process is gone.
     """
     parser = Parser("status")
     parser.add_run()
-    view = views.look(views.find(parser.parse_args(arguments).run), patiently=True)
-    sys.stdout.write(f"{describe(view, time.time())}\n")
+    parser.add_argument("--calls", action="store_true", help="the calls between nodes instead")
+    options = parser.parse_args(arguments)
+    run = views.find(options.run)
+    if options.calls:
+        sys.stdout.write(f"{calls.describe(views.connect(run).metrics())}\n")
+    else:
+        view = views.look(run, patiently=True)
+        sys.stdout.write(f"{describe(view, time.time())}\n")
     return ExitCode.OK
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite.courier import counting
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.courier.running_call import RunningCall, run_all
 
@@ -24,10 +25,11 @@ class ReceivedCall(RunningCall):
 
     Attributes:
       request: what the client sent.
+      arrived: the time of `counting.clock` when it came.
       method: what it calls; the service sets it before the call runs or waits.
     """
 
-    __slots__ = ("_callbacks", "_cancelled", "_timer", "method", "request")
+    __slots__ = ("_callbacks", "_cancelled", "_timer", "arrived", "method", "request")
 
     method: Method
 
@@ -36,6 +38,7 @@ class ReceivedCall(RunningCall):
         self.request = request
         timeout = request.timeout
         self.ends_at = None if timeout is None else time.monotonic() + timeout
+        self.arrived = counting.clock()
         self._cancelled = False
         self._callbacks: list[Callable[[], object]] | None = None
         self._timer: Callable[[], object] | None = None
@@ -53,6 +56,13 @@ class ReceivedCall(RunningCall):
     def hung_up(self) -> bool:
         """Whether the client is gone, as far as the transport can tell without waiting."""
         return False
+
+    def count(self, reply: Reply) -> None:
+        """Count the call, which ends with a reply."""
+        stats = self.method.stats
+        counting.note_end(stats, self.arrived, reply.content, self.request.arguments)
+        if not reply.ok:
+            stats.fail(reply.code)
 
     @property
     def late(self) -> bool:

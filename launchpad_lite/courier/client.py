@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from launchpad_lite import context as node_context
 from launchpad_lite.config import ClientConfig, seconds
-from launchpad_lite.courier import codecs
+from launchpad_lite.courier import codecs, metering
 from launchpad_lite.courier.arguments import Arguments
 from launchpad_lite.courier.auth import chosen_credentials
 from launchpad_lite.courier.codec import check_size
@@ -229,7 +229,8 @@ class Client:
             if left == 0.0:
                 raise deadline.over(f"{self._peer.title}.{method}")
             limit = deadline.timeout
-            reply = channel.call(Request(method, content, left, channel.local, limit, self._caller))
+            request = Request(method, content, left, channel.local, limit, self._caller)
+            reply = metering.call(channel, request)
             return reply, channel.info
 
         return self._decode(*self._reach(call))

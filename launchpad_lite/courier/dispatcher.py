@@ -127,6 +127,12 @@ class Dispatcher:
             return call
         return None
 
+    def waiting(self) -> collections.Counter[Method]:
+        """Return how many calls of each method wait for their turn."""
+        with self._lock:
+            queues = [*(lane.ready for lane in self._lanes.values()), *self._limited.values()]
+            return collections.Counter(call.method for queue in queues for call in queue)
+
     def when_space(self, callback: Callable[[], object]) -> None:
         """Call a quick function once, in any thread, when a call that waits has begun."""
         with self._lock:

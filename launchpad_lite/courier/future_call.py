@@ -6,6 +6,7 @@ import contextlib
 from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from launchpad_lite.courier import counting, metering
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.errors import Unavailable
 from launchpad_lite.frames import from_user_code
@@ -75,9 +76,12 @@ class FutureCall:
         self._caller = caller
         self._wait = wait
         self._tries = 0  # that failed
+        self._counted: metering.OpenCall | None = None
         self._undo: list[Callable[[], object]] = []
 
     def _abort(self) -> None:
+        if self._counted is not None:
+            self._counted.end(None, counting.CANCELLED)
         for undo in self._let_go():
             undo()
 
@@ -108,6 +112,8 @@ class FutureCall:
             self._peer.check_method(channel, self._method, self._deadline)
 
         def done(reply: Reply | None, error: Exception | None) -> None:
+            if self._counted is not None:
+                self._counted.end(reply, counting.code_of(error))
             if isinstance(error, Unavailable):
                 self._retry(channel, content, error, again=again)
             elif reply is None:
@@ -122,7 +128,13 @@ class FutureCall:
             limit = self._deadline.timeout
             payload = content.for_server(channel.info)
             request = Request(self._method, payload, left, channel.local, limit, self._caller)
-            self._can_be_undone(channel.submit(request, done))
+            self._counted = metering.OpenCall(channel, request)
+            try:
+                undo = channel.submit(request, done)
+            except Exception as error:
+                self._counted.end(None, counting.code_of(error))
+                raise
+            self._can_be_undone(undo)
 
     def begin_when_ready(self, content: Arguments) -> None:
         """Make the call once there is a channel.

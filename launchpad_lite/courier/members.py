@@ -95,6 +95,7 @@ class MemberChannel(Channel):
         self.inner = inner
         self.info = inner.info
         self.local = inner.local
+        self.meter = inner.meter
 
     def call(self, request: Request) -> Reply:
         """See the base class."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, VersionMismatch
+from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, StatusCode, VersionMismatch
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
@@ -82,10 +82,12 @@ class Reply:
     Attributes:
       ok: whether it is a result; otherwise it is a failure, see `failures`.
       content: the encoded result or failure.
+      code: the status code of a failure, where it is made; it is not sent.
     """
 
     ok: bool
     content: Payload
+    code: str = StatusCode.UNKNOWN.name
 
 
 _INFO = msgspec.msgpack.Decoder(ServerInfo)  # to make one takes longer than to use it

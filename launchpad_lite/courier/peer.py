@@ -8,20 +8,23 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from launchpad_lite.courier import messages, names, transports
+from launchpad_lite.context import own_name
+from launchpad_lite.courier import messages, metering, names, transports
 from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Longest, Waiters
 from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, nearest
+from launchpad_lite.metrics import Meter, of_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.deadline import Deadline
     from launchpad_lite.courier.transport import Channel
     from launchpad_lite.credentials import Credentials
+    from launchpad_lite.metrics import CallMetrics
 
 _FIRST_RETRY_S = 0.02
 _LAST_RETRY_S = 1.0
@@ -48,6 +51,9 @@ class Peer(Remote):
         self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
         self._waiters = Waiters(self._lock, self._too_late)
         self._searching = False
+        self._meter = Meter()
+        self._node = own_name()
+        metering.register(self)
         self.failure: Exception | None = None  # why the last attempt to connect failed
         if scope is not None:
             scope.stop.on_close(self.close)
@@ -55,6 +61,16 @@ class Peer(Remote):
     @abc.abstractmethod
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
         """Find the server and connect; with `wait`, until the deadline."""
+
+    @property
+    def run_id(self) -> str:
+        """The run it belongs to; empty for a server used alone."""
+        return "" if self.scope is None else self.scope.run_id
+
+    def metrics(self) -> Iterator[CallMetrics]:
+        """Yield what the clients have counted."""
+        for method, stats in list(self._meter.items()):
+            yield of_stats(stats, node=self._node, side="client", server=self.title, method=method)
 
     def connected(self) -> Channel | None:
         """See the base class."""
@@ -94,6 +110,7 @@ class Peer(Remote):
             kept = self._channel
             if kept is None:
                 self.methods = frozenset(channel.info.methods)
+                channel.meter = self._meter
                 self._channel = kept = channel
                 self.failure = None
         if kept is not channel:  # another thread was faster

@@ -8,7 +8,7 @@ import time
 import types
 from typing import TYPE_CHECKING, Any, Protocol
 
-from launchpad_lite.courier import codecs, messages, running_call
+from launchpad_lite.courier import codecs, counting, messages, metering, running_call
 from launchpad_lite.courier.batching import BatchedMethod
 from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.codec import check_size
@@ -21,10 +21,11 @@ from launchpad_lite.errors import (
     ResourceExhausted,
     nearest,
 )
+from launchpad_lite.metrics import of_stats
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
     from concurrent.futures import Future
 
     from launchpad_lite.config import ServerConfig
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
+    from launchpad_lite.metrics import CallMetrics
 
 
 _log = logging.getLogger(__name__)
@@ -125,6 +127,26 @@ class MethodService:
         self._dispatcher = Dispatcher(f"lp-serve {name}", config, context)
         self._async_methods: AsyncMethods | None = None
         self._lock = threading.Lock()
+        metering.register(self)
+
+    @property
+    def run_id(self) -> str:
+        """The run it belongs to; empty for a server used alone."""
+        return self._scope.run_id if self._scope else ""
+
+    def metrics(self) -> Iterator[CallMetrics]:
+        """Yield what has been counted of the calls of each method."""
+        waiting, node = self._dispatcher.waiting(), self.context.name if self.context else ""
+        for name, method in list(self._methods.items()):
+            yield of_stats(
+                method.stats,
+                node=node,
+                side="server",
+                server=self._name,
+                method=name,
+                running=method.running,
+                waiting=waiting[method],
+            )
 
     def bind(
         self,
@@ -144,7 +166,7 @@ class MethodService:
     def info(self) -> ServerInfo:
         """Return what the handshake tells."""
         return messages.ServerInfo(
-            run_id=self._scope.run_id if self._scope else "",
+            run_id=self.run_id,
             name=self._name,
             incarnation=self.context.incarnation if self.context else 0,
             methods=tuple(sorted(self._methods)),
@@ -160,7 +182,8 @@ class MethodService:
 
     def failure(self, error: BaseException) -> Reply:
         """Return an exception as a reply; see `transport.Service`."""
-        return messages.Reply(False, self.codec.encode_failure(error, self._scope))
+        content = self.codec.encode_failure(error, self._scope)
+        return messages.Reply(False, content, counting.code_of(error))
 
     def begin(self, call: ServerCall, where: Where) -> bool:
         """Take a call; see `transport.Service`."""
@@ -190,7 +213,9 @@ class MethodService:
             f"{call.request.method!r} was not called. Call it less often, or raise "
             "max_waiting_calls."
         )
-        return self.failure(ResourceExhausted(message))
+        reply = self.failure(ResourceExhausted(message))
+        call.count(reply)
+        return reply
 
     def answers_later(self, method: str) -> bool:
         """Whether a method's calls need no thread until they have their result."""
@@ -213,6 +238,7 @@ class MethodService:
 
     def _end(self, call: ServerCall, reply: Reply) -> None:
         call.ended()
+        call.count(reply)
         # before the answer, so that the client's next call finds the slot free
         following = self._dispatcher.finish(call)
         if following is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
+    from launchpad_lite.metrics import Meter
 
 
 class ReplyStream(abc.ABC):
@@ -154,6 +155,8 @@ class Channel(abc.ABC):
     """What the server said of itself."""
     local: bool = False
     """Whether the server is in this process."""
+    meter: Meter
+    """Counts the calls that clients make on it; whose peer it is sets it."""
 
     @abc.abstractmethod
     def call(self, request: Request) -> Reply:

@@ -6,10 +6,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.config import ClientConfig, ServerConfig
+from launchpad_lite.courier import metering
 from launchpad_lite.courier.client import client_at, open_stream
 from launchpad_lite.courier.server import Server
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.runtime.directory import Directory, EndedRecord
+from launchpad_lite.runtime.measuring import MetricsWanted, RunMetrics
 from launchpad_lite.runtime.status import Notice, RunStatus
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def serve(controller: Controller, scope: Scope) -> Server:
         controller.run_ended,
         controller.request_stop,
         controller.status,
+        controller.measuring.metrics,
+        controller.measuring.report,
     ):
         server.Bind(method.__name__, method)
     server.bind_stream("attach", controller.attach)
@@ -53,8 +57,9 @@ def serve(controller: Controller, scope: Scope) -> Server:
 class RemoteControl:
     """A worker's line to the controller: one stream for what it must know, and calls."""
 
-    def __init__(self, endpoint: str, credentials: Credentials, worker: str) -> None:
+    def __init__(self, endpoint: str, credentials: Credentials, run_id: str, worker: str) -> None:
         """Name the controller's endpoint; connect in `attach`."""
+        self._run_id = run_id
         self._client: Any = client_at(endpoint, credentials, ClientConfig())
         self._worker = worker
         self._lock = threading.Lock()
@@ -75,6 +80,9 @@ class RemoteControl:
                     self.directory.publish(news)
                 elif isinstance(news, EndedRecord):
                     self.directory.end(news)
+                elif isinstance(news, MetricsWanted):
+                    told = metering.metrics(self._run_id)
+                    self._client.futures.report(news.question, self._worker, told)
                 elif isinstance(news, Notice):
                     # handlers may take their time, and the directory must not wait for them
                     threading.Thread(
@@ -135,6 +143,15 @@ class RunViewer:
         """
         status: RunStatus = self._client.status()
         return status
+
+    def metrics(self) -> RunMetrics:
+        """Return what the run's nodes have counted of their calls.
+
+        Raises:
+          CallError: the controller cannot be reached.
+        """
+        metrics: RunMetrics = self._client.metrics()
+        return metrics
 
     def stop(self, reason: str, *, immediately: bool = False) -> None:
         """Ask for the end of the run.

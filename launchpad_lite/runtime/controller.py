@@ -18,6 +18,7 @@ from launchpad_lite.errors import (
 from launchpad_lite.groups import node_name, units
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.directory import Directory, EndedRecord
+from launchpad_lite.runtime.measuring import Measuring
 from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
 from launchpad_lite.runtime.subscription import Subscription
 
@@ -100,6 +101,7 @@ class Controller:
         self._progress = threading.Condition()
         self._followers: dict[str, Subscription] = {}
         self._followed: dict[str, set[str]] = {}
+        self.measuring = Measuring(run_id, self._followers.copy)
         self._watchers: set[Subscription] = set()
         self._notice: tuple[float, str] | None = None
         self._at_notice: list[Callable[[float, str], object]] = []

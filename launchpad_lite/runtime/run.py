@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.config import ClientSettings
     from launchpad_lite.runtime.controller import Controller
+    from launchpad_lite.runtime.measuring import RunMetrics
     from launchpad_lite.runtime.scope import RunScope
     from launchpad_lite.runtime.status import RunStatus
 
@@ -179,6 +180,13 @@ class Run(OriginalManager):
     def status(self) -> RunStatus:
         """Return where the run and each of its nodes are."""
         return self._controller.status()
+
+    def metrics(self) -> RunMetrics:
+        """Ask all nodes what they have counted of their calls since they started.
+
+        Nodes that do not answer within 5 seconds are named in `silent`.
+        """
+        return self._controller.measuring.metrics()
 
     @overload
     def client(

@@ -237,7 +237,9 @@ def _run(boot_bytes: bytes, line: socket.socket) -> int:
 
 
 def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Failure | None:
-    control = RemoteControl(boot.controller, boot.credentials, f"{boot.label}/{boot.index}")
+    control = RemoteControl(
+        boot.controller, boot.credentials, boot.run_id, f"{boot.label}/{boot.index}"
+    )
 
     def on_notice(seconds: float, reason: str) -> None:
         hasty = boot.has_run and not token.attentive

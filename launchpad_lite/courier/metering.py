@@ -1,0 +1,98 @@
+"""Counts the calls that this process makes and answers, by method and server."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+from launchpad_lite.courier.counting import clock, code_of, note_end
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launchpad_lite.courier.messages import Reply, Request
+    from launchpad_lite.courier.transport import Channel
+    from launchpad_lite.metrics import CallMetrics, CallStats
+
+
+class Source(Protocol):
+    """Something that counts."""
+
+    @property
+    def run_id(self) -> str:
+        """The run it belongs to; empty for none."""
+        ...
+
+    def metrics(self) -> Iterator[CallMetrics]:
+        """Yield what it has counted."""
+        ...
+
+
+_sources: weakref.WeakSet[Source] = weakref.WeakSet()
+_lock = threading.RLock()  # may be wanted again by a garbage collection inside it
+
+
+def register(source: Source) -> None:
+    """Ask something for its counts, as long as it lives."""
+    with _lock:
+        _sources.add(source)
+
+
+def metrics(run_id: str | None = None) -> list[CallMetrics]:
+    """Return what this process has counted of calls, those it made and those it answered.
+
+    Counting is always on. What a client has counted is kept as long as anyone in the node has a
+    client of the same server; what a server has counted, as long as there is the server.
+
+    Args:
+      run_id: of one run's nodes; None for all that the process has.
+    """
+    with _lock:
+        sources = list(_sources)
+    found = [
+        row
+        for source in sources
+        if run_id is None or source.run_id == run_id
+        for row in source.metrics()
+    ]
+    return sorted(found, key=lambda row: (row.node, row.side, row.server, row.method))
+
+
+def call(channel: Channel, request: Request) -> Reply:
+    """Make a call on a channel, and count it."""
+    stats = channel.meter[request.method]
+    stats.begun += 1
+    start = clock()
+    try:
+        reply = channel.call(request)
+    except BaseException as error:
+        note_end(stats, start, request.arguments, None)
+        stats.fail(code_of(error))
+        raise
+    note_end(stats, start, request.arguments, reply.content)
+    if not reply.ok:
+        stats.fail(reply.code)
+    return reply
+
+
+class OpenCall:
+    """A call for a future that is counted when it ends, is given up, or is made again."""
+
+    __slots__ = ("_sent", "_start", "_stats")
+
+    def __init__(self, channel: Channel, request: Request) -> None:
+        """Begin to count."""
+        self._stats: CallStats | None = channel.meter[request.method]
+        self._stats.begun += 1
+        self._sent = request.arguments
+        self._start = clock()
+
+    def end(self, reply: Reply | None, code: str) -> None:
+        """Count it, the first time: with its reply, or the code of its error."""
+        stats, self._stats = self._stats, None
+        if stats is None:
+            return
+        note_end(stats, self._start, self._sent, None if reply is None else reply.content)
+        if reply is None or not reply.ok:
+            stats.fail(code if reply is None else reply.code)
