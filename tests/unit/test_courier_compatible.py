@@ -202,7 +202,7 @@ def connections(endpoint: str) -> int:
     """How many connections to an endpoint of this machine there are."""
     scheme, _, place = endpoint.partition(":")
     if scheme == "unix":
-        return sum(each.laddr == place for each in psutil.Process().net_connections("unix"))
+        return sum(str(each.laddr) == place for each in psutil.Process().net_connections("unix"))
     port = int(place.rpartition(":")[2])
     return sum(
         each.status == psutil.CONN_ESTABLISHED and getattr(each.raddr, "port", None) == port
