@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from launchpad_lite.courier import frame
+from launchpad_lite.courier import frame, grpc_chunks
 from launchpad_lite.courier.codec import check_size
+from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import Channel, ReplyStream
 from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from launchpad_lite.courier.byte_stream import Bytes
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
 HELLO = "/launchpad_lite.Courier/Hello"
 CALL = "/launchpad_lite.Courier/Call"
+BULK = "/launchpad_lite.Courier/CallInPieces"
+FETCH = "/launchpad_lite.Courier/Fetch"
 STREAM = "/launchpad_lite.Courier/Stream"
 TOKEN = "launchpad-lite-token"  # noqa: S105 - the name of the metadata, not a secret
 METHOD = "launchpad-lite-method-bin"  # metadata that lets the server choose before it reads
 NOT_BEGUN = "launchpad-lite-not-begun"  # metadata of a call that the server will not begin
 _NOT_CONNECTED = "failed to connect to all addresses"  # what gRPC says when it sent nothing
 CONNECT_S = 20.0
+_FAILED = (grpc.RpcError, ValueError, frame.ProtocolError)
+"""What a call raises that got no answer; ValueError from a channel that was closed."""
 _NO_LIMIT = 2**62  # what the server may answer; it keeps to its own limit
 
 OPTIONS = [
@@ -39,11 +44,6 @@ OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 SECURE_OPTIONS = [*OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME)]
-
-
-def join(pieces: Sequence[Bytes]) -> bytes:
-    """Return a frame as one message."""
-    return b"".join(pieces)
 
 
 class GrpcChannel(Channel):
@@ -70,6 +70,8 @@ class GrpcChannel(Channel):
         channel: Any = self._channel  # no serializers: bytes in, bytes out
         self._hello: Any = channel.unary_unary(HELLO)
         self._call: Any = channel.unary_unary(CALL)
+        self._bulk: Any = channel.stream_unary(BULK)
+        self._fetch: Any = channel.unary_stream(FETCH)
         self._stream: Any = channel.unary_stream(STREAM)
         try:
             self.refresh(timeout)
@@ -90,7 +92,7 @@ class GrpcChannel(Channel):
         self.info = decode_info(info, self._target)
         return self.info
 
-    def _begin(self, request: Request) -> bytes:
+    def _begin(self, request: Request) -> list[Bytes]:
         what = f"the arguments of {self._title(request)}"
         check_size(request.arguments, self.info.max_payload_bytes, what)
         with self._lock:
@@ -98,7 +100,7 @@ class GrpcChannel(Channel):
                 message = f"{self.info.name} went away before the call of {request.method!r}"
                 raise Unavailable(message, maybe_executed=False)
             self._running += 1
-        return join(frame.pack_request(request, 0))
+        return frame.pack_request(request, 0)
 
     def _metadata_of(self, request: Request) -> tuple[tuple[str, str | bytes], ...]:
         return (*self._metadata, (METHOD, request.method.encode()))
@@ -116,41 +118,68 @@ class GrpcChannel(Channel):
 
     def call(self, request: Request) -> Reply:
         """See the base class."""
-        message = self._begin(request)
+        pieces = self._begin(request)
+        deadline = Deadline(request.timeout)
+        metadata = self._metadata_of(request)
         try:
-            answer = self._call(
-                message, timeout=request.timeout, metadata=self._metadata_of(request)
-            )
-        except (grpc.RpcError, ValueError) as error:
+            if grpc_chunks.size(pieces) > grpc_chunks.LARGE:
+                messages = grpc_chunks.cut(pieces)
+                answer = self._bulk(messages, timeout=request.timeout, metadata=metadata)
+            else:
+                answer = self._call(b"".join(pieces), timeout=request.timeout, metadata=metadata)
+            return self._read(answer, deadline)
+        except _FAILED as error:
             raise self._translate(error, self._title(request), request.timeout) from None
         finally:
             self._end()
-        return frame.parse(answer, _NO_LIMIT).reply()
+
+    def _read(self, answer: bytes, deadline: Deadline) -> Reply:
+        """Return the reply in a message, fetching it first where it is large."""
+        number = grpc_chunks.held_number(answer)
+        if number is None:
+            return frame.parse(answer, _NO_LIMIT).reply()
+        messages = self._fetch(number, timeout=deadline.left(), metadata=self._metadata)
+        return grpc_chunks.read(messages, _NO_LIMIT).reply()
 
     def submit(
         self, request: Request, done: Callable[[Reply | None, Exception | None], object]
     ) -> Callable[[], object]:
         """See the base class."""
-        message = self._begin(request)
+        pieces = self._begin(request)
+        deadline = Deadline(request.timeout)
+        metadata = self._metadata_of(request)
         try:
-            call = self._call.future(
-                message, timeout=request.timeout, metadata=self._metadata_of(request)
-            )
+            if grpc_chunks.size(pieces) > grpc_chunks.LARGE:
+                # they are sent after this has returned, when arrays may have changed
+                messages = grpc_chunks.cut([bytes(piece) for piece in pieces])
+                call = self._bulk.future(messages, timeout=request.timeout, metadata=metadata)
+            else:
+                message = b"".join(pieces)
+                call = self._call.future(message, timeout=request.timeout, metadata=metadata)
         except ValueError as error:
             self._end()
             raise self._translate(error, self._title(request), request.timeout) from None
         cancelled = threading.Event()
 
-        def finish(ended: Any) -> None:
-            self._end()
-            if cancelled.is_set():
-                return
+        def read(ended: Any) -> None:
+            reply: Reply | None = None
+            failure: Exception | None = None
             try:
-                reply = frame.parse(ended.result(), _NO_LIMIT).reply()
+                reply = self._read(ended.result(), deadline)
             except Exception as error:
-                done(None, self._translate(error, self._title(request), request.timeout))
-            else:
-                done(reply, None)
+                failure = self._translate(error, self._title(request), request.timeout)
+            self._end()
+            if not cancelled.is_set():
+                done(reply, failure)
+
+        def finish(ended: Any) -> None:
+            if (
+                ended.code() != grpc.StatusCode.OK
+                or grpc_chunks.held_number(ended.result()) is None
+            ):
+                read(ended)
+            else:  # gRPC's own thread must not wait for more of them
+                threading.Thread(target=read, args=(ended,), name="lp-fetch", daemon=True).start()
 
         call.add_done_callback(finish)
 
@@ -162,9 +191,9 @@ class GrpcChannel(Channel):
 
     def stream(self, request: Request) -> ReplyStream:
         """See the base class."""
-        message = self._begin(request)
+        pieces = self._begin(request)
         try:
-            call = self._stream(message, metadata=self._metadata)
+            call = self._stream(b"".join(pieces), metadata=self._metadata)
             call.initial_metadata()  # waits until it has begun, or failed
         except ValueError as error:
             self._end()
@@ -174,7 +203,7 @@ class GrpcChannel(Channel):
             raise self._translate(call, self._title(request), None)
         if not call.add_callback(self._end):
             self._end()
-        return _GrpcStream(call)
+        return _GrpcStream(call, lambda message: self._read(message, Deadline(None)))
 
     def _title(self, request: Request) -> str:
         return f"{self.info.name}.{request.method}"
@@ -213,15 +242,15 @@ class GrpcChannel(Channel):
 
 
 class _GrpcStream(ReplyStream):
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, read: Callable[[bytes], Reply]) -> None:
         self._call = call
+        self._read = read
 
     def __next__(self) -> Reply:
         try:
-            message = next(self._call)
+            return self._read(next(self._call))
         except grpc.RpcError:
             raise StopIteration from None
-        return frame.parse(message, _NO_LIMIT).reply()
 
     def close(self) -> None:
         self._call.cancel()

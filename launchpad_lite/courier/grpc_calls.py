@@ -1,0 +1,134 @@
+"""The calls and streams of one gRPC server, until it stops."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from launchpad_lite.courier.call import ServerCall
+from launchpad_lite.courier.transport import Where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import grpc
+
+    from launchpad_lite.courier.messages import Reply, Request
+    from launchpad_lite.courier.transport import ReplyStream, Service
+
+
+class _Call(ServerCall):
+    """A call, and what takes its answer."""
+
+    __slots__ = ("_context", "_end", "_forget")
+
+    def __init__(
+        self,
+        request: Request,
+        context: grpc.ServicerContext,
+        end: Callable[[Reply | None], object],
+        forget: Callable[[_Call], object],
+    ) -> None:
+        super().__init__(request)
+        self._context = context
+        self._end = end
+        self._forget = forget
+
+    def answer(self, reply: Reply) -> None:
+        self._end(reply)
+        self._forget(self)
+
+    def refuse(self) -> None:
+        self._end(None)
+        self._forget(self)
+
+    def hung_up(self) -> bool:
+        return not self._context.is_active()
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        super().on_cancel(callback)
+        self._context.add_callback(self.cancel)  # which does nothing after the call has ended
+
+
+class GrpcCalls:
+    """Gives calls to a service, and knows which have not ended."""
+
+    def __init__(self, service: Service) -> None:
+        """Begin with none."""
+        self._service = service
+        self._changed = threading.Condition()
+        self._calls: set[_Call] = set()
+        self._streams: set[ReplyStream] = set()
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more calls begin."""
+        return self._stopping
+
+    def begin(
+        self,
+        request: Request,
+        context: grpc.ServicerContext,
+        end: Callable[[Reply | None], object],
+    ) -> None:
+        """Give a call to the service.
+
+        Args:
+          request: the call.
+          context: gRPC's.
+          end: called once, from any thread, with the reply; or with None when the call will not
+            begin, for the server stops.
+        """
+        call = _Call(request, context, end, self._forget)
+        with self._changed:
+            self._calls.add(call)
+        if not context.is_active():  # cancelled, or its time is over, before it began
+            call.refuse()
+        elif not self._service.begin(call, Where.HERE):
+            call.answer(self._service.exhausted(call))  # gRPC cannot be told to wait
+
+    def _forget(self, call: _Call) -> None:
+        with self._changed:
+            self._calls.discard(call)
+            self._changed.notify_all()
+
+    def stream(self, request: Request, context: grpc.ServicerContext) -> Iterator[Reply]:
+        """Begin a stream of the service; it ends with the server, or when its client is gone."""
+        stream = self._service.open_stream(request)
+        with self._changed:
+            self._streams.add(stream)
+            over = self._stopping
+        if over or not context.add_callback(stream.close):
+            stream.close()
+        try:
+            yield from stream
+        finally:
+            with self._changed:
+                self._streams.discard(stream)
+
+    def wait_for_stop(self, context: grpc.ServicerContext) -> None:
+        """Wait until the server stops, or the client has gone."""
+
+        def wake() -> None:
+            with self._changed:
+                self._changed.notify_all()
+
+        if context.add_callback(wake):
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or not context.is_active())
+
+    def refuse(self) -> None:
+        """Begin no more calls, and end the streams."""
+        with self._changed:
+            self._stopping = True
+            streams = list(self._streams)
+            self._changed.notify_all()
+        self._service.refuse()
+        for stream in streams:
+            stream.close()
+
+    def wait(self, timeout: float) -> None:
+        """Wait for the calls that run."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._calls, timeout)

@@ -1,0 +1,206 @@
+"""What a gRPC server answers: our own clients, programs in other languages, and health checks."""
+
+from __future__ import annotations
+
+import time
+from concurrent import futures
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+import msgspec
+
+from launchpad_lite.courier import auth, frame, grpc_chunks
+from launchpad_lite.courier.grpc_calls import GrpcCalls
+from launchpad_lite.courier.grpc_channel import (
+    BULK,
+    CALL,
+    FETCH,
+    HELLO,
+    METHOD,
+    NOT_BEGUN,
+    STREAM,
+    TOKEN,
+)
+from launchpad_lite.courier.grpc_health import Health
+from launchpad_lite.courier.grpc_outside import Outside
+from launchpad_lite.courier.messages import Reply
+from launchpad_lite.courier.pool import DaemonExecutor
+from launchpad_lite.errors import PayloadTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from launchpad_lite.courier.messages import Request
+    from launchpad_lite.courier.transport import Service
+
+    _Handler = grpc.RpcMethodHandler[Any, Any]
+
+_LATER = "later"  # the handler of calls to methods that answer later
+_MAX_THREADS = 2**12
+_LAST_S = 0.5  # for threads that have nothing left to do
+
+
+class Handlers(grpc.GenericRpcHandler):
+    """Chooses the handler of a call, after its token was found right.
+
+    Attributes:
+      executor: the threads that the handlers run in.
+    """
+
+    def __init__(self, service: Service) -> None:
+        """Make the handlers of a service."""
+        self._service = service
+        self._expected = service.credentials.token.hex().encode()
+        # How many calls run at a time is the service's to say; streams and handshakes never wait.
+        name = f"lp-grpc {service.info().name}"
+        self.executor = DaemonExecutor(_MAX_THREADS, name, service.context)
+        self._calls = GrpcCalls(service)
+        self._held = grpc_chunks.HeldReplies()
+        health = Health(self._calls)
+        outside = Outside(service, self._calls)
+        self._of_friends: dict[str, _Handler] = {
+            HELLO: grpc.unary_unary_rpc_method_handler(self._hello),
+            CALL: grpc.unary_unary_rpc_method_handler(self._call),
+            _LATER: grpc.unary_stream_rpc_method_handler(_sends_itself(self._call_later)),
+            BULK: grpc.stream_unary_rpc_method_handler(self._call_in_pieces),
+            FETCH: grpc.unary_stream_rpc_method_handler(self._fetch),
+            STREAM: grpc.unary_stream_rpc_method_handler(self._stream),
+            **outside.handlers,
+            **health.handlers,
+        }
+        self._of_others: dict[str, _Handler] = health.handlers_for_strangers
+        if service.credentials.tls:  # their certificates have proved that they may call
+            self._of_others = {**outside.handlers, **health.handlers}
+        # streaming, so that the message of a stranger is not even received
+        self._refusal: _Handler = grpc.stream_unary_rpc_method_handler(_refuse)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
+        """Return the handler of a call; None for a method that there is not."""
+        metadata = dict(handler_call_details.invocation_metadata)
+        called = handler_call_details.method
+        if not auth.is_valid(str(metadata.get(TOKEN, "")).encode(), self._expected):
+            return self._of_others.get(called, self._refusal)
+        method = metadata.get(METHOD, b"")
+        if (
+            called == CALL
+            and isinstance(method, bytes)
+            and self._service.answers_later(method.decode(errors="replace"))
+        ):
+            called = _LATER
+        return self._of_friends.get(called)
+
+    def _hello(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        if self._calls.stopping:
+            _abort_unbegun(context)
+        return msgspec.msgpack.encode(self._service.info())
+
+    def _request(
+        self, read: Callable[[Any, int], frame.Frame], source: Any, context: grpc.ServicerContext
+    ) -> Request | Reply:
+        """Return a request, or at once the reply to one that is too large."""
+        try:
+            return read(source, self._service.max_payload_bytes).request()
+        except PayloadTooLarge as error:
+            return self._service.failure(error)
+        except frame.ProtocolError:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a frame")
+
+    def _message(self, reply: Reply) -> bytes:
+        return self._held.message(frame.pack_reply(reply, 0))
+
+    def _call(self, message: bytes, context: grpc.ServicerContext) -> bytes:
+        return self._answer(self._request(frame.parse, message, context), context)
+
+    def _call_in_pieces(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        return self._answer(self._request(grpc_chunks.read, messages, context), context)
+
+    def _answer(self, request: Request | Reply, context: grpc.ServicerContext) -> bytes:
+        if isinstance(request, Reply):
+            return self._message(request)
+        answered: futures.Future[bytes | None] = futures.Future()
+
+        def end(reply: Reply | None) -> None:
+            answered.set_result(None if reply is None else self._message(reply))
+
+        self._calls.begin(request, context, end)
+        del request
+        answer = answered.result()
+        if answer is None:
+            _abort_unbegun(context)
+        return answer
+
+    def _call_later(
+        self, message: bytes, context: grpc.ServicerContext, send: Callable[[bytes | None], object]
+    ) -> None:
+        """Answer with a stream of one, which to a client is the same, and needs no thread."""
+
+        def end(reply: Reply | None) -> None:
+            if reply is None:
+                _set_unbegun(context)
+            else:
+                send(self._message(reply))
+            send(None)
+
+        request = self._request(frame.parse, message, context)
+        if isinstance(request, Reply):
+            end(request)
+        else:  # to answer may mean to wait for a slow client
+            self._calls.begin(request, context, lambda reply: self.executor.submit(end, reply))
+
+    def _fetch(self, number: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        pieces = self._held.fetch(number)
+        if pieces is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, "this reply is not held any more")
+        yield from grpc_chunks.cut(pieces)
+
+    def _stream(self, message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        try:
+            request = frame.parse(message, self._service.max_payload_bytes).request()
+        except (frame.ProtocolError, PayloadTooLarge):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a frame")
+        context.send_initial_metadata(())  # it has begun
+        for reply in self._calls.stream(request, context):
+            yield self._message(reply)
+
+    def refuse(self) -> None:
+        """Begin no more calls, and end the streams."""
+        self._calls.refuse()
+
+    def wait(self, timeout: float) -> None:
+        """Wait for the calls that run, and for clients to fetch their replies."""
+        deadline = time.monotonic() + timeout
+        self._calls.wait(timeout)
+        self._held.wait(max(0.0, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        """Give the threads back, after the last call."""
+        self.executor.shutdown(wait=False)
+        self.executor.join(_LAST_S)
+
+
+def _sends_itself(behavior: Any) -> Any:
+    """Let a streaming handler return before it has sent anything."""
+
+    def run(request: Any, context: Any, send: Any) -> None:
+        behavior(request, context, send)
+
+    setattr(run, "experimental_non_blocking", True)  # noqa: B010 - all that grpcio looks for
+    return run
+
+
+_GONE = "the server has stopped"
+
+
+def _set_unbegun(context: grpc.ServicerContext) -> None:
+    context.set_trailing_metadata(((NOT_BEGUN, "1"),))
+    context.set_code(grpc.StatusCode.UNAVAILABLE)
+    context.set_details(_GONE)
+
+
+def _abort_unbegun(context: grpc.ServicerContext) -> NoReturn:
+    _set_unbegun(context)
+    context.abort(grpc.StatusCode.UNAVAILABLE, _GONE)
+
+
+def _refuse(_: object, context: grpc.ServicerContext) -> bytes:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is wrong")

@@ -1,0 +1,152 @@
+"""Large calls over gRPC: in pieces, in memory of their own, fetched once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+import launchpad_lite as lp
+from launchpad_lite.config import ClientConfig, ServerConfig
+from launchpad_lite.courier import frame, grpc_chunks, transports
+from launchpad_lite.courier.client import client_at, open_stream
+from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.grpc_channel import FETCH, TOKEN
+from launchpad_lite.courier.service import MethodService
+from launchpad_lite.courier.transport import Listener, ListenOptions
+from launchpad_lite.credentials import Credentials
+from launchpad_lite.errors import DeadlineExceeded, PayloadTooLarge
+
+PATIENCE_S = 60.0
+CREDENTIALS = Credentials(token=bytes(range(32)))
+LARGE = grpc_chunks.LARGE + 12345
+
+
+def large() -> np.ndarray[Any, Any]:
+    return np.arange(LARGE // 8 + 1)
+
+
+class Three:
+    """A stream of three large arrays."""
+
+    def __init__(self) -> None:
+        self._left = 3
+
+    def __next__(self) -> np.ndarray[Any, Any]:
+        self._left -= 1
+        if self._left < 0:
+            raise StopIteration
+        return large() + self._left
+
+    def close(self) -> None:
+        self._left = 0
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    config = ServerConfig(thread_pool_size=2, max_payload_bytes=2 * LARGE)
+    service = MethodService("server", CREDENTIALS, config, None, None)
+    service.bind("echo", lambda value: value)
+    service.bind("size", lambda value: value.nbytes)
+    service.bind("batched", lp.batched_handler(batch_size=1)(lambda value: value))
+    service.streams["three"] = Three
+    one = transports.get("grpc").listen(service, ListenOptions())
+    one.start()
+    yield one
+    one.stop(PATIENCE_S)
+
+
+@pytest.fixture
+def client(listener: Listener) -> Iterator[Any]:
+    one = client_at(listener.endpoint, CREDENTIALS, ClientConfig())
+    yield one
+    one._peer.close()  # noqa: SLF001 - sooner than garbage collection would
+
+
+def test_large_arrays_go_both_ways(client: Any) -> None:
+    array = large()
+    for result in (client.echo(array), client.batched(array)):
+        assert result.flags.writeable
+        np.testing.assert_array_equal(result, array)
+    assert client.size(array) == array.nbytes
+    assert client.echo(1) == 1
+
+
+def test_large_futures_have_the_arrays_as_they_were(client: Any) -> None:
+    client.echo(1)
+    array = large()
+    futures = [client.futures.echo(array), client.futures.size(array)]
+    array[:] = 0
+    np.testing.assert_array_equal(futures[0].result(PATIENCE_S), large())
+    assert futures[1].result(PATIENCE_S) == array.nbytes
+
+
+def test_large_values_of_streams(client: Any) -> None:
+    values = [value[0] for value in open_stream(client, "three")]
+    assert values == [2, 1, 0]
+
+
+def test_what_is_too_large_is_refused_before_it_is_sent_or_received(client: Any) -> None:
+    with pytest.raises(PayloadTooLarge, match="exceed the limit"):
+        client.echo(np.zeros(2 * LARGE, np.uint8))
+    client._peer.connected().info = _without_limit(client)  # noqa: SLF001 - a client that lies
+    with pytest.raises(PayloadTooLarge, match="exceeds the limit"):
+        client.echo(np.zeros(2 * LARGE, np.uint8))
+    assert client.echo(1) == 1
+
+
+def _without_limit(client: Any) -> Any:
+    import msgspec
+
+    info = client._peer.connected().info  # noqa: SLF001 - as above
+    return msgspec.structs.replace(info, max_payload_bytes=2**40)
+
+
+def test_a_reply_is_fetched_once(listener: Listener) -> None:
+    place = listener.endpoint.removeprefix("grpc:")
+    channel: Any = grpc.insecure_channel(place, [("grpc.use_local_subchannel_pool", 1)])
+    fetch = channel.unary_stream(FETCH)
+    with pytest.raises(grpc.RpcError) as caught:
+        list(fetch(bytes(16), metadata=((TOKEN, CREDENTIALS.token.hex()),), timeout=PATIENCE_S))
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+    channel.close()
+
+
+def test_pieces_that_are_no_frame() -> None:
+    pieces = frame.pack(frame.Kind.CALL, 0, Payload(b"x" * 5000, [bytes(3 * 2**20)]), method="m")
+    cut = list(grpc_chunks.cut(pieces))
+    assert max(map(len, cut)) <= 2**20
+    found = grpc_chunks.read(iter(cut), 2**30)
+    assert (found.method, len(found.content.buffers[0])) == ("m", 3 * 2**20)
+    for broken in (cut[:-1], [*cut, b"more"], [], [b""], [b"garbage" * 9]):
+        with pytest.raises(frame.ProtocolError):
+            grpc_chunks.read(iter(broken), 2**30)
+    with pytest.raises(PayloadTooLarge):
+        grpc_chunks.read(iter(cut), 2**20)
+
+
+def test_replies_are_held_until_they_are_fetched() -> None:
+    held = grpc_chunks.HeldReplies()
+    assert held.message([b"small", b"er"]) == b"smaller"
+    held.wait(PATIENCE_S)
+    piece = bytes(LARGE)
+    message = held.message([piece])
+    number = grpc_chunks.held_number(message)
+    assert number is not None
+    waiting = threading.Thread(target=held.wait, args=(PATIENCE_S,), name="lp-test", daemon=True)
+    waiting.start()
+    assert held.fetch(number) == [piece]
+    assert held.fetch(number) is None
+    waiting.join(PATIENCE_S)
+    assert not waiting.is_alive()
+
+
+def test_a_late_client_is_told_so(client: Any) -> None:
+    late = client_at(client.address, CREDENTIALS, ClientConfig(call_timeout=1e-4))
+    with pytest.raises(DeadlineExceeded):
+        late.echo(large())
+    late._peer.close()  # noqa: SLF001 - sooner than garbage collection would
