@@ -144,3 +144,10 @@ def test_each_example_is_documented_and_tested() -> None:
         name = path.stem
         assert f"lp-launch examples/{name}.py --launcher=process" in path.read_text(), name
         assert f'_launch_well("{name}"' in tested, name
+
+
+def test_other_language(launcher: str) -> None:
+    result = _launch_well("other_language", launcher)
+    assert 'in JSON: {"$type":"Move","row":1,"column":0}' in result.output
+    assert 'by name: {"$type":"Move","row":0,"column":0}' in result.output
+    assert "NOT_FOUND: method bets not found on courier; did you mean 'best'?" in result.output
