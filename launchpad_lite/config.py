@@ -24,8 +24,11 @@ DEFAULT_MAX_WAITING_CALLS = 1024
 WhenFull = Literal["block", "fail"]
 """What becomes of a call that there is no room for."""
 
-MAX_PAYLOAD_BYTES = 2**31 - 2**16
-"""The largest call or result by default: what every transport can carry (gRPC's limit is 2^31)."""
+MAX_PAYLOAD_BYTES = 2**40
+"""The highest limit of a call or result that can be set; each transport carries so much."""
+
+DEFAULT_MAX_PAYLOAD_BYTES = 2**32
+"""The largest call or result by default, 4 GiB: more is most likely a mistake."""
 
 
 TRANSPORTS = ("inproc", "unix", "tcp", "grpc")
@@ -70,7 +73,7 @@ class RunConfig:
     notice_s: float = 10.0
     grace_s: float = 5.0
     seed: int = 0
-    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     checkpoint_dir: str | None = None
     pdb: bool = False
     transport: str | None = None
@@ -134,7 +137,7 @@ class ServerConfig:
 
     port: int | None = None
     thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE
-    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     max_waiting_calls: int = DEFAULT_MAX_WAITING_CALLS
     when_full: WhenFull = "block"
     codec: CodecName = "pickle"
@@ -172,7 +175,7 @@ class ClientConfig:
     compress: bool = False
     call_timeout: float | None = None
     wait_for_ready: bool = True
-    max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.

@@ -2,11 +2,13 @@
 
     python examples/outside/call.py ADDRESS METHOD ARGUMENTS < TOKEN
 
-The token is 64 hexadecimal digits; command lines are no place for it. The program takes what `courier.proto` says apart by hand. With generated code, or with `grpcurl`, it is
-shorter still; see docs/other_languages.md.
+The token is 64 hexadecimal digits; command lines are no place for it. The program takes what
+`courier.proto` says apart by hand. With generated code, or with `grpcurl`, it is shorter still; see
+docs/other_languages.md.
 """
 
 import sys
+from typing import Any
 
 import grpc
 
@@ -38,9 +40,10 @@ def content_of(message: bytes, number: int) -> str:
 
 def call(address: str, token: str, method: str, arguments: str) -> str:
     """Call a method with arguments in JSON; return its result in JSON."""
+    channel: Any
     with grpc.insecure_channel(address) as channel:
         request = field(METHOD, method) + field(JSON, arguments)
-        metadata = [("launchpad-lite-token", token)]
+        metadata = (("launchpad-lite-token", token),)
         stub = channel.unary_unary(f"{SERVICE}/Call")
         reply: bytes = stub(request, metadata=metadata, timeout=TIMEOUT_S)
         return content_of(reply, REPLY_JSON)

@@ -53,7 +53,7 @@ def to_plain(value: Any, *, text: bool) -> Any:
 
 
 def _of_class(value: Any, *, text: bool) -> Any:
-    kind: type[Any] = type(value)
+    kind: type[Any] = value.__class__
     if kind in _SAME:
         return value
     entry = data_classes.of_class(kind)
