@@ -43,7 +43,10 @@ def test_defaults_and_bounds_are_allowed() -> None:
         (lambda: RunConfig(notice_s=-1), "notice_s=-1: give 0 to 1e+07 seconds."),
         (lambda: RunConfig(grace_s=-0.5), "grace_s=-0.5: give 0 to 1e+07 seconds."),
         (lambda: RunConfig(max_payload_bytes=0), "max_payload_bytes=0: give 1 to"),
-        (lambda: RunConfig(max_payload_bytes=2**40 + 1), "max_payload_bytes=1099511627777: give 1 to"),
+        (
+            lambda: RunConfig(max_payload_bytes=2**40 + 1),
+            "max_payload_bytes=1099511627777: give 1 to",
+        ),
         (lambda: RunConfig(transport="unx"), "unknown transport 'unx'; did you mean 'unix'?"),
         (lambda: ServerConfig(thread_pool_size=0), "thread_pool_size=0: a server needs at least"),
         (lambda: ServerConfig(port=-1), "port=-1: give 0 (any) to 65535."),
