@@ -99,7 +99,7 @@ class Server:
             _check_local(host)
             schemes = list(dict.fromkeys((transports.between_processes(), "grpc")))
         else:
-            schemes = ["tcp"]
+            schemes = ["grpc" if codec == "data" else "tcp"]  # which other languages speak too
         title = name or "courier"
         service = MethodService(title, chosen or user_credentials(), config, None, None)
         self._set_up(service, config, schemes, None, host or LOOPBACK)
