@@ -1,9 +1,10 @@
 """What is counted of calls, and what is told of it: no I/O, no locks.
 
-Counting is always on: per call and side it is two looks at the clock and a few additions, about
-0.3 µs, which is below 1 % of the quickest call. A switch would save most of that, and the first
-reader would find nothing. The additions are not synchronised. CPython does not interrupt a thread
-inside one of them, so nothing is lost; an interpreter without its global lock may lose a few.
+Counting is always on: per call and side it is two looks at the clock and a few additions. On a busy
+machine, where a Python function call takes 0.05 µs, it took 0.6 µs at a client, 1 µs for a future,
+and 0.45 µs at a server. A switch would save most of that, and the first reader would find nothing.
+The additions are not synchronised. CPython does not interrupt a thread inside one of them, so
+nothing is lost; an interpreter without its global lock may lose a few.
 """
 
 from __future__ import annotations
