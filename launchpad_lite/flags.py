@@ -91,6 +91,13 @@ MAX_PAYLOAD = flags.DEFINE_integer(
     lower_bound=1,
     upper_bound=config.MAX_PAYLOAD_BYTES,
 )
+SHARED_MEMORY = flags.DEFINE_integer(
+    "lp_shared_memory_bytes",
+    None,
+    "The most memory in which a process passes large arrays to others on its host, in bytes "
+    "(default: a quarter of the host's). Beyond it, and with 0, they go through sockets.",
+    lower_bound=0,
+)
 
 
 def of_this_process() -> flags.FlagValues:

@@ -6,15 +6,46 @@ import abc
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 Bytes = bytes | bytearray | memoryview
 
-_MAX_PIECES = 512  # below IOV_MAX, which is 1024 on Linux
+MAX_PIECES = 512
+"""Of one system call; below IOV_MAX, which is 1024 on Linux."""
+
 _EARLY_S = 0.001  # a limit may wake who waits so much later than asked for
+
+
+class Marker(bytes):
+    """A byte that a file descriptor is passed with, by streams that can.
+
+    Attributes:
+      holder: has the descriptor as its `number`, and closes it when nobody holds it any more.
+    """
+
+    holder: Holder
+
+
+class Holder(Protocol):
+    """Something that has a file descriptor."""
+
+    number: int
+
+
+def keep(pieces: Iterable[Bytes]) -> list[Bytes]:
+    """Return a copy of pieces, in as few as can be; markers stay what they are."""
+    kept: list[Bytes] = []
+    run: list[Bytes] = []
+    for piece in pieces:
+        if type(piece) is Marker:
+            kept += [b"".join(run), piece] if run else [piece]
+            run.clear()
+        else:
+            run.append(piece)
+    return [*kept, b"".join(run)] if run else kept
 
 
 class ByteStream(abc.ABC):
@@ -136,11 +167,11 @@ class SocketStream(ByteStream):
 
     def send(self, pieces: Sequence[Bytes]) -> int:
         """See the base class."""
-        return self._sock.sendmsg(pieces[:_MAX_PIECES])
+        return self._sock.sendmsg(pieces[:MAX_PIECES])
 
     def send_now(self, pieces: Sequence[Bytes]) -> int:
         """See the base class."""
-        return self._sock.sendmsg(pieces[:_MAX_PIECES], (), socket.MSG_DONTWAIT)
+        return self._sock.sendmsg(pieces[:MAX_PIECES], (), socket.MSG_DONTWAIT)
 
     def receive(self, buffer: bytearray | memoryview) -> int:
         """See the base class."""

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.courier.frame_reader import FrameReader
+from launchpad_lite.courier.unix_stream import reader_of, sharing_of
 
 if TYPE_CHECKING:
     from launchpad_lite.courier import frame
@@ -29,8 +29,9 @@ class Connection:
           limit: the most bytes of a frame to accept.
         """
         self.sent_bytes = 0
+        self.sharing = sharing_of(stream)
         self._stream = stream
-        self._reader = FrameReader(limit)
+        self._reader = reader_of(stream, limit)
         self._ending = threading.Lock()
         self._closed = False
 
@@ -79,6 +80,11 @@ class Connection:
     def _take_out(self, pieces: list[Bytes], sent: int) -> None:
         self.sent_bytes += sent
         take_out(pieces, sent)
+
+    def take_back(self, pieces: list[Bytes]) -> None:
+        """Note that a frame which was packed will not be sent."""
+        if self.sharing is not None:
+            self.sharing.take_back(pieces)
 
     def read(self, deadline: float | None = None) -> frame.Frame:
         """Receive one frame.

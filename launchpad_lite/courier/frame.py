@@ -10,14 +10,15 @@ reserved u32 | method, utf-8 | length of each buffer, u64 | pickle | buffers
 
 All numbers are little-endian. A server that stops says so in a last frame but for the replies: its
 pickle is the ids, u32, of the calls that have begun; the others never will. A client that gives
-calls up may say so: the pickle of such a frame is their ids.
+calls up may say so: the pickle of such a frame is their ids. Between processes of a host, two more
+kinds of frames speak of shared memory; see `sharing`.
 """
 
 from __future__ import annotations
 
 import enum
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -51,6 +52,8 @@ class Kind(enum.IntEnum):
     END = 7
     STOPPING = 8
     CANCEL = 9
+    PASSING = 10
+    SHARED = 11
 
 
 _KINDS = range(min(Kind), max(Kind) + 1)
@@ -91,6 +94,14 @@ class ProtocolError(Exception):
     """The peer does not speak this protocol."""
 
 
+class Lends(Protocol):
+    """What takes large buffers out of frames; see `sharing`."""
+
+    def take_out(self, content: Payload) -> tuple[list[Bytes], Payload]:
+        """Return the pieces to be sent before a frame, and the content it then has."""
+        ...
+
+
 def pack(
     kind: Kind,
     call_id: int,
@@ -98,30 +109,42 @@ def pack(
     *,
     method: str = "",
     timeout: float | None = None,
+    sharing: Lends | None = None,
 ) -> list[Bytes]:
-    """Return a frame as pieces to be sent one after the other; array buffers are not copied."""
+    """Return a frame as pieces to be sent one after the other; array buffers are not copied.
+
+    Except into shared memory, where there is some: then frames that say so go before it.
+    """
     name = method.encode()
     pickled = content.pickled
     if not content.buffers:
         first = HEAD.pack(kind, len(name), call_id, timeout or 0.0, len(pickled), 0, 0) + name
         return [first + pickled] if len(pickled) < _ONE_PIECE else [first, pickled]
+    ahead: list[Bytes] = []
+    if sharing is not None:
+        ahead, content = sharing.take_out(content)
     buffers = [memoryview(buffer).cast("B") for buffer in content.buffers]
     head = HEAD.pack(kind, len(name), call_id, timeout or 0.0, len(pickled), len(buffers), 0)
     lengths = struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
-    first = b"".join((head, name, lengths))
+    before = ahead.pop() if ahead else b""
+    first = b"".join((before, head, name, lengths))
     if len(pickled) < _ONE_PIECE:
-        return [first + pickled, *buffers]
-    return [first, pickled, *buffers]
+        return [*ahead, first + pickled, *buffers]
+    return [*ahead, first, pickled, *buffers]
 
 
-def pack_request(request: Request, call_id: int, kind: Kind = Kind.CALL) -> list[Bytes]:
-    """Return a request as a frame."""
-    return pack(kind, call_id, request.arguments, method=request.method, timeout=request.timeout)
+def pack_request(
+    request: Request, call_id: int, kind: Kind = Kind.CALL, sharing: Lends | None = None
+) -> list[Bytes]:
+    """Return a request as a frame; see `pack`."""
+    method, timeout = request.method, request.timeout
+    return pack(kind, call_id, request.arguments, method=method, timeout=timeout, sharing=sharing)
 
 
-def pack_reply(reply: Reply, call_id: int) -> list[Bytes]:
-    """Return a reply as a frame."""
-    return pack(Kind.RESULT if reply.ok else Kind.FAILURE, call_id, reply.content)
+def pack_reply(reply: Reply, call_id: int, sharing: Lends | None = None) -> list[Bytes]:
+    """Return a reply as a frame; see `pack`."""
+    kind = Kind.RESULT if reply.ok else Kind.FAILURE
+    return pack(kind, call_id, reply.content, sharing=sharing)
 
 
 def pack_ids(kind: Kind, ids: Iterable[int]) -> list[Bytes]:

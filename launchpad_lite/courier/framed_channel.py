@@ -150,7 +150,7 @@ class FramedChannel(Channel):
         answer: frame.Frame | None = None
         begun = False
         try:
-            connection.send(frame.pack_request(request, 0), deadline)
+            connection.send(frame.pack_request(request, 0, sharing=connection.sharing), deadline)
             begun = True  # it may have, from now on
             answer = connection.read(deadline)
             if answer.kind == frame.Kind.STOPPING:
@@ -283,7 +283,8 @@ class _Stream(ReplyStream):
         self._reading = threading.Lock()
 
     def begin(self, request: Request) -> None:
-        self._connection.send(frame.pack_request(request, 0, frame.Kind.STREAM))
+        kind, sharing = frame.Kind.STREAM, self._connection.sharing
+        self._connection.send(frame.pack_request(request, 0, kind, sharing))
 
     def __next__(self) -> Reply:
         try:

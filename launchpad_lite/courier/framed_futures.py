@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import frame
+from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.errors import PayloadTooLarge, Stopped, Unavailable
 
@@ -92,7 +93,7 @@ class FramedFutures:
         while number in self._pending:  # after four billion others
             number = next(self._ids) & 0xFFFFFFFF
         call.number = number
-        call.pieces = frame.pack_request(request, number)
+        call.pieces = frame.pack_request(request, number, sharing=self._connection.sharing)
         # arrays may change when this returns: they go at once, or are copied
         mine = len(call.pieces) > 1 and not self._copy(call, _COPY_BYTES)
         if mine and not self._sending.acquire(blocking=False):
@@ -127,7 +128,7 @@ class FramedFutures:
         """Make one piece of a call's, if it is not too large; return whether it was done."""
         small = most is None or sum(map(len, call.pieces)) <= most
         if small:
-            call.pieces = [b"".join(call.pieces)]
+            call.pieces = keep(call.pieces)
         return small
 
     # Sending.
@@ -138,7 +139,7 @@ class FramedFutures:
             while self._gather():
                 self._connection.send_now(self._rest)
                 if self._rest:
-                    self._rest = [b"".join(self._rest)]
+                    self._rest = keep(self._rest)
                     return
         except OSError:
             self._connection.hang_up()
@@ -156,6 +157,7 @@ class FramedFutures:
         while self._waiting and size < _SEND_BYTES:
             call = self._waiting.popleft()
             if call.number not in self._pending:  # it was cancelled
+                self._connection.take_back(call.pieces)
                 continue
             if len(call.pieces) == 1:
                 small += call.pieces

@@ -6,6 +6,7 @@ import collections
 import threading
 from typing import TYPE_CHECKING
 
+from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.connection import take_out
 from launchpad_lite.courier.deadlines import deadlines
 
@@ -153,17 +154,17 @@ class Outbox:
         """Keep what could not be sent."""
         if not self.blocked:
             self.blocked = True
-            self._rest[:] = [b"".join(self._rest)]
-            self._rest_bytes = len(self._rest[0])
+            self._rest[:] = keep(self._rest)
+            self._rest_bytes = sum(map(len, self._rest))
             self._changed()
             self._await_progress()
         self._keep()
 
     def _keep(self) -> None:
         while self._waiting:
-            kept = b"".join(self._waiting.popleft())
-            self._rest.append(kept)
-            self._rest_bytes += len(kept)
+            kept = keep(self._waiting.popleft())
+            self._rest += kept
+            self._rest_bytes += sum(map(len, kept))
         if self._rest_bytes > MAX_UNSENT_BYTES and len(self._rest) > 1:
             self._stream.hang_up()
 

@@ -12,9 +12,9 @@ from launchpad_lite import context as node_context
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import Payload
-from launchpad_lite.courier.frame_reader import FrameReader
 from launchpad_lite.courier.outbox import Outbox
 from launchpad_lite.courier.transport import Where
+from launchpad_lite.courier.unix_stream import reader_of, sharing_of
 from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class ServedConnection:
         self.outbox = Outbox(stream, self._choose_events)
         self._stream = stream
         self._descriptor = stream.fileno()
-        self._reader = FrameReader(service.max_payload_bytes)
+        self._sharing = sharing_of(stream)
+        self._reader = reader_of(stream, service.max_payload_bytes)
         self._service = service
         self._loop = loop
         self._when_changed = changed
@@ -227,7 +228,7 @@ class ServedConnection:
 
     def answer(self, call: ServedCall, reply: Reply) -> None:
         """Send a reply."""
-        pieces = frame.pack_reply(reply, call.number)
+        pieces = frame.pack_reply(reply, call.number, self._sharing)
         self.outbox.put(pieces)
         # arrays may change when the next call runs
         if self._server != threading.get_ident() or len(pieces) > 1:
@@ -285,7 +286,7 @@ class ServedConnection:
             replies.close()
         try:
             for reply in replies:
-                self.outbox.send(frame.pack_reply(reply, 0))
+                self.outbox.send(frame.pack_reply(reply, 0, self._sharing))
             self.outbox.send(frame.pack(frame.Kind.END, 0, Payload(b"")))
         except OSError:
             pass  # the client is gone

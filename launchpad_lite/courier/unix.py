@@ -9,14 +9,15 @@ import socket
 import struct
 from typing import TYPE_CHECKING, ClassVar
 
-from launchpad_lite.courier.byte_stream import ByteStream, SocketStream
 from launchpad_lite.courier.framed_channel import FramedChannel
 from launchpad_lite.courier.framed_listener import FramedListener
 from launchpad_lite.courier.greeter import Acceptor
 from launchpad_lite.courier.transport import Channel, Listener, ListenOptions, Service, Transport
+from launchpad_lite.courier.unix_stream import UnixStream
 from launchpad_lite.errors import NotAuthenticated
 
 if TYPE_CHECKING:
+    from launchpad_lite.courier.byte_stream import ByteStream
     from launchpad_lite.credentials import Credentials
 
 _numbers = itertools.count()
@@ -42,7 +43,7 @@ class _UnixAcceptor(Acceptor):
             sock.close()
             message = f"user {user} may not connect to {self.endpoint}"
             raise ConnectionRefusedError(message)
-        return SocketStream(sock)
+        return UnixStream(sock)
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -102,7 +103,7 @@ class UnixTransport(Transport):
             except BaseException:
                 sock.close()
                 raise
-            return SocketStream(sock)
+            return UnixStream(sock)
 
         return FramedChannel(dial, path, credentials.token, timeout)
 

@@ -41,6 +41,23 @@ ARRAYS: dict[str, np.ndarray[Any, Any]] = {
 }
 
 
+def _read_only() -> Any:
+    array = np.arange(MEGABYTE)
+    array.flags.writeable = False
+    return array
+
+
+LARGE_ARRAYS: dict[str, Callable[[], Any]] = {
+    "vector": lambda: np.arange(MEGABYTE),
+    "Fortran": lambda: np.asfortranarray(np.arange(MEGABYTE).reshape(1024, 1024)),
+    "every other": lambda: np.arange(2 * MEGABYTE)[::2],
+    "transposed": lambda: np.arange(MEGABYTE).reshape(16, 256, 256).transpose(2, 0, 1),
+    "broadcast": lambda: np.broadcast_to(np.arange(1024), (1024, 1024)),
+    "read-only": _read_only,
+    "of bytes": lambda: np.frombuffer(bytes(MEGABYTE), np.uint8),
+}
+
+
 class Color(enum.Enum):
     """An enumeration."""
 
@@ -213,3 +230,70 @@ class ValueConformance(TransportSuite):
             assert type(result) is type(value)
             assert bytes(result) == bytes(value)
         assert np.array_equal(caller.submit("echo", array).result(PATIENCE_S), array)
+
+    @pytest.mark.parametrize("name", LARGE_ARRAYS)
+    def test_large_arrays_arrive_equal_and_writable(self, lab: Lab, name: str) -> None:
+        array = LARGE_ARRAYS[name]()
+        before = array.copy()
+        caller = lab.caller(echo)
+        for _ in range(3):
+            result = caller.call("echo", array)
+            np.testing.assert_array_equal(result, before)
+            if array.flags.writeable:
+                result[...] = 0
+                np.testing.assert_array_equal(array, before)
+
+    def test_large_arrays_stay_as_they_are_while_others_come_and_go(self, lab: Lab) -> None:
+        kept: list[Any] = []
+
+        def keep(array: Any) -> Any:
+            if array[0] % 3 == 0:
+                kept.append(array)
+            return array
+
+        caller = lab.caller(keep)
+        results = [caller.call("keep", np.full(MEGABYTE, number)) for number in range(12)]
+        for number in range(0, 12, 2):
+            results[number] += 100
+        for number, result in enumerate(results):
+            assert (result == (number if number % 2 else number + 100)).all()
+        assert [array[0] for array in kept] == [0, 3, 6, 9]
+        assert all((array == array[0]).all() for array in kept)
+
+    def test_many_large_arrays_arrive_at_once(self, lab: Lab) -> None:
+        caller = lab.caller(add_one)
+        arrays = [np.full(MEGABYTE, number, np.int32) for number in range(24)]
+        futures = [caller.submit("add_one", array) for array in arrays]
+        results = [future.result(PATIENCE_S) for future in futures]
+        for number, result in enumerate(results):
+            assert (result == number + 1).all()
+
+    def test_large_and_small_arrays_of_one_call_keep_their_order(self, lab: Lab) -> None:
+        arrays = [np.full(size, size) for size in (3, MEGABYTE, 0, 600, 5, MEGABYTE // 4, 1000)]
+        caller = lab.caller(echo)
+        for _ in range(2):
+            for result, array in zip(caller.call("echo", arrays), arrays, strict=True):
+                np.testing.assert_array_equal(result, array)
+
+    def test_large_arrays_outlive_channel_and_listener(self, lab: Lab) -> None:
+        keeper = Keeper()
+        served = lab.serve(keeper.keep, keeper.give)
+        caller = lab.connect(served)
+        caller.call("keep", np.arange(MEGABYTE))
+        result = caller.call("give")
+        caller.channel.close()
+        served.stop()
+        result += 1
+        keeper.kept += 2
+        np.testing.assert_array_equal(result, np.arange(MEGABYTE) + 1)
+        np.testing.assert_array_equal(keeper.kept, np.arange(MEGABYTE) + 2)
+
+    def test_large_arrays_stream(self, lab: Lab) -> None:
+        def count(most: int) -> Any:
+            for number in range(most):
+                yield np.full(MEGABYTE, number)
+
+        served = lab.serve(streams=(count,))
+        arrays = list(lab.connect(served).stream("count", 5))
+        assert [int(array[-1]) for array in arrays] == [0, 1, 2, 3, 4]
+        assert all((array == array[0]).all() for array in arrays)
