@@ -11,7 +11,8 @@ from launchpad_lite.courier.call_context import CallContext, get_call_context
 from launchpad_lite.courier.client import Client as CourierClient
 from launchpad_lite.courier.client_pool import broadcast, pool
 from launchpad_lite.courier.deadline import deadline
-from launchpad_lite.courier.typed import aio, submit
+from launchpad_lite.courier.stream import Stream
+from launchpad_lite.courier.typed import aio, stream, submit
 from launchpad_lite.errors import (
     BatchError,
     CallError,
@@ -112,6 +113,7 @@ __all__ = [
     "RunError",
     "StatusCode",
     "Stopped",
+    "Stream",
     "Unavailable",
     "UnpicklableError",
     "UsageError",
@@ -135,6 +137,7 @@ __all__ = [
     "seconds_left",
     "stop",
     "stop_event",
+    "stream",
     "submit",
     "testing",
     "unregister_stop_handler",

@@ -21,6 +21,9 @@ DEFAULT_THREAD_POOL_SIZE = 16
 DEFAULT_MAX_WAITING_CALLS = 1024
 """Calls that may wait for their turn in a server."""
 
+DEFAULT_MAX_STREAMS = 1024
+"""Streams that a server has open at a time."""
+
 WhenFull = Literal["block", "fail"]
 """What becomes of a call that there is no room for."""
 
@@ -127,6 +130,8 @@ class ServerConfig:
       thread_pool_size: calls that run at a time; more wait for their turn.
       max_payload_bytes: the largest call or result.
       max_waiting_calls: calls that may wait for their turn.
+      max_streams: streams that are open at a time, each with a thread; more are refused with
+        `ResourceExhausted`.
       when_full: what becomes of more calls: "block" leaves them with their clients until there is
         room; "fail" answers them with `ResourceExhausted`.
       codec: `pickle` carries anything, from peers that are trusted to run code here; `data` carries
@@ -139,6 +144,7 @@ class ServerConfig:
     thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     max_waiting_calls: int = DEFAULT_MAX_WAITING_CALLS
+    max_streams: int = DEFAULT_MAX_STREAMS
     when_full: WhenFull = "block"
     codec: CodecName = "pickle"
     tracebacks: bool = False
@@ -153,6 +159,8 @@ class ServerConfig:
         _require(size >= 1, f"thread_pool_size={size}: a server needs at least one thread.")
         waiting = self.max_waiting_calls
         _require(waiting >= 1, f"max_waiting_calls={waiting}: give 1 or more.")
+        streams = self.max_streams
+        _require(streams >= 0, f"max_streams={streams}: give 0 or more.")
         _require_when_full(self.when_full)
         port = self.port
         _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")

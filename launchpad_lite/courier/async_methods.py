@@ -80,7 +80,7 @@ class AsyncMethods:
             task = asyncio.get_running_loop().create_task(run(), name=call.title)
             self._tasks.add(task)
             task.add_done_callback(ended)
-            call.on_cancel(lambda: self._soon(task.cancel))
+            call.on_cancel(lambda: self.soon(task.cancel))
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
@@ -115,7 +115,8 @@ class AsyncMethods:
             asyncio.set_event_loop(None)
             loop.close()
 
-    def _soon(self, function: Callable[[], object]) -> None:
+    def soon(self, function: Callable[[], object]) -> None:
+        """Call a quick function in the loop, unless it has ended."""
         with contextlib.suppress(RuntimeError):  # the loop is closed
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(function)
@@ -158,7 +159,7 @@ class AsyncMethods:
             self._name_who_blocks(asyncio.current_task(loop))
         else:
             self._asked = True
-            self._soon(self._is_alive)
+            self.soon(self._is_alive)
         deadlines.call_later(BLOCKED_S, self._look)
 
     def _is_alive(self) -> None:

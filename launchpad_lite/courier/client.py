@@ -16,6 +16,7 @@ from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
+from launchpad_lite.courier.stream import Stream
 from launchpad_lite.errors import Unavailable
 from launchpad_lite.handle import receiving_scope
 
@@ -52,6 +53,10 @@ class RemoteMethod:
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call the method; return a future of its result at once."""
         return self.client._submit(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
+
+    def stream(self, *args: Any, **kwargs: Any) -> Stream[Any]:
+        """Begin the method, which is a generator; return what it yields."""
+        return self.client._stream(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
 
     def __repr__(self) -> str:
         """Show whose method it is."""
@@ -262,26 +267,23 @@ class Client:
             call.fail(error)
         return call.future
 
+    def _stream(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Stream[Any]:
+        outer = Deadline.of_call(None)
+        title = f"{self._peer.title}.{method}"
 
-class ValueIterator:
-    """The values of a stream, one after the other."""
+        def begin(channel: Channel, deadline: Deadline) -> tuple[ReplyStream, ServerInfo]:
+            if method not in self._peer.methods:
+                self._peer.check_method(channel, method, deadline)
+            content = self._arguments_for(channel, method, args, kwargs).payload
+            left = outer.left()
+            if left == 0.0:
+                raise outer.over(title)
+            request = Request(method, content, left, channel.local, caller=self._caller)
+            return channel.stream(request), channel.info
 
-    def __init__(self, replies: ReplyStream, decode: Callable[[Reply], Any]) -> None:
-        """Take over a stream of replies."""
-        self._replies = replies
-        self._decode = decode
-
-    def __iter__(self) -> ValueIterator:
-        """Return itself."""
-        return self
-
-    def __next__(self) -> Any:
-        """Wait for the next value; raise StopIteration at the end or when the server is gone."""
-        return self._decode(next(self._replies))
-
-    def close(self) -> None:
-        """End the stream; a thread that waits in it gets StopIteration."""
-        self._replies.close()
+        replies, info = self._reach(begin)
+        timeout = self._config.call_timeout
+        return Stream(replies, lambda reply: self._decode(reply, info), title, timeout, outer)
 
 
 def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
@@ -333,18 +335,3 @@ def list_methods(client: Client) -> list[str]:
     """
     reach = client._reach  # noqa: SLF001 - the client has only user methods
     return reach(lambda channel, deadline: sorted(channel.refresh(deadline.left()).methods))
-
-
-def open_stream(client: Client, method: str, *args: Any) -> ValueIterator:
-    """Begin a stream that the client's server offers.
-
-    Raises:
-      CallError: the server cannot be reached, or has no such stream.
-    """
-
-    def begin(channel: Channel, _: Deadline) -> tuple[ReplyStream, ServerInfo]:
-        content = client._arguments_for(channel, method, args, {})  # noqa: SLF001 - as below
-        return channel.stream(Request(method, content.payload, None, channel.local)), channel.info
-
-    replies, info = client._reach(begin)  # noqa: SLF001 - the client has only user methods
-    return ValueIterator(replies, lambda reply: client._decode(reply, info))  # noqa: SLF001 - as above

@@ -236,7 +236,7 @@ class FramedChannel(Channel):
             stream.close()
             raise stopped()
         try:
-            stream.begin(request)
+            stream.begin(request, gone(self.info, request.method, maybe_executed=True))
         except OSError as error:
             stream.close()
             raise gone(self.info, request.method, maybe_executed=False) from error
@@ -271,7 +271,7 @@ class FramedChannel(Channel):
             for connection in self._open:
                 connection.hang_up()  # whoever uses it closes it
         for stream in streams:
-            stream.close()
+            stream.end(stopped())
         if futures is not None:
             futures.close()
 
@@ -281,23 +281,43 @@ class _Stream(ReplyStream):
         self._connection = connection
         self._forget = forget
         self._reading = threading.Lock()
+        self._over: Exception | None = None  # why it ends, if not with its last reply
+        self._left = False  # by `close`
 
-    def begin(self, request: Request) -> None:
+    def begin(self, request: Request, gone: Exception) -> None:
         kind, sharing = frame.Kind.STREAM, self._connection.sharing
         self._connection.send(frame.pack_request(request, 0, kind, sharing))
+        self._over = gone
 
     def __next__(self) -> Reply:
+        if self.closed:
+            raise StopIteration
         try:
             with self._reading:
                 answer = self._connection.read()
         except BROKEN:
             answer = None
-        if answer is None or answer.kind not in _ANSWERS:
-            self.close()
-            raise StopIteration
-        return answer.reply()
+        if answer is not None and answer.kind in _ANSWERS:
+            if answer.kind == frame.Kind.FAILURE:
+                self.close()
+            return answer.reply()
+        broken = answer is None or answer.kind != frame.Kind.END
+        why = None if self._left else self._over
+        self.close()
+        if broken and why is not None:
+            raise why
+        raise StopIteration
+
+    def end(self, why: Exception) -> None:
+        """Close it because of an error."""
+        self._over = why
+        self._hang_up()
 
     def close(self) -> None:
+        self.closed = self._left = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         self._forget(self)
         self._connection.hang_up()
         with self._reading:

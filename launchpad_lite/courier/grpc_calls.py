@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import grpc
+
 from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.transport import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import grpc
-
     from launchpad_lite.courier.messages import Reply, Request
     from launchpad_lite.courier.transport import ReplyStream, Service
+
+GONE = "the server has stopped"
+"""What clients are told then."""
 
 
 class _Call(ServerCall):
@@ -103,7 +106,10 @@ class GrpcCalls:
             stream.close()
         try:
             yield from stream
+            if stream.closed and self._stopping:
+                context.abort(grpc.StatusCode.UNAVAILABLE, GONE)
         finally:
+            stream.close()
             with self._changed:
                 self._streams.discard(stream)
 

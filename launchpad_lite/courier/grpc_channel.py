@@ -203,7 +203,12 @@ class GrpcChannel(Channel):
             raise self._translate(call, self._title(request), None)
         if not call.add_callback(self._end):
             self._end()
-        return _GrpcStream(call, lambda message: self._read(message, Deadline(None)))
+        title = self._title(request)
+        return _GrpcStream(
+            call,
+            lambda message: self._read(message, Deadline(None)),
+            lambda error: self._translate(error, title, None),
+        )
 
     def _title(self, request: Request) -> str:
         return f"{self.info.name}.{request.method}"
@@ -242,15 +247,28 @@ class GrpcChannel(Channel):
 
 
 class _GrpcStream(ReplyStream):
-    def __init__(self, call: Any, read: Callable[[bytes], Reply]) -> None:
+    def __init__(
+        self,
+        call: Any,
+        read: Callable[[bytes], Reply],
+        translate: Callable[[Exception], Exception],
+    ) -> None:
         self._call = call
         self._read = read
+        self._translate = translate
 
     def __next__(self) -> Reply:
+        if self.closed:
+            raise StopIteration
         try:
-            return self._read(next(self._call))
-        except grpc.RpcError:
-            raise StopIteration from None
+            message = next(self._call)
+        except grpc.RpcError as error:
+            if self.closed:
+                raise StopIteration from None
+            self.closed = True
+            raise self._translate(error) from None
+        return self._read(message)
 
     def close(self) -> None:
+        self.closed = True
         self._call.cancel()

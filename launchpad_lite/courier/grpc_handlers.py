@@ -10,7 +10,7 @@ import grpc
 import msgspec
 
 from launchpad_lite.courier import auth, frame, grpc_chunks
-from launchpad_lite.courier.grpc_calls import GrpcCalls
+from launchpad_lite.courier.grpc_calls import GONE, GrpcCalls
 from launchpad_lite.courier.grpc_channel import (
     BULK,
     CALL,
@@ -188,18 +188,15 @@ def _sends_itself(behavior: Any) -> Any:
     return run
 
 
-_GONE = "the server has stopped"
-
-
 def _set_unbegun(context: grpc.ServicerContext) -> None:
     context.set_trailing_metadata(((NOT_BEGUN, "1"),))
     context.set_code(grpc.StatusCode.UNAVAILABLE)
-    context.set_details(_GONE)
+    context.set_details(GONE)
 
 
 def _abort_unbegun(context: grpc.ServicerContext) -> NoReturn:
     _set_unbegun(context)
-    context.abort(grpc.StatusCode.UNAVAILABLE, _GONE)
+    context.abort(grpc.StatusCode.UNAVAILABLE, GONE)
 
 
 def _refuse(_: object, context: grpc.ServicerContext) -> bytes:

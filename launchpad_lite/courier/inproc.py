@@ -11,6 +11,7 @@ from launchpad_lite.courier import auth
 from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.courier.inproc_stream import InprocStream
 from launchpad_lite.courier.pool import DaemonExecutor
 from launchpad_lite.courier.transport import (
     Channel,
@@ -75,31 +76,6 @@ class _Call(ServerCall):
         return self._lock.locked()
 
 
-class _Stream(ReplyStream):
-    """A service's stream that its listener and its channel can end."""
-
-    def __init__(self, replies: ReplyStream, owners: tuple[set[_Stream], set[_Stream]]) -> None:
-        self._replies = replies
-        self._owners = owners
-        for owner in owners:
-            owner.add(self)
-
-    def __next__(self) -> Reply:
-        try:
-            return next(self._replies)
-        except BaseException:
-            self._leave()
-            raise
-
-    def close(self) -> None:
-        self._leave()
-        self._replies.close()
-
-    def _leave(self) -> None:
-        for owner in self._owners:
-            owner.discard(self)
-
-
 class InprocListener(Listener):
     """Gives the calls of this process to a service."""
 
@@ -110,7 +86,7 @@ class InprocListener(Listener):
         self._name = service.info().name
         self._changed = threading.Condition()
         self._calls: set[_Call] = set()
-        self._streams: set[_Stream] = set()
+        self._streams: set[InprocStream] = set()
         self._stopped = False
 
     def start(self) -> None:
@@ -150,7 +126,7 @@ class InprocListener(Listener):
             self._calls.discard(call)
             self._changed.notify_all()
 
-    def open_stream(self, request: Request, streams: set[_Stream]) -> ReplyStream:
+    def open_stream(self, request: Request, streams: set[InprocStream]) -> ReplyStream:
         """Begin a stream; it ends with the listener, or with the channel.
 
         Args:
@@ -160,10 +136,19 @@ class InprocListener(Listener):
         Raises:
           Unavailable: the server has stopped.
         """
-        stream = _Stream(self.service.open_stream(request), (self._streams, streams))
+        owners = (self._streams, streams)
+
+        def forget(stream: InprocStream) -> None:
+            for owner in owners:
+                owner.discard(stream)
+
+        stream = InprocStream(self.service.open_stream(request), forget)
+        for owner in owners:
+            owner.add(stream)
         if self._stopped:
             stream.close()
             raise self.gone("has stopped", begun=False)
+        stream.start(f"lp-stream {self._name}", self.service.context)
         return stream
 
     def stop(self, grace: float) -> None:
@@ -174,7 +159,7 @@ class InprocListener(Listener):
             _listeners.pop(self.endpoint, None)
         self.service.refuse()
         for stream in list(self._streams):
-            stream.close()
+            stream.end(self.gone("stopped while the stream went on", begun=True))
         with self._changed:
             self._changed.wait_for(lambda: not self._calls, grace)
             late = list(self._calls)
@@ -194,7 +179,7 @@ class InprocChannel(Channel):
         self._listener = listener
         self._lock = threading.Lock()
         self._pending: set[_Call] = set()
-        self._streams: set[_Stream] = set()
+        self._streams: set[InprocStream] = set()
         self._closed = False
         self._retired = False
         # What waits for futures runs here, not in a thread of the server's, which it could need.
@@ -312,7 +297,7 @@ class InprocChannel(Channel):
             call.finish(None, _stopped())
             call.cancel()
         for stream in list(self._streams):
-            stream.close()
+            stream.end(_stopped())
         if not pending:
             self._callbacks.shutdown(wait=False)
 

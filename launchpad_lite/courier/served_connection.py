@@ -287,8 +287,10 @@ class ServedConnection:
         try:
             for reply in replies:
                 self.outbox.send(frame.pack_reply(reply, 0, self._sharing))
-            self.outbox.send(frame.pack(frame.Kind.END, 0, Payload(b"")))
+            if not replies.closed:
+                self.outbox.send(frame.pack(frame.Kind.END, 0, Payload(b"")))
         except OSError:
             pass  # the client is gone
         finally:
+            replies.close()
             self.outbox.hang_up()

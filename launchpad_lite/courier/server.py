@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from launchpad_lite.config import CodecName
     from launchpad_lite.context import Context, Scope
-    from launchpad_lite.courier.service import ValueStream
     from launchpad_lite.credentials import Credentials
 
 _log = logging.getLogger(__name__)
@@ -241,10 +240,6 @@ class Server:
     def Unbind(self, method_name: str) -> None:
         """Serve a name no longer; one that nothing is bound to is no error."""
         self._service.unbind(method_name)
-
-    def bind_stream(self, method_name: str, function: Callable[..., ValueStream]) -> None:
-        """Serve a stream under a name."""
-        self._service.streams[method_name] = function
 
     def Start(self) -> None:
         """Begin to serve.

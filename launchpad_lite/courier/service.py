@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import types
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, cast
 
 from launchpad_lite.courier import codecs, counting, messages, metering, running_call
 from launchpad_lite.courier.batching import BatchedMethod
 from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
-from launchpad_lite.courier.method import Method
+from launchpad_lite.courier.method import Kind, Method
+from launchpad_lite.courier.served_stream import ServedStream
 from launchpad_lite.courier.transport import ReplyStream, Where
 from launchpad_lite.errors import (
     DeadlineExceeded,
@@ -25,7 +25,7 @@ from launchpad_lite.metrics import of_stats
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
 
     from launchpad_lite.config import ServerConfig
@@ -35,68 +35,6 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.metrics import CallMetrics
-
-
-_log = logging.getLogger(__name__)
-
-
-class ValueStream(Protocol):
-    """What a stream method returns."""
-
-    def __next__(self) -> object:
-        """Wait for the next value; raise StopIteration after the last."""
-        ...
-
-    def close(self) -> None:
-        """Make a thread that waits in `__next__` raise StopIteration."""
-        ...
-
-
-class _Raises:
-    """A stream that could not begin."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __next__(self) -> object:
-        raise self._error
-
-    def close(self) -> None:
-        pass
-
-
-class _Replies(ReplyStream):
-    """A stream's values as replies; an exception is the last one."""
-
-    def __init__(
-        self,
-        values: ValueStream,
-        encode: Callable[[object], Reply],
-        encode_failure: Callable[[BaseException], Reply],
-    ) -> None:
-        self._values = values
-        self._encode = encode
-        self._encode_failure = encode_failure
-        self._ended = False
-
-    def __next__(self) -> Reply:
-        if self._ended:
-            raise StopIteration
-        try:
-            return self._encode(next(self._values))
-        except StopIteration:
-            self._ended = True
-            raise
-        except BaseException as error:
-            self.close()
-            return self._encode_failure(error)
-
-    def close(self) -> None:
-        self._ended = True
-        try:
-            self._values.close()
-        except Exception:
-            _log.exception("a stream could not be closed")
 
 
 def _itself(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
@@ -119,7 +57,7 @@ class MethodService:
         self.context = context
         self.max_payload_bytes = config.max_payload_bytes
         self.codec = codecs.of_server(config)
-        self.streams: dict[str, Callable[..., ValueStream]] = {}
+        self._streams = 0
         self._name = name
         self._scope = scope
         self._config = config
@@ -191,6 +129,13 @@ class MethodService:
         if method is None:
             call.answer(self.failure(self._unknown(call.request.method, self._methods)))
             return True
+        if method.kind is Kind.STREAM:
+            message = (
+                f"{self._name}.{method.name} is a generator: iterate over lp.stream(client."
+                f"{method.name}, ...)."
+            )
+            call.answer(self.failure(TypeError(message)))
+            return True
         call.method = method
         verdict = self._dispatcher.offer(call)
         if verdict is Verdict.RUN:
@@ -258,28 +203,29 @@ class MethodService:
                 if isinstance(function, BatchedMethod):
                     self._answer_later(call, function.submit(*args, **kwargs))
                 else:
-                    self._answer_later(call, self._begin_task(call, function, args, kwargs))
+                    self._answer_later(call, self._tasks().submit(call, function, args, kwargs))
                 return None
             start = time.perf_counter()
             try:
                 result = function(*args, **kwargs)
             finally:
                 method.note(time.perf_counter() - start)
-            if type(result) is types.CoroutineType:  # of a function that does not look async
-                self._answer_later(call, self._begin_task(call, _itself, (result,), {}))
+            kind: object = type(result)
+            if kind is types.CoroutineType:  # of a function that does not look async
+                self._answer_later(call, self._tasks().submit(call, _itself, (result,), {}))
                 return None
         finally:
             running_call.current.reset(token)
         return self._reply(result, request)
 
-    def _begin_task(self, call: ServerCall, *what: Any) -> Future[Any]:
+    def _tasks(self) -> AsyncMethods:
         with self._lock:
             if self._async_methods is None:
                 # to import asyncio takes a moment, and some memory
                 from launchpad_lite.courier.async_methods import AsyncMethods
 
                 self._async_methods = AsyncMethods(self._name, self.context)
-        return self._async_methods.submit(call, *what)
+            return self._async_methods
 
     def _answer_later(self, call: ServerCall, future: Future[Any]) -> None:
         future.add_done_callback(lambda done: self._end(call, self._outcome(done, call)))
@@ -327,15 +273,45 @@ class MethodService:
         return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")
 
     def open_stream(self, request: Request) -> ReplyStream:
-        """Begin a stream; never raises, for a failure is the stream's only reply."""
-        values: ValueStream
-        method = self.streams.get(request.method)
+        """Prepare a stream; see `transport.Service`."""
+        call = ReceivedCall(request)
+        with self._lock:
+            self._streams += 1
+        return ServedStream(
+            call,
+            lambda: self._begin_stream(call),
+            lambda value: self._reply(value, request),
+            self.failure,
+            self._end_stream,
+        )
+
+    def _end_stream(self) -> None:
+        with self._lock:
+            self._streams -= 1
+
+    def _begin_stream(self, call: ReceivedCall) -> Iterator[object]:
+        name = call.request.method
+        method = self._methods.get(name)
         if method is None:
-            values = _Raises(self._unknown(request.method, self.streams))
-        else:
-            try:
-                args, kwargs = self._arguments(request)
-                values = method(*args, **kwargs)
-            except BaseException as error:
-                values = _Raises(error)
-        return _Replies(values, lambda value: self._reply(value, request), self.failure)
+            raise self._unknown(name, self._methods)
+        if self._streams > self._config.max_streams:
+            message = (
+                f"{self._name} has {self._config.max_streams} streams open, and takes no more: "
+                f"{name!r} was not called. Close some, or raise max_streams."
+            )
+            raise ResourceExhausted(message)
+        call.method = method
+        values: object = None
+        if method.kind in (Kind.PLAIN, Kind.STREAM):
+            args, kwargs = self._arguments(call.request)
+            values = method.function(*args, **kwargs)
+        if hasattr(values, "__anext__"):
+            from launchpad_lite.courier.async_values import AsyncValues  # it imports asyncio
+
+            return AsyncValues(self._tasks(), call, cast("AsyncIterator[object]", values))
+        if not hasattr(values, "__next__"):
+            message = (
+                f"{self._name}.{name} is no generator, and has no stream. Call it, or let it yield."
+            )
+            raise TypeError(message)
+        return cast("Iterator[object]", values)

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 
 class ReplyStream(abc.ABC):
-    """Replies that come one after the other; both ends have one. Ends with StopIteration."""
+    """Replies that come one after the other; both ends have one.
+
+    It ends with StopIteration after the last one, and where it was closed. A client's raises
+    `Unavailable` when the server goes away, and `Stopped` when its channel is closed.
+
+    Attributes:
+      closed: it was ended by `close`, and not by its last reply.
+    """
+
+    closed: bool = False
 
     def __iter__(self) -> ReplyStream:
         """Return itself."""
@@ -37,7 +46,10 @@ class ReplyStream(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """End the stream from another thread; who waits in it gets StopIteration."""
+        """End the stream, from any thread; who waits in it gets StopIteration.
+
+        A server's thread that takes replies out of a stream closes it when it stops doing so.
+        """
 
 
 class Where(enum.Enum):
@@ -114,7 +126,7 @@ class Service(Protocol):
         ...
 
     def open_stream(self, request: Request) -> ReplyStream:
-        """Begin a stream; it is not counted against the thread pool; never raises."""
+        """Prepare a stream; the thread that takes its replies runs it. Never raises."""
         ...
 
 
@@ -207,7 +219,7 @@ class Channel(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Hang up; calls that wait end with `Stopped`, streams just end."""
+        """Hang up; calls and streams that wait end with `Stopped`."""
 
 
 class Transport(abc.ABC):

@@ -1,4 +1,4 @@
-"""The typed ways to call a client's method other than to call it: `lp.submit`, `lp.aio`.
+"""The typed ways to use a client's method: `lp.submit`, `lp.aio`, `lp.stream`.
 
 A handle is to type checkers the object itself, so these take `client.method` as they see it.
 """
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from launchpad_lite.courier.client import Client, RemoteMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from concurrent.futures import Future
+
+    from launchpad_lite.courier.stream import Stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,3 +82,33 @@ def aio(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Coroutine[Any,
 
     called = remote_method(method, "lp.aio")
     return result_of(lambda: called.submit(*args, **kwargs))
+
+
+@overload
+def stream(method: Callable[P, Iterator[R]], *args: P.args, **kwargs: P.kwargs) -> Stream[R]: ...
+@overload
+def stream(
+    method: Callable[P, AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
+) -> Stream[R]: ...
+def stream(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Stream[Any]:
+    """Call a method that is a generator, and return what it yields, one after the other.
+
+    Example:
+      ```
+      with lp.stream(reader.samples, "train") as samples:
+          for sample in samples:  # or: async for
+              ...
+      ```
+
+    Args:
+      method: a client's method, `client.method`, which is a generator, an async generator, or
+        returns an iterator.
+      *args: its arguments.
+      **kwargs: its keyword arguments.
+
+    Raises:
+      TypeError: `method` is not a client's. A method that is no generator raises it when the first
+        value is asked for.
+      CallError: the server cannot be reached, or has no such method.
+    """
+    return remote_method(method, "lp.stream").stream(*args, **kwargs)

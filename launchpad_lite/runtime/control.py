@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import metering
-from launchpad_lite.courier.client import client_at, open_stream
+from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.server import Server
+from launchpad_lite.courier.typed import stream
 from launchpad_lite.endpoint import EndpointRecord
+from launchpad_lite.errors import CallError, Stopped
 from launchpad_lite.runtime.directory import Directory, EndedRecord
 from launchpad_lite.runtime.measuring import MetricsWanted, RunMetrics
 from launchpad_lite.runtime.status import Notice, RunStatus
@@ -25,6 +28,7 @@ NAME = "controller"
 """The controller's name as a service."""
 
 _THREADS = 8
+_MAX_STREAMS = 2**20  # one for each worker
 _VIEWER_TIMEOUT_S = 10.0
 
 
@@ -35,7 +39,7 @@ def serve(controller: Controller, scope: Scope) -> Server:
       controller: the controller.
       scope: of the launching process, with the transports to serve on.
     """
-    config = ServerConfig(thread_pool_size=_THREADS)
+    config = ServerConfig(thread_pool_size=_THREADS, max_streams=_MAX_STREAMS)
     server = Server.in_run(NAME, scope, None, config)
     for method in (
         controller.publish,
@@ -46,10 +50,10 @@ def serve(controller: Controller, scope: Scope) -> Server:
         controller.status,
         controller.measuring.metrics,
         controller.measuring.report,
+        controller.attach,
+        controller.watch,
     ):
         server.Bind(method.__name__, method)
-    server.bind_stream("attach", controller.attach)
-    server.bind_stream("watch", controller.watch)
     server.Start()
     return server
 
@@ -72,10 +76,14 @@ class RemoteControl:
         Args:
           on_notice: is told when the run stops: the seconds left, and why.
         """
-        stream = open_stream(self._client, "attach", self._worker)
+        news_of_the_run = stream(self._client.attach, self._worker)
 
         def listen() -> None:
-            for news in stream:
+            with contextlib.suppress(CallError, Stopped):  # the end of the run
+                hear()
+
+        def hear() -> None:
+            for news in news_of_the_run:
                 if isinstance(news, EndpointRecord):
                     self.directory.publish(news)
                 elif isinstance(news, EndedRecord):
@@ -167,4 +175,4 @@ class RunViewer:
         Raises:
           CallError: the controller cannot be reached.
         """
-        yield from open_stream(self._client, "watch")
+        yield from stream(self._client.watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 
 import launchpad_lite as lp
@@ -13,6 +14,9 @@ class Store:
 
     async def later(self, key: str) -> bytes:
         return key.encode()
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        yield prefix
 
     def __call__(self, key: int) -> str:
         return str(key)
@@ -56,6 +60,19 @@ class Reader:
         lp.submit(self._store.later, 1)  # E: mypy[call-overload] pyright[reportArgumentType,reportCallIssue]
         wants_text(lp.submit(self._store.later, "a").result())  # E: mypy[arg-type] pyright[reportArgumentType]
         lp.submit(self._stores["a"][0].gte, "a")  # E: mypy[attr-defined,call-overload] pyright[reportAttributeAccessIssue,reportUnknownArgumentType,reportUnknownMemberType]
+
+    async def awaited(self) -> None:
+        await lp.aio(self._store.get, 1)  # E: mypy[call-overload] pyright[reportArgumentType,reportCallIssue]
+        wants_text(await lp.aio(self._store.get, "a"))  # E: mypy[call-overload] pyright[reportArgumentType]
+        wants_text(await lp.aio(self._store.later, "a"))  # E: mypy[call-overload] pyright[reportArgumentType]
+        wants_text(lp.aio(self._store.keys, "a"))  # E: mypy[arg-type] pyright[reportArgumentType]
+
+    def streamed(self) -> None:
+        lp.stream(self._store.keys, 1)  # E: mypy[call-overload] pyright[reportArgumentType,reportCallIssue]
+        lp.stream(self._store.keys)  # E: mypy[call-overload] pyright[reportCallIssue]
+        lp.stream(self._store.get, "a")  # E: mypy[call-overload] pyright[reportArgumentType,reportCallIssue]
+        for key in lp.stream(self._store.keys, "a"):
+            key.uper()  # E: mypy[attr-defined] pyright[reportAttributeAccessIssue,reportUnknownMemberType]
 
 
 def outside(program: lp.Program, store: Store) -> None:

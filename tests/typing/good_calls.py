@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar, assert_type
 
@@ -23,6 +23,12 @@ class Store:
 
     async def later(self, key: str) -> bytes:
         return key.encode()
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        yield prefix
+
+    async def news(self, since: int) -> AsyncIterator[bytes]:
+        yield bytes(since)
 
     def __call__(self, key: int) -> str:
         return str(key)
@@ -48,8 +54,29 @@ class Reader:
             assert_type(lp.cached(store, 3).age_s, float)
         sums = [lp.submit(store.get, str(i)) for i, store in enumerate(self._stores)]
         assert_type([call.result() for call in sums], list[float])
+        for key in lp.stream(self._stores[0].keys, prefix="a"):
+            assert_type(key, str)
+        assert_type(lp.stream(self._stores[0].news, 3), lp.Stream[bytes])
+        with lp.stream(self._stores[0].news, since=3) as news, lp.deadline(1.0):
+            assert_type(next(news), bytes)
+        assert_type(lp.get_call_context().time_left(), float | None)
         lp.submit(self._anything.get, 1, 2, 3).result()
         lp.stop()
+
+
+class Gateway:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def run(self) -> None:
+        assert_type(await lp.aio(self._store.get, "a"), float)
+        assert_type(await lp.aio(self._store.later, key="a"), bytes)
+        assert_type(await lp.aio(self._store.same, "a"), list[str])
+        assert_type(await lp.aio(self._store, 3), str)
+        async for key in lp.stream(self._store.keys):
+            assert_type(key, str)
+        async with lp.stream(self._store.news, 3) as news:
+            assert_type(await anext(news), bytes)
 
 
 def ask(client: lp.CourierClient) -> None:

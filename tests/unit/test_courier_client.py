@@ -25,11 +25,11 @@ import pytest
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import transports
-from launchpad_lite.courier.client import client_at, open_stream
+from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.messages import ServerInfo
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
-from launchpad_lite.courier.typed import submit
+from launchpad_lite.courier.typed import stream, submit
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import (
     DeadlineExceeded,
@@ -290,13 +290,13 @@ def test_streams(place: Place) -> None:
 
         def close(self) -> None: ...
 
-    place.service.streams["numbers"] = Numbers
+    place.service.bind("numbers", Numbers)
     client = place.client()
-    assert list(open_stream(client, "numbers", 3)) == [0, 1, 2]
+    assert list(stream(client.numbers, 3)) == [0, 1, 2]
     with pytest.raises(MethodNotFound, match="did you mean 'numbers'"):
-        list(open_stream(client, "number", 3))
+        list(stream(client.number, 3))
     with pytest.raises(TypeError):
-        list(open_stream(client, "numbers"))
+        list(stream(client.numbers))
 
 
 # Settings.

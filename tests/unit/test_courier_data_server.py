@@ -92,7 +92,7 @@ class Bench:
         service.bind("fail", self.fail)
         service.bind("lock", threading.Lock)
         service.bind("batched", both)
-        service.streams["count"] = Numbers
+        service.bind("count", Numbers)
         listener = transports.get(self._scheme).listen(
             service, ListenOptions(directory=self._directory)
         )

@@ -13,11 +13,12 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import frame, grpc_chunks, transports
-from launchpad_lite.courier.client import client_at, open_stream
+from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.grpc_channel import FETCH, TOKEN
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
+from launchpad_lite.courier.typed import stream
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import DeadlineExceeded, PayloadTooLarge
 
@@ -58,7 +59,7 @@ def listener() -> Iterator[Listener]:
     service.bind("echo", lambda value: value)
     service.bind("size", lambda value: value.nbytes)
     service.bind("batched", alone)
-    service.streams["three"] = Three
+    service.bind("three", Three)
     one = transports.get("grpc").listen(service, ListenOptions())
     one.start()
     yield one
@@ -91,7 +92,7 @@ def test_large_futures_have_the_arrays_as_they_were(client: Any) -> None:
 
 
 def test_large_values_of_streams(client: Any) -> None:
-    values = [value[0] for value in open_stream(client, "three")]
+    values = [value[0] for value in stream(client.three)]
     assert values == [2, 1, 0]
 
 

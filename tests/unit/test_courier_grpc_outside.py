@@ -42,7 +42,7 @@ class Outsider:
         service.bind("wait", lambda: self.released.wait(PATIENCE_S))
         service.bind("complex", lambda: 1j)
         service.bind("set", threading.Lock)
-        service.streams["count"] = Count
+        service.bind("count", Count)
         self.listener = transports.get("grpc").listen(service, ListenOptions())
         self.listener.start()
         self.metadata: Any = ((TOKEN, credentials.token.hex()),)

@@ -327,7 +327,7 @@ def test_a_stream_of_a_client_that_has_gone_is_closed(bench: Bench) -> None:
                 self._closed.set()
                 closed.release()
 
-    bench.service.streams["feed"] = Feed
+    bench.service.bind("feed", Feed)
     request = call("feed", kind=frame.Kind.STREAM)
     for _ in range(10):
         sock = bench.greeted()

@@ -196,9 +196,8 @@ class Lab:
         """Return a listener that has not been started; functions are bound to their names."""
         config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
         service = MethodService("server", self.credentials, config, None, None)
-        for method in methods:
+        for method in (*methods, *streams):
             service.bind(method.__name__, method)
-        service.streams.update({stream.__name__: stream for stream in streams})
         served = Served(service, self.transport.listen(service, self.options))
         self._stack.callback(service.close)
         self._stack.callback(served.stop)

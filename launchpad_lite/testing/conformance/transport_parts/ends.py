@@ -46,7 +46,7 @@ class EndConformance(TransportSuite):
     def test_the_handshake_tells_what_the_server_is(self, lab: Lab) -> None:
         info = lab.connect(lab.serve(echo, streams=(count,), threads=3, limit=12345)).channel.info
         assert (info.run_id, info.name, info.incarnation) == ("", "server", 0)
-        assert (info.methods, info.thread_pool_size) == (("echo",), 3)
+        assert (info.methods, info.thread_pool_size) == (("count", "echo"), 3)
         assert (info.max_payload_bytes, info.protocol) == (12345, messages.PROTOCOL)
         messages.check_versions(info, "here")
 

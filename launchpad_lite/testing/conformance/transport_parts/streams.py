@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,18 +10,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import pytest
 
-from launchpad_lite.errors import MethodNotFound
+from launchpad_lite.courier.call_context import get_call_context
+from launchpad_lite.errors import MethodNotFound, Stopped, Unavailable
+from launchpad_lite.testing.conformance.transport_parts.asyncs import Meeting, acquire, later
 from launchpad_lite.testing.conformance.transport_parts.base import (
     PATIENCE_S,
     Lab,
     TransportSuite,
     in_thread,
 )
+from launchpad_lite.testing.conformance.transport_parts.batches import full
 from launchpad_lite.testing.conformance.transport_parts.failures import PlainError
 from launchpad_lite.testing.conformance.transport_parts.values import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 
 class Feed:
@@ -72,6 +76,43 @@ def count(stop: int) -> Feed:
     feed = Feed(range(stop))
     feed.end()
     return feed
+
+
+def numbers(stop: int, error: Exception | None = None) -> Iterator[int]:
+    """Yield numbers, and raise."""
+    yield from range(stop)
+    if error is not None:
+        raise error
+
+
+async def numbers_later(stop: int, error: Exception | None = None) -> AsyncIterator[int]:
+    """Do so in an event loop."""
+    for number in numbers(stop, error):
+        await asyncio.sleep(0)
+        yield number
+
+
+class Endless:
+    """Generators that count what they yield, and tell how they end."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.cancelled = threading.Semaphore(0)
+        self.closed = threading.Semaphore(0)
+
+    def endless(self, size: int) -> Iterator[bytes]:
+        get_call_context().on_cancel(self.cancelled.release)
+        try:
+            while True:
+                self.count += 1
+                yield bytes(size).replace(b"\0", b" ")
+        finally:
+            self.closed.release()
+
+    async def endless_later(self, size: int) -> AsyncIterator[bytes]:
+        for value in self.endless(size):
+            await asyncio.sleep(0)
+            yield value
 
 
 def refuse() -> NoReturn:
@@ -152,7 +193,7 @@ class StreamConformance(TransportSuite):
         feed = feeds.newest()
         with in_thread(next, values, "closed") as last:
             caller.channel.close()
-            assert last.result(PATIENCE_S) == "closed"
+            assert isinstance(last.exception(PATIENCE_S), Stopped)
         assert feed.closed.wait(PATIENCE_S)
 
     def test_a_stream_ends_with_its_server(self, lab: Lab) -> None:
@@ -163,7 +204,10 @@ class StreamConformance(TransportSuite):
         feed = feeds.newest()
         with in_thread(next, values, "stopped") as last:
             served.stop()
-            assert last.result(PATIENCE_S) == "stopped"
+            error = last.exception(PATIENCE_S)
+            assert isinstance(error, Unavailable)
+            assert error.maybe_executed
+        assert next(values, "the end") == "the end"
         assert feed.closed.wait(PATIENCE_S)
 
     def test_an_unknown_stream_names_the_nearest(self, lab: Lab) -> None:
@@ -204,3 +248,57 @@ class StreamConformance(TransportSuite):
         with pytest.raises(TypeError, match="cannot be sent"):
             next(values)
         assert next(values, "the end") == "the end"
+
+    def test_generators_are_streams(self, lab: Lab) -> None:
+        caller = lab.caller(echo, streams=(numbers, numbers_later))
+        for method in ("numbers", "numbers_later"):
+            assert list(caller.stream(method, 100)) == list(range(100))
+            values = caller.stream(method, 2, PlainError("enough"))
+            assert [next(values), next(values)] == [0, 1]
+            with pytest.raises(PlainError, match="enough"):
+                next(values)
+            assert next(values, "the end") == "the end"
+
+    def test_a_method_is_either_called_or_streamed(self, lab: Lab) -> None:
+        caller = lab.caller(echo, full, later, streams=(numbers, numbers_later))
+        for method in ("numbers", "numbers_later"):
+            with pytest.raises(TypeError, match=rf"{method} is a generator: iterate"):
+                caller.call(method, 1)
+        for method in ("echo", "full", "later"):
+            with pytest.raises(TypeError, match=rf"{method} is no generator, and has no stream"):
+                next(caller.stream(method, 1))
+
+    @pytest.mark.parametrize("method", ["endless", "endless_later"])
+    def test_a_method_is_not_far_ahead_of_its_reader(self, lab: Lab, method: str) -> None:
+        endless = Endless()
+        caller = lab.caller(streams=(endless.endless, endless.endless_later))
+        values = caller.stream(method, 2**18)
+        for number in range(10):
+            assert len(next(values)) == 2**18
+            assert endless.count <= number + 48  # of 256 kB
+        values.close()
+        acquire(endless.closed)
+
+    @pytest.mark.parametrize("method", ["endless", "endless_later"])
+    def test_a_closed_stream_closes_its_generator(self, lab: Lab, method: str) -> None:
+        endless = Endless()
+        caller = lab.caller(streams=(endless.endless, endless.endless_later))
+        values = caller.stream(method, 1)
+        assert next(values) == b" "
+        values.close()
+        acquire(endless.cancelled)
+        acquire(endless.closed)
+
+    def test_a_task_that_waits_is_cancelled(self, lab: Lab) -> None:
+        meeting = Meeting(2)
+
+        async def wait() -> AsyncIterator[int]:
+            yield 1
+            await meeting.meet()
+
+        caller = lab.caller(streams=(wait,))
+        values = caller.stream("wait")
+        assert next(values) == 1
+        acquire(meeting.entered)
+        values.close()
+        acquire(meeting.cancelled)

@@ -1,0 +1,84 @@
+"""A stream inside one process: a thread runs the method, a bounded number of values ahead."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import TYPE_CHECKING
+
+from launchpad_lite import context as node_context
+from launchpad_lite.courier.transport import ReplyStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launchpad_lite.context import Context
+    from launchpad_lite.courier.messages import Reply
+
+AHEAD = 16
+"""How many values the method may be ahead of its reader."""
+
+
+class InprocStream(ReplyStream):
+    """A service's stream that its listener and its channel can end."""
+
+    def __init__(self, replies: ReplyStream, forget: Callable[[InprocStream], object]) -> None:
+        """Take over a service's stream; `start` begins it.
+
+        Args:
+          replies: the stream.
+          forget: is called when it has ended.
+        """
+        self._replies = replies
+        self._forget = forget
+        self._changed = threading.Condition()
+        self._ready: collections.deque[Reply] = collections.deque()
+        self._over = False
+        self._why: Exception | None = None
+
+    def start(self, name: str, context: Context | None) -> None:
+        """Run the method in a thread of its own."""
+        threading.Thread(target=self._run, args=(context,), name=name, daemon=True).start()
+
+    def _run(self, context: Context | None) -> None:
+        node_context.adopt(context)
+        for reply in self._replies:
+            with self._changed:
+                self._ready.append(reply)
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._over or len(self._ready) < AHEAD)
+                if self._over:
+                    break
+        self._replies.close()
+        self.end(None)
+
+    def __next__(self) -> Reply:
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._ready)
+            if self._ready:
+                self._changed.notify_all()
+                return self._ready.popleft()
+            why, self._why = self._why, None
+        if why is not None:
+            raise why
+        raise StopIteration
+
+    def end(self, why: Exception | None) -> None:
+        """End it after what is ready, with an error or as complete; the first end counts."""
+        with self._changed:
+            if not self._over:
+                self._over, self._why = True, why
+            self._changed.notify_all()
+        self._forget(self)
+        if why is not None:
+            self._replies.close()
+
+    def close(self) -> None:
+        """See the base class."""
+        with self._changed:
+            self._over = self.closed = True
+            self._why = None
+            self._ready.clear()
+            self._changed.notify_all()
+        self._forget(self)
+        self._replies.close()

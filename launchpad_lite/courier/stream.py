@@ -1,0 +1,194 @@
+"""A stream as its client sees it: `for item in lp.stream(client.method)`."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from launchpad_lite.courier.deadline import Deadline
+    from launchpad_lite.courier.messages import Reply
+    from launchpad_lite.courier.transport import ReplyStream
+
+T = TypeVar("T")
+
+
+class Stream(Generic[T]):
+    """The values of a method that is a generator; `lp.stream` begins one.
+
+    It is an iterator, an async iterator, and a context manager that closes it. Dropping it, or
+    `close()`, ends the method: a generator is closed where it yields, an async one is cancelled.
+
+    What the method raises is raised in the place of the next value. So is `Unavailable`, when the
+    server goes away: a stream that ends without an error is complete.
+    """
+
+    def __init__(
+        self,
+        replies: ReplyStream,
+        decode: Callable[[Reply], T],
+        title: str,
+        timeout: float | None,
+        outer: Deadline,
+    ) -> None:
+        """Take over a stream of replies.
+
+        Args:
+          replies: the values as they come from the server.
+          decode: returns a value, or raises the failure.
+          title: the method, for messages.
+          timeout: seconds to wait for each value.
+          outer: when the whole stream must have ended.
+        """
+        self._replies = replies
+        self._decode = decode
+        self._title = title
+        self._timeout = timeout
+        self._outer = outer
+        self._late = False
+        self._asked: queue.SimpleQueue[_Ask | None] | None = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        """Wait for the next value.
+
+        Raises:
+          StopIteration: the method has ended, or the stream was closed here.
+          DeadlineExceeded: the value did not come within the client's `call_timeout`, or the
+            `lp.deadline` that the stream was begun in is over. The stream is closed then.
+          Unavailable: the server went away.
+          Stopped: the run has stopped.
+        """
+        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
+        if not limits:
+            return self._decode(next(self._replies))
+        in_time = deadlines.call_later(min(limits), self._give_up)
+        try:
+            reply = next(self._replies)
+        except BaseException:
+            if self._late:
+                self._late = False
+                message = f"{self._title}: no value came within {min(limits):.4g} s"
+                raise DeadlineExceeded(message) from None
+            raise
+        finally:
+            in_time()
+        return self._decode(reply)
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._replies.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        """Wait for the next value in an event loop; a thread of the stream's own does the waiting.
+
+        Raises:
+          StopAsyncIteration: the method has ended, or the stream was closed here.
+          Exception: what `__next__` raises.
+        """
+        import asyncio  # takes a moment to import
+
+        loop = asyncio.get_running_loop()
+        if self._asked is None:
+            self._asked = queue.SimpleQueue()
+            threading.Thread(
+                target=_answer, args=(self._asked, self._replies), name="lp-stream", daemon=True
+            ).start()
+        came: Future[None] = loop.create_future()
+        ask = _Ask(loop, came)
+        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
+        self._asked.put(ask)
+        try:
+            async with asyncio.timeout(min(limits, default=None)):
+                await came
+        except TimeoutError:
+            self.close()
+            message = f"{self._title}: no value came within {min(limits):.4g} s"
+            raise DeadlineExceeded(message) from None
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        if ask.reply is not None:
+            return self._decode(ask.reply)
+        if ask.error is None:
+            self.close()
+            raise StopAsyncIteration
+        raise ask.error
+
+    def close(self) -> None:
+        """End the stream, from any thread; who waits in it gets its end."""
+        self._replies.close()
+        if self._asked is not None:
+            self._asked.put(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # its constructor may have failed
+            self.close()
+
+
+class _Ask:
+    """One value that a task waits for."""
+
+    def __init__(self, loop: AbstractEventLoop, came: Future[None]) -> None:
+        self._loop = loop
+        self._came = came
+        self.reply: Reply | None = None
+        self.error: BaseException | None = None
+
+    def take(self, replies: ReplyStream) -> None:
+        try:
+            self.reply = next(replies)
+        except StopIteration:
+            pass
+        except BaseException as error:
+            self.error = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self._came.done():
+            self._came.set_result(None)
+
+
+def _answer(asked: queue.SimpleQueue[Any], replies: ReplyStream) -> None:
+    """Take replies for a stream's tasks; does not keep the stream itself."""
+    while (ask := asked.get()) is not None:
+        ask.take(replies)
+        del ask
