@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from launchpad_lite.metrics import CallMetrics
 
 
+_COROUTINE: type[object] = types.CoroutineType
+
+
 def _itself(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
     return coroutine
 
@@ -210,8 +213,7 @@ class MethodService:
                 result = function(*args, **kwargs)
             finally:
                 method.note(time.perf_counter() - start)
-            kind: object = type(result)
-            if kind is types.CoroutineType:  # of a function that does not look async
+            if type(result) is _COROUTINE:  # of a function that does not look async
                 self._answer_later(call, self._tasks().submit(call, _itself, (result,), {}))
                 return None
         finally:

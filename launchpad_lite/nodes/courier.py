@@ -264,6 +264,11 @@ class CourierNode(InstanceNode[T]):
                     f"{self.title}.{name} cannot be called by clients, which have a {name!r} of "
                     "their own. Rename the method."
                 )
+        if cls is not None:
+            known = public_methods(cls)
+            for text in self._courier_options().unknown_methods(known):
+                # one that is like none may be made by the constructor
+                yield Problem(f"{self.title}: {text}", fatal="did you mean" in text)
 
     def _work(self, context: Context) -> None:
         instance: Any = self._call()
@@ -298,8 +303,11 @@ class CourierNode(InstanceNode[T]):
         name = scope.name_of(self._address)
         announce = functools.partial(scope.publish, name)
         server = Server.in_run(name, scope, context, config, announce)
-        for name in public_methods(instance):
-            server.Bind(name, getattr(instance, name))
+        methods = public_methods(instance)
+        for text in options.unknown_methods(methods):
+            raise UsageError(f"{self.title}: {text}")
+        for name in methods:
+            options.bind(server, name, getattr(instance, name))
         return server
 
 

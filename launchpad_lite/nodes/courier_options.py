@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from launchpad_lite.config import (
+    DEFAULT_MAX_STREAMS,
+    DEFAULT_MAX_WAITING_CALLS,
     DEFAULT_THREAD_POOL_SIZE,
     ClientConfig,
     ClientSettings,
     CodecName,
     ServerConfig,
+    WhenFull,
     with_settings,
 )
+from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.node import NodeOptions, NodeSettings
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from launchpad_lite.courier.server import Server
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +33,14 @@ class CourierOptions(NodeOptions):
     Attributes:
       port: a TCP port to listen on as well (0: any), for gRPC.
       thread_pool_size: calls that run at a time; more wait for their turn.
+      priority_methods: names of methods whose calls never wait for calls of other methods; they
+        have threads of their own, as many as the others.
+      method_limits: calls of a method that run at a time, by its name; more wait, and keep no
+        calls of other methods waiting.
+      max_waiting_calls: calls that may wait for their turn.
+      when_full: what becomes of more: "block" leaves them with their clients until there is room,
+        "fail" answers them with `ResourceExhausted`.
+      max_streams: streams that are open at a time, each with a thread.
       codec: `data` for a node that outsiders may reach: it never unpickles, and carries values
         without code; see docs/other_languages.md.
       tracebacks: with `data`, whether callers see the tracebacks of exceptions.
@@ -37,6 +52,11 @@ class CourierOptions(NodeOptions):
 
     port: int | None = None
     thread_pool_size: int = DEFAULT_THREAD_POOL_SIZE
+    priority_methods: Collection[str] = ()
+    method_limits: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
+    max_waiting_calls: int = DEFAULT_MAX_WAITING_CALLS
+    when_full: WhenFull = "block"
+    max_streams: int = DEFAULT_MAX_STREAMS
     codec: CodecName = "pickle"
     tracebacks: bool = False
     compress: bool = False
@@ -51,13 +71,35 @@ class CourierOptions(NodeOptions):
           UsageError: a value is out of its range.
         """
         NodeOptions.__post_init__(self)
+        if isinstance(self.priority_methods, str):
+            name = self.priority_methods
+            message = f"priority_methods={name!r}: give the names in a tuple, ({name!r},)."
+            raise UsageError(message)
+        for name, limit in self.method_limits.items():
+            if limit < 1:
+                message = f"method_limits: {name!r}: {limit}: give 1 or more."
+                raise UsageError(message)
         self.server_config(self.port)
         self.client_config()
 
     def server_config(self, port: int | None) -> ServerConfig:
         """Return the configuration of the node's server, which listens on a port or on none."""
         given = {name: getattr(self, name) for name in ServerSettings.__annotations__}
+        for name in ("priority_methods", "method_limits"):  # the methods', see `bind`
+            del given[name]
         return dataclasses.replace(ServerConfig(**given), port=port)
+
+    def bind(self, server: Server, name: str, function: Callable[..., Any]) -> None:
+        """Serve a method with its priority and limit."""
+        priority = name in self.priority_methods
+        server.Bind(name, function, priority=priority, limit=self.method_limits.get(name))
+
+    def unknown_methods(self, known: Collection[str]) -> Iterator[str]:
+        """Yield what is wrong with the names of methods, when these are the methods."""
+        for option in ("priority_methods", "method_limits"):
+            for name in getattr(self, option):
+                if name not in known:
+                    yield f"{option}: there is no method {name!r}{nearest(name, known)}"
 
     def client_config(self) -> ClientConfig:
         """Return the configuration of the node's clients."""
@@ -70,6 +112,11 @@ class ServerSettings(TypedDict, total=False):
 
     port: int | None
     thread_pool_size: int
+    priority_methods: Collection[str]
+    method_limits: Mapping[str, int]
+    max_waiting_calls: int
+    when_full: WhenFull
+    max_streams: int
     codec: CodecName
     tracebacks: bool
 

@@ -216,7 +216,7 @@ def test_the_originals_way_to_set_options() -> None:
         ),
         (
             lambda: CourierNode(Server, courier_kwargs={"call_timeout": 1}),
-            "no courier setting 'call_timeout'. Known: codec, port, thread_pool_size, tracebacks.",
+            "no courier setting 'call_timeout'. Known: codec, max_streams,",
         ),
         (
             lambda: CourierNode(Server, courier_client_kwargs={"call_timeuot": 1}),
