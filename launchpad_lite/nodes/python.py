@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from launchpad_lite.nodes.call import CallNode, checkpoint
@@ -49,7 +50,15 @@ class PyNode(CallNode[None]):
         self._work(context)
 
     def _work(self, context: Context) -> None:
-        self._call()
+        _finish(self._call())
+
+
+def _finish(result: object) -> None:
+    """Run what an `async def` has returned to its end."""
+    if inspect.iscoroutine(result):
+        import asyncio  # takes a moment to import
+
+        asyncio.run(result)
 
 
 class InstanceNode(CallNode[T_co]):
@@ -79,9 +88,11 @@ class InstanceNode(CallNode[T_co]):
         return self._should_run and (cls is None or callable(getattr(cls, "run", None)))
 
     def run_method(self, instance: object) -> Callable[[], object] | None:
-        """Return the object's `run` method if it is to be called."""
+        """Return what calls the object's `run` method, if it is to be called."""
         method = getattr(instance, "run", None)
-        return method if self._should_run and callable(method) else None
+        if not self._should_run or not callable(method):
+            return None
+        return lambda: _finish(method())
 
 
 class PyClassNode(InstanceNode[None]):

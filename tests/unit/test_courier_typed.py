@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import queue
 import threading
 import time
 from typing import Any
@@ -21,6 +22,7 @@ class Server:
     def __init__(self) -> None:
         self._full = asyncio.Event()
         self._waiting = 0
+        self.notes: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.entered = threading.Semaphore(0)
         self.cancelled = threading.Semaphore(0)
 
@@ -30,6 +32,9 @@ class Server:
     async def triple(self, number: int) -> int:
         await asyncio.sleep(0)
         return 3 * number
+
+    def note(self, answer: int) -> None:
+        self.notes.put(answer)
 
     def fail(self) -> None:
         raise StopIteration("as told")
@@ -230,3 +235,25 @@ async def _awaited(server: Server) -> int:
 def test_a_deadline_is_a_number() -> None:
     with pytest.raises(lp.UsageError, match="give seconds"), lp.deadline(math.nan):
         pass
+
+
+class Asker:
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def run(self) -> None:
+        await lp.aio(self._server.note, await lp.aio(self._server.triple, 2))
+
+
+async def ask(server: Server) -> None:
+    assert lp.get_context().name == "function/0"
+    await lp.aio(server.note, await lp.aio(server.triple, 3))
+
+
+def test_what_a_node_runs_may_be_async() -> None:
+    program, server, _ = make_program()
+    program.add_node(lp.CourierNode(Asker, server), label="object")
+    program.add_node(lp.PyNode(ask, server), label="function")
+    with lp.testing.run(program) as t:
+        instance: Server = t.instance("server", 0)
+        assert {instance.notes.get(timeout=WAIT_S) for _ in range(2)} == {6, 9}
