@@ -84,6 +84,14 @@ TRANSPORT = flags.DEFINE_string(
     "What carries all calls between nodes: inproc, unix, tcp or grpc (default: the cheapest that "
     "works between two nodes).",
 )
+BUSY_POLL = flags.DEFINE_integer(
+    "lp_busy_poll_us",
+    _DEFAULTS.busy_poll_us,
+    "Microseconds for which nodes look for calls and replies again and again before they sleep: "
+    "for quick calls, where there are cores to spare.",
+    lower_bound=0,
+    upper_bound=config.MAX_BUSY_POLL_US,
+)
 MAX_PAYLOAD = flags.DEFINE_integer(
     "lp_max_payload_bytes",
     _DEFAULTS.max_payload_bytes,
@@ -132,6 +140,7 @@ def run_config() -> config.RunConfig:
         checkpoint_dir=value(CHECKPOINT_DIR),
         pdb=value(PDB),
         transport=value(TRANSPORT) or None,
+        busy_poll_us=value(BUSY_POLL),
     )
 
 

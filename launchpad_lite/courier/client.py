@@ -17,6 +17,7 @@ from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
 from launchpad_lite.courier.stream import Stream
+from launchpad_lite.courier.transport import ConnectOptions
 from launchpad_lite.errors import Unavailable
 from launchpad_lite.handle import receiving_scope
 
@@ -98,6 +99,7 @@ class Client:
         *,
         credentials: Credentials | None = None,
         insecure: bool = False,
+        busy_poll_us: int = 0,
     ) -> None:
         """Make a client of a server that is used alone.
 
@@ -110,15 +112,20 @@ class Client:
           chunk_tensors: accepted and not needed.
           credentials: those of the server at `host:port`; None for a server of this host and user.
           insecure: of a server at `host:port` that was made with `insecure=True`.
+          busy_poll_us: microseconds for which a call looks for its reply before it sleeps; see
+            `config.ServerConfig`.
 
         Raises:
           UsageError: an argument is out of its range, or does not go with another.
         """
         config = ClientConfig(
-            compress=compress, call_timeout=seconds(call_timeout), wait_for_ready=wait_for_ready
+            compress=compress,
+            call_timeout=seconds(call_timeout),
+            wait_for_ready=wait_for_ready,
+            busy_poll_us=busy_poll_us,
         )
         credentials = chosen_credentials(credentials, insecure=insecure)
-        peer = AddressedPeer(server_address, credentials, compress=compress)
+        peer = AddressedPeer(server_address, credentials, _connect_options(config))
         self._set_up(peer, server_address, config, credentials)
 
     def _set_up(
@@ -286,6 +293,12 @@ class Client:
         return Stream(replies, lambda reply: self._decode(reply, info), title, timeout, outer)
 
 
+def _connect_options(config: ClientConfig, busy_poll_us: int = 0) -> ConnectOptions:
+    return ConnectOptions(
+        compress=config.compress, busy_poll_us=config.busy_poll_us or busy_poll_us
+    )
+
+
 def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
     """Make a client of a service of a run.
 
@@ -295,9 +308,8 @@ def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
       config: the client's settings.
     """
     client = Client.__new__(Client)
-    peer = scope.shared(
-        ("peer", name, config.compress), lambda: NamedPeer(scope, name, compress=config.compress)
-    )
+    options = _connect_options(config, scope.config.busy_poll_us)
+    peer = scope.shared(("peer", name, options), lambda: NamedPeer(scope, name, options))
     client._set_up(peer, name, config)  # noqa: SLF001 - its second constructor
     return client
 
@@ -311,7 +323,7 @@ def client_at(address: str, credentials: Credentials | None, config: ClientConfi
       config: the client's settings.
     """
     client = Client.__new__(Client)
-    peer = AddressedPeer(address, credentials, compress=config.compress)
+    peer = AddressedPeer(address, credentials, _connect_options(config))
     client._set_up(peer, address, config, credentials)  # noqa: SLF001 - its third constructor
     return client
 

@@ -19,6 +19,10 @@ class Connection:
 
     One thread sends at a time and one reads at a time. `hang_up` may be called from any thread at
     any time; `close` only while nobody is inside, for the descriptor may then be another's.
+
+    Attributes:
+      sent_bytes: how many have been sent.
+      busy_poll_s: seconds for which `read` looks for bytes again and again before it sleeps.
     """
 
     def __init__(self, stream: ByteStream, limit: int) -> None:
@@ -29,6 +33,7 @@ class Connection:
           limit: the most bytes of a frame to accept.
         """
         self.sent_bytes = 0
+        self.busy_poll_s = 0.0
         self.sharing = sharing_of(stream)
         self._stream = stream
         self._reader = reader_of(stream, limit)
@@ -99,6 +104,8 @@ class Connection:
           ProtocolError, PayloadTooLarge: see `FrameReader.next`.
         """
         reader, stream = self._reader, self._stream
+        if self.busy_poll_s and (found := self._read_soon(deadline)) is not None:
+            return found
         while (found := reader.next()) is None:
             stream.limit_receiving(_left(deadline))
             try:
@@ -108,6 +115,21 @@ class Connection:
             if count == 0:
                 raise EOFError
             reader.received(count)
+        return found
+
+    def _read_soon(self, deadline: float | None) -> frame.Frame | None:
+        """Receive one frame without sleeping, if it comes within `busy_poll_s`."""
+        until = time.monotonic() + self.busy_poll_s
+        if deadline is not None:
+            until = min(until, deadline)
+        while (found := self._reader.next()) is None and time.monotonic() < until:
+            try:
+                count = self._stream.receive_now(self._reader.space())
+            except BlockingIOError:
+                continue
+            if count == 0:
+                raise EOFError
+            self._reader.received(count)
         return found
 
     def next(self) -> frame.Frame | None:

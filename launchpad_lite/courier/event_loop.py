@@ -101,13 +101,15 @@ class EventLoop:
       leader: the thread that leads, by its `threading.get_ident`.
     """
 
-    def __init__(self, name: str, context: Context | None) -> None:
+    def __init__(self, name: str, context: Context | None, busy_poll_us: int = 0) -> None:
         """Make it.
 
         Args:
           name: of the threads.
           context: the node that they work for.
+          busy_poll_us: microseconds to look for the next events before sleeping.
         """
+        self._busy_poll_s = busy_poll_us / 1e6
         self.steps = 0
         self.watched = False
         self.leader = 0
@@ -174,7 +176,7 @@ class EventLoop:
             turn.give_up()
 
     def _sweep(self, turn: Turn) -> bool:
-        for descriptor, mask in self._epoll.poll(-1, _EVENTS):
+        for descriptor, mask in self._events():
             subject = self._subjects.get(descriptor)
             if subject is not None:
                 leads = self._tell(subject, mask, turn)
@@ -183,6 +185,15 @@ class EventLoop:
             if not leads:
                 return False
         return True
+
+    def _events(self) -> list[tuple[int, int]]:
+        poll = self._epoll.poll
+        if self._busy_poll_s:
+            until = time.monotonic() + self._busy_poll_s
+            while time.monotonic() < until:
+                if found := poll(0, _EVENTS):
+                    return found
+        return poll(-1, _EVENTS)
 
     def _resume_all(self, turn: Turn) -> bool:
         with contextlib.suppress(BlockingIOError):

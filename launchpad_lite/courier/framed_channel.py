@@ -41,7 +41,9 @@ Dial = Callable[[float], ByteStream]
 class FramedChannel(Channel):
     """A client's way to one listener."""
 
-    def __init__(self, dial: Dial, place: str, token: bytes, timeout: float | None) -> None:
+    def __init__(
+        self, dial: Dial, place: str, token: bytes, timeout: float | None, busy_poll_us: int = 0
+    ) -> None:
         """Open the first connection, and shake hands; see `Transport.connect`.
 
         Args:
@@ -49,10 +51,12 @@ class FramedChannel(Channel):
           place: where that is, for messages.
           token: the secret to show.
           timeout: seconds; None for the default.
+          busy_poll_us: see `ConnectOptions`.
         """
         self._dial = dial
         self._place = place
         self._token = token
+        self._busy_poll_s = busy_poll_us / 1e6
         self._lock = threading.Lock()
         self._idle: list[Connection] = []  # its methods are atomic: calls need no lock
         self._open: set[Connection] = set()
@@ -85,6 +89,7 @@ class FramedChannel(Channel):
                 raise Unavailable(message, maybe_executed=False) from error
             raise
         connection.limit = _NO_LIMIT
+        connection.busy_poll_s = self._busy_poll_s
         return connection
 
     def _read_welcome(self, welcome: frame.Frame) -> ServerInfo:

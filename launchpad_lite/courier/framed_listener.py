@@ -26,12 +26,12 @@ _HELLO_BYTES = len(frame.MAGIC) + TOKEN_BYTES
 class FramedListener(Listener):
     """Serves one service to whoever connects in one place."""
 
-    def __init__(self, service: Service, acceptor: Acceptor) -> None:
-        """Take over a place."""
+    def __init__(self, service: Service, acceptor: Acceptor, busy_poll_us: int = 0) -> None:
+        """Take over a place; see `ListenOptions` for the last."""
         self.endpoint = acceptor.endpoint
         self._service = service
         name = service.info().name
-        self._loop = EventLoop(f"lp-loop {name}", service.context)
+        self._loop = EventLoop(f"lp-loop {name}", service.context, busy_poll_us)
         self._greeter = Greeter(acceptor, f"lp-accept {name}", _HELLO_BYTES, self._welcome)
         self._connections: set[ServedConnection] = set()
         self._changed = threading.Condition()  # for who waits for the last answers

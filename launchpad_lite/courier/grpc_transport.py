@@ -14,7 +14,9 @@ import grpc
 from launchpad_lite.courier.grpc_channel import CONNECT_S, OPTIONS, GrpcChannel
 from launchpad_lite.courier.grpc_handlers import Handlers
 from launchpad_lite.courier.transport import (
+    DEFAULT_CONNECT_OPTIONS,
     Channel,
+    ConnectOptions,
     Listener,
     ListenOptions,
     Service,
@@ -89,13 +91,12 @@ class GrpcTransport(Transport):
         endpoint: str,
         credentials: Credentials,
         timeout: float | None,
-        *,
-        compress: bool = False,
+        options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> Channel:
         """See the base class."""
         target = endpoint.partition(":")[2]
         timeout = CONNECT_S if timeout is None else timeout
-        return GrpcChannel(target, credentials, timeout, compress=compress)
+        return GrpcChannel(target, credentials, timeout, compress=options.compress)
 
 
 TRANSPORT = GrpcTransport()

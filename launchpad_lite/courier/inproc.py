@@ -14,7 +14,9 @@ from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.courier.inproc_stream import InprocStream
 from launchpad_lite.courier.pool import DaemonExecutor
 from launchpad_lite.courier.transport import (
+    DEFAULT_CONNECT_OPTIONS,
     Channel,
+    ConnectOptions,
     Listener,
     ListenOptions,
     ReplyStream,
@@ -320,8 +322,7 @@ class InprocTransport(Transport):
         endpoint: str,
         credentials: Credentials,
         timeout: float | None,
-        *,
-        compress: bool = False,
+        options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> Channel:
         """See the base class."""
         listener = _listeners.get(endpoint)

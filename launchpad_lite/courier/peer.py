@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.deadline import Deadline
-    from launchpad_lite.courier.transport import Channel
+    from launchpad_lite.courier.transport import Channel, ConnectOptions
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.metrics import CallMetrics
 
@@ -40,11 +40,11 @@ def _attempt(deadline: Deadline) -> float:
 class Peer(Remote):
     """One server; every client of it in a scope shares the peer and so its connections."""
 
-    def __init__(self, scope: Scope | None, *, compress: bool) -> None:
+    def __init__(self, scope: Scope | None, options: ConnectOptions) -> None:
         """Make a peer that is not connected yet."""
         self.scope = scope
         self.methods: frozenset[str] = frozenset()
-        self._compress = compress
+        self._options = options
         self._channel: Channel | None = None
         self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._connecting = threading.Lock()
@@ -188,10 +188,10 @@ class Peer(Remote):
 class NamedPeer(Peer):
     """A service of a run, found by its name."""
 
-    def __init__(self, scope: Scope, name: str, *, compress: bool) -> None:
+    def __init__(self, scope: Scope, name: str, options: ConnectOptions) -> None:
         """Name the service."""
         self._name = name
-        super().__init__(scope, compress=compress)
+        super().__init__(scope, options)
         self._scope = scope
 
     @property
@@ -246,9 +246,7 @@ class NamedPeer(Peer):
     def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._scope.credentials
-        channel = transport.connect(
-            endpoint, credentials, _attempt(deadline), compress=self._compress
-        )
+        channel = transport.connect(endpoint, credentials, _attempt(deadline), self._options)
         try:
             messages.check_versions(channel.info, endpoint)
             messages.check_identity(channel.info, record.run_id, record.name)
@@ -261,13 +259,15 @@ class NamedPeer(Peer):
 class AddressedPeer(Peer):
     """A server that is used alone, at an address or with a name."""
 
-    def __init__(self, address: str, credentials: Credentials | None, *, compress: bool) -> None:
+    def __init__(
+        self, address: str, credentials: Credentials | None, options: ConnectOptions
+    ) -> None:
         """Say which server it is.
 
         Args:
           address: its address or name, see `names.endpoints_of`.
           credentials: what the server has too; None for this user's.
-          compress: ask for compression where the transport has it.
+          options: how to connect.
 
         Raises:
           UsageError: it is neither an address nor a name.
@@ -276,7 +276,7 @@ class AddressedPeer(Peer):
             names.check(address)
         self._address = address
         self._credentials = credentials
-        super().__init__(None, compress=compress)
+        super().__init__(None, options)
 
     @property
     def title(self) -> str:
@@ -311,9 +311,7 @@ class AddressedPeer(Peer):
     def _open(self, endpoint: str, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._credentials or user_credentials()
-        channel = transport.connect(
-            endpoint, credentials, _attempt(deadline), compress=self._compress
-        )
+        channel = transport.connect(endpoint, credentials, _attempt(deadline), self._options)
         try:
             messages.check_versions(channel.info, self._address)
         except BaseException:

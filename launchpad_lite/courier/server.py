@@ -67,6 +67,7 @@ class Server:
         host: str | None = None,
         credentials: Credentials | None = None,
         insecure: bool = False,
+        busy_poll_us: int = 0,
     ) -> None:
         """Make a server that is used alone.
 
@@ -81,6 +82,8 @@ class Server:
           credentials: what clients must have too; calls are encrypted then, and may come from other
             hosts.
           insecure: take calls from whoever reaches the port, not encrypted.
+          busy_poll_us: microseconds for which it looks for the next call before it sleeps; see
+            `config.ServerConfig`.
 
         Raises:
           UsageError: an argument is out of its range, or does not go with another; or this cannot
@@ -92,6 +95,7 @@ class Server:
             thread_pool_size=thread_pool_size,
             codec=codec,
             tracebacks=tracebacks,
+            busy_poll_us=busy_poll_us,
         )
         chosen = chosen_credentials(credentials, insecure=insecure)
         if chosen is None:
@@ -101,20 +105,19 @@ class Server:
             schemes = ["grpc" if codec == "data" else "tcp"]  # which other languages speak too
         title = name or "courier"
         service = MethodService(title, chosen or user_credentials(), config, None, None)
-        self._set_up(service, config, schemes, None, host or LOOPBACK)
+        options = ListenOptions(host=host or LOOPBACK, port=port or 0, busy_poll_us=busy_poll_us)
+        self._set_up(service, schemes, options)
         self._announce, self._withdraw = claim.take, claim.give_back
         self._warning = _INSECURE if insecure else None
 
     def _set_up(
         self,
         service: MethodService,
-        config: ServerConfig,
         schemes: Sequence[str],
-        directory: str | None,
-        host: str,
+        options: ListenOptions,
     ) -> None:
         self._service = service
-        self._options = ListenOptions(host=host, port=config.port or 0, directory=directory)
+        self._options = options
         self._schemes = schemes
         self._listeners: list[Listener] | None = None
         self._lock = threading.Lock()
@@ -145,7 +148,13 @@ class Server:
         service = MethodService(name, scope.credentials, config, context, scope)
         schemes = [*scope.schemes, "grpc"] if config.port is not None else scope.schemes
         schemes = list(dict.fromkeys(schemes))
-        server._set_up(service, config, schemes, scope.socket_dir, scope.host)  # noqa: SLF001 - its second constructor
+        options = ListenOptions(
+            host=scope.host,
+            port=config.port or 0,
+            directory=scope.socket_dir,
+            busy_poll_us=config.busy_poll_us or scope.config.busy_poll_us,
+        )
+        server._set_up(service, schemes, options)  # noqa: SLF001 - its second constructor
         server._announce = announce  # noqa: SLF001 - as above
         return server
 

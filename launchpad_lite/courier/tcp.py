@@ -14,7 +14,15 @@ from launchpad_lite.courier.byte_stream import ByteStream, SocketStream
 from launchpad_lite.courier.framed_channel import FramedChannel
 from launchpad_lite.courier.framed_listener import FramedListener
 from launchpad_lite.courier.greeter import Acceptor
-from launchpad_lite.courier.transport import Channel, Listener, ListenOptions, Service, Transport
+from launchpad_lite.courier.transport import (
+    DEFAULT_CONNECT_OPTIONS,
+    Channel,
+    ConnectOptions,
+    Listener,
+    ListenOptions,
+    Service,
+    Transport,
+)
 from launchpad_lite.credentials import PUBLIC
 from launchpad_lite.endpoint import join_host, published, split_host
 from launchpad_lite.errors import Unavailable
@@ -123,15 +131,15 @@ class TcpTransport(Transport):
     def listen(self, service: Service, options: ListenOptions) -> Listener:
         """See the base class; TLS shakes hands while the greeter waits for a hello."""
         secure = _server_side(service.credentials)
-        return FramedListener(service, _TcpAcceptor(options.host, options.port, secure))
+        acceptor = _TcpAcceptor(options.host, options.port, secure)
+        return FramedListener(service, acceptor, options.busy_poll_us)
 
     def connect(
         self,
         endpoint: str,
         credentials: Credentials,
         timeout: float | None,
-        *,
-        compress: bool = False,
+        options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> Channel:
         """See the base class."""
         place = endpoint.partition(":")[2]
@@ -152,7 +160,7 @@ class TcpTransport(Transport):
                 sock.close()
                 raise
 
-        return FramedChannel(dial, place, credentials.token, timeout)
+        return FramedChannel(dial, place, credentials.token, timeout, options.busy_poll_us)
 
 
 def _server_side(credentials: Credentials) -> Callable[[ByteStream], ByteStream]:

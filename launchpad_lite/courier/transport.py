@@ -138,11 +138,26 @@ class ListenOptions:
       host: the address or name of this host to listen on, and to publish.
       port: the TCP port; 0 for any.
       directory: a private directory for sockets, with a short path.
+      busy_poll_us: microseconds to look for the next call before sleeping.
     """
 
     host: str = LOOPBACK
     port: int = 0
     directory: str | None = None
+    busy_poll_us: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectOptions:
+    """How to be a client, for the transports that care.
+
+    Attributes:
+      compress: ask for compression.
+      busy_poll_us: microseconds to look for a reply before sleeping.
+    """
+
+    compress: bool = False
+    busy_poll_us: int = 0
 
 
 class Listener(abc.ABC):
@@ -158,6 +173,9 @@ class Listener(abc.ABC):
     @abc.abstractmethod
     def stop(self, grace: float) -> None:
         """Take no more calls, let those that run end within `grace` seconds, and hang up."""
+
+
+DEFAULT_CONNECT_OPTIONS = ConnectOptions()
 
 
 class Channel(abc.ABC):
@@ -237,8 +255,7 @@ class Transport(abc.ABC):
         endpoint: str,
         credentials: Credentials,
         timeout: float | None,
-        *,
-        compress: bool = False,
+        options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> Channel:
         """Connect to a listener and shake hands.
 
@@ -246,7 +263,7 @@ class Transport(abc.ABC):
           endpoint: what the listener published.
           credentials: what the listener's service has too.
           timeout: seconds; None for no limit.
-          compress: ask for compression, where the transport has it.
+          options: what else there is to know.
 
         Raises:
           Unavailable: nobody listens there.

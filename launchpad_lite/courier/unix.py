@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, ClassVar
 from launchpad_lite.courier.framed_channel import FramedChannel
 from launchpad_lite.courier.framed_listener import FramedListener
 from launchpad_lite.courier.greeter import Acceptor
-from launchpad_lite.courier.transport import Channel, Listener, ListenOptions, Service, Transport
+from launchpad_lite.courier.transport import (
+    DEFAULT_CONNECT_OPTIONS,
+    Channel,
+    ConnectOptions,
+    Listener,
+    ListenOptions,
+    Service,
+    Transport,
+)
 from launchpad_lite.courier.unix_stream import UnixStream
 from launchpad_lite.errors import NotAuthenticated
 
@@ -80,15 +88,15 @@ class UnixTransport(Transport):
         if options.directory is None:
             message = "a Unix socket needs a private directory"
             raise ValueError(message)
-        return FramedListener(service, _UnixAcceptor(options.directory))
+        acceptor = _UnixAcceptor(options.directory)
+        return FramedListener(service, acceptor, options.busy_poll_us)
 
     def connect(
         self,
         endpoint: str,
         credentials: Credentials,
         timeout: float | None,
-        *,
-        compress: bool = False,
+        options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> Channel:
         """See the base class."""
         path = endpoint.partition(":")[2]
@@ -105,7 +113,7 @@ class UnixTransport(Transport):
                 raise
             return UnixStream(sock)
 
-        return FramedChannel(dial, path, credentials.token, timeout)
+        return FramedChannel(dial, path, credentials.token, timeout, options.busy_poll_us)
 
 
 TRANSPORT = UnixTransport()

@@ -48,6 +48,8 @@ class CourierOptions(NodeOptions):
       call_timeout: seconds for each call of the node's clients; None for no limit.
       wait_for_ready: whether clients wait for the node to come up.
       chunk_tensors: accepted as in the original, and not needed.
+      busy_poll_us: microseconds for which the node and its clients look for calls and replies again
+        and again before they sleep; 0 for the run's own. See `config.ServerConfig`.
     """
 
     port: int | None = None
@@ -63,6 +65,7 @@ class CourierOptions(NodeOptions):
     call_timeout: float | dt.timedelta | None = None
     wait_for_ready: bool = True
     chunk_tensors: bool = False
+    busy_poll_us: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -119,6 +122,7 @@ class ServerSettings(TypedDict, total=False):
     max_streams: int
     codec: CodecName
     tracebacks: bool
+    busy_poll_us: int
 
 
 class CourierSettings(NodeSettings, ServerSettings, ClientSettings, total=False):

@@ -24,9 +24,10 @@ MEGABYTE = 2**20
 Ends = tuple[Connection, Connection]
 
 
-@pytest.fixture
-def ends() -> Iterator[Ends]:
+@pytest.fixture(params=[0.0, 1e-4], ids=["sleeping", "polling"])
+def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
     left, right = (Connection(SocketStream(sock), LIMIT) for sock in socket.socketpair())
+    left.busy_poll_s = right.busy_poll_s = request.param
     yield left, right
     left.close()
     right.close()

@@ -21,7 +21,7 @@ from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.grpc_channel import CALL, HELLO, STREAM
 from launchpad_lite.courier.grpc_channel import TOKEN as TOKEN_KEY
 from launchpad_lite.courier.service import MethodService
-from launchpad_lite.courier.transport import ListenOptions
+from launchpad_lite.courier.transport import ConnectOptions, ListenOptions
 from launchpad_lite.credentials import PUBLIC, Credentials
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
 
@@ -170,7 +170,7 @@ def test_a_server_that_has_gone_was_not_reached(bench: Bench) -> None:
 
 def test_compressed_messages_arrive(bench: Bench) -> None:
     channel = transports.get("grpc").connect(
-        bench.listener.endpoint, CREDENTIALS, PATIENCE_S, compress=True
+        bench.listener.endpoint, CREDENTIALS, PATIENCE_S, ConnectOptions(compress=True)
     )
     assert channel.info.name == "server"
     channel.close()

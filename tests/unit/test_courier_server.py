@@ -330,3 +330,21 @@ def test_one_that_was_closed_does_not_start(directory: str) -> None:
     assert not server.has_started
     assert list(Path(directory).iterdir()) == []
     courier.Server().close()
+
+
+def test_busy_polling_changes_nothing_but_the_time() -> None:
+    server = courier.Server(busy_poll_us=200)
+    server.Bind("echo", lambda value: value)
+    server.Start()
+    client = courier.Client(server.address, busy_poll_us=200)
+    assert [client.echo(i) for i in range(50)] == list(range(50))
+    calls = [client.futures.echo(i) for i in range(50)]
+    assert [call.result(PATIENCE_S) for call in calls] == list(range(50))
+    server.Stop()
+
+
+def test_busy_polling_has_a_limit() -> None:
+    with pytest.raises(UsageError, match=r"busy_poll_us=-1: give 0 to 1000000 microseconds\."):
+        courier.Server(busy_poll_us=-1)
+    with pytest.raises(UsageError, match=r"busy_poll_us=2000000: give 0 to"):
+        courier.Client("localhost:1", busy_poll_us=2_000_000)

@@ -126,10 +126,11 @@ def test_a_runs_settings_are_what_the_flags_say() -> None:
     names = (
         *("lp_termination_notice_secs", "lp_grace_secs", "lp_seed"),
         *("lp_checkpoint_dir", "lp_max_payload_bytes", "lp_launcher", "lp_transport"),
+        "lp_busy_poll_us",
     )
     before = {name: ours[name].value for name in names}
     try:
-        flags.apply(dict(zip(names, (1.0, 2.0, 3, "/there", 4, "process", "tcp"), strict=True)))
+        flags.apply(dict(zip(names, (1.0, 2.0, 3, "/there", 4, "process", "tcp", 5), strict=True)))
         assert flags.run_config() == RunConfig(
             notice_s=1.0,
             grace_s=2.0,
@@ -137,6 +138,7 @@ def test_a_runs_settings_are_what_the_flags_say() -> None:
             checkpoint_dir="/there",
             max_payload_bytes=4,
             transport="tcp",
+            busy_poll_us=5,
         )
         assert flags.value(flags.LAUNCHER) == "process"
     finally:

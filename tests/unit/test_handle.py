@@ -14,6 +14,7 @@ from launchpad_lite import context
 from launchpad_lite.address import Address, naming
 from launchpad_lite.config import ClientConfig
 from launchpad_lite.courier.client import Client
+from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS
 from launchpad_lite.courier.typed import submit
 from launchpad_lite.errors import ContextError, HandleError, ProgramError, Unavailable, UsageError
 from launchpad_lite.handle import Deferred, DeferredConstruction, dereference, receiving
@@ -180,7 +181,7 @@ def test_a_handle_in_a_call_arrives_as_a_client_of_the_receivers_run(
         assert isinstance(pickle.loads(data)["server"][0], Client)
     assert isinstance(client, Client)
     assert client.address == "server/0"
-    assert list(receiver.shared_keys()) == [("peer", "server/0", False)]
+    assert list(receiver.shared_keys()) == [("peer", "server/0", DEFAULT_CONNECT_OPTIONS)]
     assert isinstance(pickle.loads(data)["server"][0], CourierHandle)
 
 

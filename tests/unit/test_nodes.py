@@ -216,11 +216,11 @@ def test_the_originals_way_to_set_options() -> None:
         ),
         (
             lambda: CourierNode(Server, courier_kwargs={"call_timeout": 1}),
-            "no courier setting 'call_timeout'. Known: codec, max_streams,",
+            "no courier setting 'call_timeout'. Known: busy_poll_us, codec,",
         ),
         (
             lambda: CourierNode(Server, courier_client_kwargs={"call_timeuot": 1}),
-            "no courier setting 'call_timeuot'; did you mean 'call_timeout'? Known: call_timeout,",
+            "no courier setting 'call_timeuot'; did you mean 'call_timeout'? Known: busy_poll_us,",
         ),
         (lambda: CourierNode(Server, courier_kwargs={"port": -1}), "port=-1: give 0"),
     ],
