@@ -46,7 +46,7 @@ def all_peers(ray_python: str) -> list[Peer]:
     """
     return [
         Ours(OURS),
-        Ours(BUSY, {"busy_poll_us": 200}),
+        Ours(BUSY, {"busy_poll_us": 1000}),
         Ours(TCP, {"transport": "tcp"}),
         Ours(GRPC, {"transport": "grpc"}),
         Ours(BATCHED, batched=True),
