@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -126,6 +127,7 @@ class Connection:
             try:
                 count = self._stream.receive_now(self._reader.space())
             except BlockingIOError:
+                os.sched_yield()  # the peer may have no other core
                 continue
             if count == 0:
                 raise EOFError

@@ -193,6 +193,7 @@ class EventLoop:
             while time.monotonic() < until:
                 if found := poll(0, _EVENTS):
                     return found
+                os.sched_yield()  # the client may have no other core
         return poll(-1, _EVENTS)
 
     def _resume_all(self, turn: Turn) -> bool:
