@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from launchpad_lite import payload, source
 from launchpad_lite.address import naming
+from launchpad_lite.courier import arrays
 from launchpad_lite.errors import PayloadTooLarge, UnpicklableError
 from launchpad_lite.handle import receiving
 
@@ -132,7 +133,7 @@ def encode(
     with naming(scope):
         pickled = b""
         try:
-            pickled = pickle.dumps(value, payload.PROTOCOL, buffer_callback=buffers.append)
+            pickled = arrays.dumps(value, buffers.append)
             by_value = b"__main__" in pickled and not source.main_travels_by_reference()
         except (pickle.PicklingError, AttributeError, TypeError):
             by_value = True

@@ -120,11 +120,11 @@ def test_arrays_are_not_copied_into_the_pickle() -> None:
 
 
 def test_buffers_are_views_unless_they_are_to_be_copied() -> None:
-    array = np.zeros(4, np.uint8)
+    array = np.zeros(MEGABYTE, np.uint8)
     view, copy = codec.encode(array), codec.encode(array, copy=True)
     array[0] = 9
-    assert bytes(view.buffers[0]) == b"\x09\0\0\0"
-    assert bytes(copy.buffers[0]) == bytes(4)
+    assert bytes(view.buffers[0][:2]) == b"\x09\0"
+    assert bytes(copy.buffers[0][:2]) == b"\0\0"
 
 
 def test_the_receiver_owns_the_buffers() -> None:

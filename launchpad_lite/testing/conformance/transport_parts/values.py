@@ -239,9 +239,8 @@ class ValueConformance(TransportSuite):
         for _ in range(3):
             result = caller.call("echo", array)
             np.testing.assert_array_equal(result, before)
-            if array.flags.writeable:
-                result[...] = 0
-                np.testing.assert_array_equal(array, before)
+            result[...] = 0
+            np.testing.assert_array_equal(array, before)
 
     def test_large_arrays_stay_as_they_are_while_others_come_and_go(self, lab: Lab) -> None:
         kept: list[Any] = []
