@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import logging
 import os
 import queue
 import select
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.context import Context
+
+_log = logging.getLogger(__name__)
 
 TICK_S = 0.005
 """Seconds between the guard's looks: a leader that is inside one piece of work for so long, and at
@@ -84,7 +87,8 @@ class Turn:
     def give_up(self) -> None:
         """End the turn; for the leader, which may be followed by who takes it."""
         self.given_up = True
-        self._lock.release()
+        if not self.away:
+            self._lock.release()
 
     @property
     def away(self) -> bool:
@@ -98,7 +102,6 @@ class EventLoop:
     Attributes:
       steps: how often the leader has begun some work.
       watched: whether the guard looks.
-      leader: the thread that leads, by its `threading.get_ident`.
     """
 
     def __init__(self, name: str, context: Context | None, busy_poll_us: int = 0) -> None:
@@ -112,7 +115,6 @@ class EventLoop:
         self._busy_poll_s = busy_poll_us / 1e6
         self.steps = 0
         self.watched = False
-        self.leader = 0
         self._name = name
         self._context = context
         self._epoll = select.epoll()
@@ -166,14 +168,29 @@ class EventLoop:
 
     def _lead(self, turn: Turn) -> None:
         node_context.adopt(self._context)
-        self.leader = threading.get_ident()
-        subject = turn.subject
-        leads = subject is None or self._tell(subject, None, turn)
-        leads = leads and self._resume_all(turn)
-        while leads and not self._ending:
-            leads = self._sweep(turn)
-        if leads:
-            turn.give_up()
+        try:
+            subject = turn.subject
+            leads = subject is None or self._tell(subject, None, turn)
+            leads = leads and self._resume_all(turn)
+            while leads and not self._ending:
+                leads = self._sweep(turn)
+        except BaseException:
+            _log.exception("%s: a subject raised", self._name)
+            self._replace(turn)
+        else:
+            if leads:
+                turn.give_up()
+
+    def _replace(self, turn: Turn) -> None:
+        """Let another thread lead after this one has failed, unless one does so already."""
+        with self._lock:
+            if self._turn is not turn:
+                return
+            if self._ending:
+                turn.give_up()
+                return
+            self._turn = Turn(self)
+            self._leading = self._spawn(self._lead, self._turn)
 
     def _sweep(self, turn: Turn) -> bool:
         for descriptor, mask in self._events():

@@ -25,6 +25,7 @@ While anything waits no requests are read, so this is for the replies to many th
 """
 
 _PIECES = 256  # of one system call
+_PART_S = 1.0  # for another thread's send, which takes longer only when it waits for the peer
 
 
 class Outbox:
@@ -74,9 +75,12 @@ class Outbox:
 
     def resume(self) -> None:
         """Go on with what waited, because the peer takes something."""
-        with self._sending:
-            if self.blocked and not self._closed:
-                self._send_rest()
+        if self._sending.acquire(blocking=False):  # who waits for the peer goes on by itself
+            try:
+                if self.blocked and not self._closed:
+                    self._send_rest()
+            finally:
+                self._sending.release()
         self.flush()
 
     def send(self, pieces: list[Bytes]) -> None:
@@ -88,9 +92,9 @@ class Outbox:
         self.put(pieces)
         with self._sending:
             rest, stream = self._rest, self._stream
-            self._gather(rest)
             stream.limit_sending(STALL_S)
-            while (rest or stream.unsent) and not self._closed:
+            while (rest or self._waiting or stream.unsent) and not self._closed:
+                self._gather(rest)
                 take_out(rest, stream.send(rest))
             if self.blocked:
                 self._unblock()
@@ -98,8 +102,11 @@ class Outbox:
 
     def part(self) -> None:
         """Send what goes without waiting for the peer, and hang up."""
-        with self._sending:
-            self._send_now()
+        if self._sending.acquire(timeout=_PART_S):
+            try:
+                self._send_now()
+            finally:
+                self._sending.release()
         self.hang_up()
 
     def hang_up(self) -> None:
