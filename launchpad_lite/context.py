@@ -302,10 +302,9 @@ def get_context() -> Context:
     return context
 
 
-def own_title() -> str:
-    """Return what to call those who are here, for people: the node, or else the process."""
-    context = _own()
-    return f"process {os.getpid()}" if context is None else context.name
+def process_title() -> str:
+    """Return what to call this process where it runs no node, for people."""
+    return f"process {os.getpid()} on {os.uname().nodename}"
 
 
 def bind(function: Callable[P, R]) -> Callable[P, R]:

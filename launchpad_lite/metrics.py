@@ -22,7 +22,7 @@ class CallStats:
     """The counters of one method, at a server or a client.
 
     Attributes:
-      begun: calls that have begun; the client's.
+      begun: calls that have begun; at a server, that have arrived.
       sent: bytes of arguments at a client, of results at a server.
       received: bytes the other way.
       errors: calls that failed, by status code.
@@ -61,6 +61,8 @@ class CallMetrics:
       side: `client`: the node made the calls. `server`: it answered them.
       server: the service that was called; or its address.
       method: what was called.
+      caller: who called, as it says itself; empty where it is not known, `others` for those beyond
+        the first 1000. At a client, the node.
       calls: those that have ended.
       running: those that run now; at a client, those that it waits for.
       waiting: at a server, those that wait for their turn.
@@ -68,13 +70,15 @@ class CallMetrics:
       bytes_sent: of arguments by a client, of results by a server.
       bytes_received: the other way.
       latency: how many calls took so long: entry i for less than 2**i ns, and not less than half of
-        it; up to the longest. At a server from the arrival to the answer, waiting included.
+        it; up to the longest. At a server from the arrival to the answer, waiting included. A
+        stream is one call, which takes until its end.
     """
 
     node: str
     side: Literal["client", "server"]
     server: str
     method: str
+    caller: str
     calls: int
     running: int
     waiting: int
@@ -106,10 +110,10 @@ def of_stats(
     side: Literal["client", "server"],
     server: str,
     method: str,
-    running: int | None = None,
+    caller: str,
     waiting: int = 0,
 ) -> CallMetrics:
-    """Return what some counters say now; without `running`, it is told by them too."""
+    """Return what some counters say now."""
     latency = list(stats.buckets)
     calls = sum(latency)
     while latency and not latency[-1]:
@@ -119,8 +123,9 @@ def of_stats(
         side=side,
         server=server,
         method=method,
+        caller=caller,
         calls=calls,
-        running=max(0, stats.begun - calls) if running is None else running,
+        running=max(0, stats.begun - calls - waiting),
         waiting=waiting,
         errors=dict(stats.errors),
         bytes_sent=stats.sent,

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.measuring import RunMetrics
 
 _HEADER = (
-    *("NODE", "SIDE", "SERVER.METHOD", "CALLS", "RUNNING", "WAITING", "ERRORS", "SENT", "RECEIVED"),
+    *(
+        "NODE",
+        "SIDE",
+        "SERVER.METHOD",
+        "CALLER",
+        "CALLS",
+        "RUNNING",
+        "WAITING",
+        "ERRORS",
+        "SENT",
+        "RECEIVED",
+    ),
     *("P50", "P99"),
 )
 _STEP = 1000
@@ -35,6 +46,7 @@ def _row(row: CallMetrics) -> tuple[str, ...]:
         row.node or "(launcher)",
         row.side,
         f"{row.server}.{row.method}",
+        (row.caller or "-") if row.side == "server" else "-",
         str(row.calls),
         str(row.running),
         str(row.waiting) if row.side == "server" else "-",

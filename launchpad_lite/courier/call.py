@@ -14,8 +14,10 @@ from launchpad_lite.courier.running_call import RunningCall, run_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request
     from launchpad_lite.courier.method import Method
+    from launchpad_lite.metrics import CallStats
 
 _watching = threading.Lock()  # the callbacks of all calls: few have any
 
@@ -25,17 +27,30 @@ class ReceivedCall(RunningCall):
 
     Attributes:
       request: what the client sent.
+      origin: the client.
       arrived: the time of `counting.clock` when it came.
       method: what it calls; the service sets it before the call runs or waits.
+      stats: counts the calls of this method by this client; the service sets it then too.
     """
 
-    __slots__ = ("_callbacks", "_cancelled", "_timer", "arrived", "method", "request")
+    __slots__ = (
+        "_callbacks",
+        "_cancelled",
+        "_timer",
+        "arrived",
+        "method",
+        "origin",
+        "request",
+        "stats",
+    )
 
     method: Method
+    stats: CallStats
 
-    def __init__(self, request: Request) -> None:
-        """Take a request that has just arrived."""
+    def __init__(self, request: Request, origin: Caller) -> None:
+        """Take a request that has just arrived from a client."""
         self.request = request
+        self.origin = origin
         timeout = request.timeout
         self.ends_at = None if timeout is None else time.monotonic() + timeout
         self.arrived = counting.clock()
@@ -51,7 +66,7 @@ class ReceivedCall(RunningCall):
     @property
     def caller(self) -> str:
         """See the base class."""
-        return self.request.caller
+        return self.origin.name
 
     def hung_up(self) -> bool:
         """Whether the client is gone, as far as the transport can tell without waiting."""
@@ -59,7 +74,7 @@ class ReceivedCall(RunningCall):
 
     def count(self, reply: Reply) -> None:
         """Count the call, which ends with a reply."""
-        stats = self.method.stats
+        stats = self.stats
         counting.note_end(stats, self.arrived, reply.content, self.request.arguments)
         if not reply.ok:
             stats.fail(reply.code)
@@ -114,9 +129,9 @@ class ServerCall(ReceivedCall):
 
     __slots__ = ("begun", "waited")
 
-    def __init__(self, request: Request) -> None:
-        """Take a request that has just arrived."""
-        super().__init__(request)
+    def __init__(self, request: Request, origin: Caller) -> None:
+        """Take a request that has just arrived from a client."""
+        super().__init__(request, origin)
         self.begun = False
         self.waited = False
 

@@ -33,9 +33,11 @@ class CallContext:
 
     @property
     def peer(self) -> str:
-        """Who calls: the node, such as `actor/3`; or `process 4711 on host` outside of a run.
+        """Who calls: the node, such as `actor/3`; or `process 4711 on host` where it is none.
 
-        Empty where the transport does not tell, and where a batch has calls of several.
+        It is what the caller says of itself, for logs and the like: whoever may call at all can say
+        anything, so let nobody do more because of it. Empty for programs in other languages, and
+        where a batch has calls of several.
         """
         return self._call.caller
 

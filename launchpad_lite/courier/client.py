@@ -139,7 +139,6 @@ class Client:
         self._credentials = credentials
         self._address = address
         self._config = config
-        self._caller = node_context.own_title()
         if peer.scope is None:  # nobody else has this peer, and nobody else could close it
             weakref.finalize(self, peer.close).atexit = False
 
@@ -241,7 +240,7 @@ class Client:
             if left == 0.0:
                 raise deadline.over(f"{self._peer.title}.{method}")
             limit = deadline.timeout
-            request = Request(method, content, left, channel.local, limit, self._caller)
+            request = Request(method, content, left, channel.local, limit)
             reply = metering.call(channel, request)
             return reply, channel.info
 
@@ -250,9 +249,7 @@ class Client:
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         peer, config = self._peer, self._config
         deadline = Deadline.of_call(config.call_timeout)
-        call = FutureCall(
-            peer, method, deadline, self._decode, caller=self._caller, wait=config.wait_for_ready
-        )
+        call = FutureCall(peer, method, deadline, self._decode, wait=config.wait_for_ready)
         try:
             channel = peer.connected()
             if channel is not None:
@@ -285,8 +282,8 @@ class Client:
             left = outer.left()
             if left == 0.0:
                 raise outer.over(title)
-            request = Request(method, content, left, channel.local, caller=self._caller)
-            return channel.stream(request), channel.info
+            request = Request(method, content, left, channel.local)
+            return metering.stream(channel, request), channel.info
 
         replies, info = self._reach(begin)
         timeout = self._config.call_timeout

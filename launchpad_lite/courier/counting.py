@@ -26,17 +26,18 @@ def code_of(error: BaseException | None) -> str:
     return error.code.name if isinstance(error, CallError) else FAILED
 
 
-def note_end(stats: CallStats, start: int, sent: Payload, received: Payload | None) -> None:
+def note_end(stats: CallStats, start: int, sent: Payload | None, received: Payload | None) -> None:
     """Count a call that has ended.
 
     Args:
       stats: where.
       start: the time of `time.perf_counter_ns` when it began.
-      sent: what this side has sent.
-      received: what it got; None for nothing.
+      sent: what this side has sent; None for nothing that is not counted yet.
+      received: what it got; the same.
     """
     stats.buckets[(clock() - start).bit_length()] += 1
     # most have no buffers
-    stats.sent += sent.size if sent.buffers else len(sent.pickled)
+    if sent is not None:
+        stats.sent += sent.size if sent.buffers else len(sent.pickled)
     if received is not None:
         stats.received += received.size if received.buffers else len(received.pickled)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Context
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.method import Method
+    from launchpad_lite.metrics import CallStats
 
 
 class Verdict(enum.Enum):
@@ -127,11 +128,11 @@ class Dispatcher:
             return call
         return None
 
-    def waiting(self) -> collections.Counter[Method]:
-        """Return how many calls of each method wait for their turn."""
+    def waiting(self) -> collections.Counter[CallStats]:
+        """Return how many calls wait for their turn, by what counts them."""
         with self._lock:
             queues = [*(lane.ready for lane in self._lanes.values()), *self._limited.values()]
-            return collections.Counter(call.method for queue in queues for call in queue)
+            return collections.Counter(call.stats for queue in queues for call in queue)
 
     def when_space(self, callback: Callable[[], object]) -> None:
         """Call a quick function once, in any thread, when a call that waits has begun."""

@@ -1,7 +1,8 @@
 """The framed protocol: how requests and replies look as bytes.
 
 A connection begins with `MAGIC` and the token, from the client; nothing else is read before they
-are right. Frames follow in both directions:
+are right. Frames follow in both directions, the client's first saying who it is, for people (in
+place of a method):
 
 ```
 kind u8, pad, method length u16, call id u32, timeout f64 (0: none), pickle length u64, buffers u32,
@@ -52,8 +53,9 @@ class Kind(enum.IntEnum):
     END = 7
     STOPPING = 8
     CANCEL = 9
-    PASSING = 10
-    SHARED = 11
+    CALLER = 10
+    PASSING = 11
+    SHARED = 12
 
 
 _KINDS = range(min(Kind), max(Kind) + 1)

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.byte_stream import ByteStream
-from launchpad_lite.courier.codec import check_size
+from launchpad_lite.courier.codec import Payload, check_size
 from launchpad_lite.courier.connection import Connection
 from launchpad_lite.courier.framed_futures import BROKEN, FramedFutures, gone, stopped
 from launchpad_lite.courier.messages import decode_info
-from launchpad_lite.courier.transport import Channel, ReplyStream
+from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS, Channel, ReplyStream
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
 
 if TYPE_CHECKING:
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+    from launchpad_lite.courier.transport import ConnectOptions
 
 MAX_CONNECTIONS = 64
 """Calls of one channel that wait on a connection of their own; more share the futures'."""
@@ -42,7 +43,12 @@ class FramedChannel(Channel):
     """A client's way to one listener."""
 
     def __init__(
-        self, dial: Dial, place: str, token: bytes, timeout: float | None, busy_poll_us: int = 0
+        self,
+        dial: Dial,
+        place: str,
+        token: bytes,
+        timeout: float | None,
+        options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> None:
         """Open the first connection, and shake hands; see `Transport.connect`.
 
@@ -51,12 +57,13 @@ class FramedChannel(Channel):
           place: where that is, for messages.
           token: the secret to show.
           timeout: seconds; None for the default.
-          busy_poll_us: see `ConnectOptions`.
+          options: see `ConnectOptions`.
         """
+        self._caller = options.caller
         self._dial = dial
         self._place = place
         self._token = token
-        self._busy_poll_s = busy_poll_us / 1e6
+        self._busy_poll_s = options.busy_poll_us / 1e6
         self._lock = threading.Lock()
         self._idle: list[Connection] = []  # its methods are atomic: calls need no lock
         self._open: set[Connection] = set()
@@ -78,6 +85,9 @@ class FramedChannel(Channel):
             connection = Connection(self._dial(min(timeout, CONNECT_S)), _MAX_WELCOME)
             connection.send([frame.MAGIC + self._token], deadline)
             self.info = self._read_welcome(connection.read(deadline))
+            # not before: a server that refuses a client reads nothing more of it
+            me = frame.pack(frame.Kind.CALLER, 0, Payload(b""), method=self._caller)
+            connection.send(me, deadline)
         except BaseException as error:
             if connection is not None:
                 connection.close()

@@ -54,7 +54,6 @@ class FutureCall:
         deadline: Deadline,
         decode: Callable[[Reply, ServerInfo], Any],
         *,
-        caller: str,
         wait: bool,
     ) -> None:
         """Prepare a call.
@@ -64,7 +63,6 @@ class FutureCall:
           method: what to call.
           deadline: when the future fails.
           decode: returns the result in a server's reply, or raises its failure.
-          caller: who calls, for people.
           wait: whether to wait for a server that is not up yet.
         """
         self.future: CallFuture[Any] = CallFuture()
@@ -73,7 +71,6 @@ class FutureCall:
         self._method = method
         self._deadline = deadline
         self._decode = decode
-        self._caller = caller
         self._wait = wait
         self._tries = 0  # that failed
         self._counted: metering.OpenCall | None = None
@@ -127,7 +124,7 @@ class FutureCall:
                 raise self._deadline.over(f"{self._peer.title}.{self._method}")
             limit = self._deadline.timeout
             payload = content.for_server(channel.info)
-            request = Request(self._method, payload, left, channel.local, limit, self._caller)
+            request = Request(self._method, payload, left, channel.local, limit)
             self._counted = metering.OpenCall(channel, request)
             try:
                 undo = channel.submit(request, done)

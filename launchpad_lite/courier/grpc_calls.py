@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import grpc
 
 from launchpad_lite.courier.call import ServerCall
+from launchpad_lite.courier.grpc_channel import CALLER
 from launchpad_lite.courier.transport import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request
     from launchpad_lite.courier.transport import ReplyStream, Service
 
@@ -28,11 +30,12 @@ class _Call(ServerCall):
     def __init__(
         self,
         request: Request,
+        origin: Caller,
         context: grpc.ServicerContext,
         end: Callable[[Reply | None], object],
         forget: Callable[[_Call], object],
     ) -> None:
-        super().__init__(request)
+        super().__init__(request, origin)
         self._context = context
         self._end = end
         self._forget = forget
@@ -83,13 +86,19 @@ class GrpcCalls:
           end: called once, from any thread, with the reply; or with None when the call will not
             begin, for the server stops.
         """
-        call = _Call(request, context, end, self._forget)
+        call = _Call(request, self._caller(context), context, end, self._forget)
         with self._changed:
             self._calls.add(call)
         if not context.is_active():  # cancelled, or its time is over, before it began
             call.refuse()
         elif not self._service.begin(call, Where.HERE):
             call.answer(self._service.exhausted(call))  # gRPC cannot be told to wait
+
+    def _caller(self, context: grpc.ServicerContext) -> Caller:
+        name = dict(context.invocation_metadata()).get(CALLER, b"")
+        return self._service.caller(
+            name.decode(errors="replace") if isinstance(name, bytes) else ""
+        )
 
     def _forget(self, call: _Call) -> None:
         with self._changed:
@@ -98,7 +107,7 @@ class GrpcCalls:
 
     def stream(self, request: Request, context: grpc.ServicerContext) -> Iterator[Reply]:
         """Begin a stream of the service; it ends with the server, or when its client is gone."""
-        stream = self._service.open_stream(request)
+        stream = self._service.open_stream(request, self._caller(context))
         with self._changed:
             self._streams.add(stream)
             over = self._stopping

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.courier.byte_stream import Bytes
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
+    from launchpad_lite.courier.transport import ConnectOptions
     from launchpad_lite.credentials import Credentials
 
 HELLO = "/launchpad_lite.Courier/Hello"
@@ -29,6 +30,7 @@ FETCH = "/launchpad_lite.Courier/Fetch"
 STREAM = "/launchpad_lite.Courier/Stream"
 TOKEN = "launchpad-lite-token"  # noqa: S105 - the name of the metadata, not a secret
 METHOD = "launchpad-lite-method-bin"  # metadata that lets the server choose before it reads
+CALLER = "launchpad-lite-caller-bin"  # metadata: who calls, for people
 NOT_BEGUN = "launchpad-lite-not-begun"  # metadata of a call that the server will not begin
 _NOT_CONNECTED = "failed to connect to all addresses"  # what gRPC says when it sent nothing
 CONNECT_S = 20.0
@@ -50,12 +52,16 @@ class GrpcChannel(Channel):
     """A client's way to one gRPC server."""
 
     def __init__(
-        self, target: str, credentials: Credentials, timeout: float, *, compress: bool
+        self,
+        target: str,
+        credentials: Credentials,
+        timeout: float,
+        options: ConnectOptions,
     ) -> None:
         """Connect and shake hands; see `Transport.connect`."""
         self._target = target
-        self._metadata = ((TOKEN, credentials.token.hex()),)
-        compression = grpc.Compression.Gzip if compress else None
+        self._metadata = ((TOKEN, credentials.token.hex()), (CALLER, options.caller.encode()))
+        compression = grpc.Compression.Gzip if options.compress else None
         if credentials.tls:
             secure = grpc.ssl_channel_credentials(
                 credentials.certificate, credentials.key, credentials.certificate

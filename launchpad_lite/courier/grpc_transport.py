@@ -96,7 +96,7 @@ class GrpcTransport(Transport):
         """See the base class."""
         target = endpoint.partition(":")[2]
         timeout = CONNECT_S if timeout is None else timeout
-        return GrpcChannel(target, credentials, timeout, compress=options.compress)
+        return GrpcChannel(target, credentials, timeout, options)
 
 
 TRANSPORT = GrpcTransport()

@@ -29,6 +29,7 @@ from launchpad_lite.errors import NotAuthenticated, Stopped, Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
 
@@ -43,10 +44,11 @@ class _Call(ServerCall):
     def __init__(
         self,
         request: Request,
+        origin: Caller,
         listener: InprocListener,
         done: Callable[[Reply | None, Exception | None], object],
     ) -> None:
-        super().__init__(request)
+        super().__init__(request, origin)
         self._listener = listener
         self._done: Callable[[Reply | None, Exception | None], object] | None = done
         self._lock = threading.Lock()
@@ -128,11 +130,14 @@ class InprocListener(Listener):
             self._calls.discard(call)
             self._changed.notify_all()
 
-    def open_stream(self, request: Request, streams: set[InprocStream]) -> ReplyStream:
+    def open_stream(
+        self, request: Request, caller: Caller, streams: set[InprocStream]
+    ) -> ReplyStream:
         """Begin a stream; it ends with the listener, or with the channel.
 
         Args:
           request: which stream.
+          caller: whose.
           streams: the channel's.
 
         Raises:
@@ -144,7 +149,7 @@ class InprocListener(Listener):
             for owner in owners:
                 owner.discard(stream)
 
-        stream = InprocStream(self.service.open_stream(request), forget)
+        stream = InprocStream(self.service.open_stream(request, caller), forget)
         for owner in owners:
             owner.add(stream)
         if self._stopped:
@@ -175,8 +180,9 @@ class InprocChannel(Channel):
 
     local = True
 
-    def __init__(self, listener: InprocListener) -> None:
+    def __init__(self, listener: InprocListener, caller: str) -> None:
         """Connect."""
+        self._caller = listener.service.caller(caller)
         self.info = listener.service.info()
         self._listener = listener
         self._lock = threading.Lock()
@@ -197,7 +203,7 @@ class InprocChannel(Channel):
             outcome.append((reply, error))
             ended.release()
 
-        call = _Call(request, self._listener, done)
+        call = _Call(request, self._caller, self._listener, done)
         self._begin(call)
         try:
             in_time = ended.acquire(timeout=-1 if request.timeout is None else request.timeout)
@@ -256,7 +262,7 @@ class InprocChannel(Channel):
                     keep_time()
                 self._end(call)
 
-        call = _Call(request, self._listener, finish)
+        call = _Call(request, self._caller, self._listener, finish)
         if request.timeout is not None:
             keep_time = deadlines.call_later(
                 request.timeout, lambda: call.finish(None, request.late(self.info.name))
@@ -272,7 +278,7 @@ class InprocChannel(Channel):
         """See the base class."""
         with self._lock:
             self._check()
-        stream = self._listener.open_stream(request, self._streams)
+        stream = self._listener.open_stream(request, self._caller, self._streams)
         if self._closed:
             stream.close()
         return stream
@@ -332,7 +338,7 @@ class InprocTransport(Transport):
         if not auth.is_valid(credentials.token, listener.service.credentials.token):
             message = f"{endpoint} belongs to another run"
             raise NotAuthenticated(message)
-        return InprocChannel(listener)
+        return InprocChannel(listener, options.caller)
 
 
 TRANSPORT = InprocTransport()

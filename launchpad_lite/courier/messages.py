@@ -58,7 +58,6 @@ class Request:
       timeout: the seconds it may still take; None for no limit.
       local: it comes from the server's own process.
       limit: the seconds it had in the beginning, for people; None if that is the same.
-      caller: who calls, for people; empty where the transport does not tell.
     """
 
     method: str
@@ -66,7 +65,6 @@ class Request:
     timeout: float | None = None
     local: bool = False
     limit: float | None = None
-    caller: str = ""
 
     def late(self, server: str) -> DeadlineExceeded:
         """Return what the caller is told when the time is over."""

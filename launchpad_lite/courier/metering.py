@@ -7,10 +7,12 @@ import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from launchpad_lite.courier.counting import clock, code_of, note_end
+from launchpad_lite.courier.transport import ReplyStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from launchpad_lite.courier.codec import Payload
     from launchpad_lite.courier.messages import Reply, Request
     from launchpad_lite.courier.transport import Channel
     from launchpad_lite.metrics import CallMetrics, CallStats
@@ -56,7 +58,7 @@ def metrics(run_id: str | None = None) -> list[CallMetrics]:
         if run_id is None or source.run_id == run_id
         for row in source.metrics()
     ]
-    return sorted(found, key=lambda row: (row.node, row.side, row.server, row.method))
+    return sorted(found, key=lambda row: (row.node, row.side, row.server, row.method, row.caller))
 
 
 def call(channel: Channel, request: Request) -> Reply:
@@ -96,3 +98,51 @@ class OpenCall:
         note_end(stats, self._start, self._sent, None if reply is None else reply.content)
         if reply is None or not reply.ok:
             stats.fail(code if reply is None else reply.code)
+
+
+def stream(channel: Channel, request: Request) -> ReplyStream:
+    """Begin a stream on a channel; it is one call, which ends with it."""
+    stats = channel.meter[request.method]
+    stats.begun += 1
+    start = clock()
+    try:
+        return _CountedStream(channel.stream(request), stats, start, request.arguments)
+    except BaseException as error:
+        note_end(stats, start, request.arguments, None)
+        stats.fail(code_of(error))
+        raise
+
+
+class _CountedStream(ReplyStream):
+    def __init__(
+        self, replies: ReplyStream, stats: CallStats, start: int, arguments: Payload
+    ) -> None:
+        self._replies = replies
+        self._stats = stats
+        self._start = start
+        self._arguments: Payload | None = arguments
+
+    def __next__(self) -> Reply:
+        try:
+            reply = next(self._replies)
+        except StopIteration:
+            self._end()
+            raise
+        except BaseException as error:
+            self._end(code_of(error))
+            raise
+        self._stats.received += reply.content.size
+        if not reply.ok:
+            self._end(reply.code)
+        return reply
+
+    def _end(self, code: str | None = None) -> None:
+        arguments, self._arguments = self._arguments, None
+        if arguments is not None:
+            note_end(self._stats, self._start, arguments, None)
+            if code is not None:
+                self._stats.fail(code)
+
+    def close(self) -> None:
+        self._replies.close()
+        self._end()

@@ -7,7 +7,6 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.courier.batching import BatchedMethod
-from launchpad_lite.metrics import CallStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +57,6 @@ class Method:
       lane: whose threads it uses.
       limit: calls of it that run at a time.
       running: calls of it that run; the dispatcher's.
-      stats: counts its calls.
       quick: whether its calls are over in less time than it takes to hand them to another thread.
     """
 
@@ -72,7 +70,6 @@ class Method:
         "name",
         "quick",
         "running",
-        "stats",
     )
 
     def __init__(
@@ -100,7 +97,6 @@ class Method:
         else:
             self.lane = Lane.PRIORITY if priority else Lane.ORDINARY
         self.running = 0
-        self.stats = CallStats()
         self.quick = self.answers_later
         self._calls = 0
         self._mean = 0.0

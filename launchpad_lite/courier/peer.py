@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING
 
-from launchpad_lite.context import own_name
+from launchpad_lite.context import own_name, process_title
 from launchpad_lite.courier import messages, metering, names, transports
 from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.remote import Remote
@@ -44,7 +45,8 @@ class Peer(Remote):
         """Make a peer that is not connected yet."""
         self.scope = scope
         self.methods: frozenset[str] = frozenset()
-        self._options = options
+        self._node = own_name()
+        self._options = dataclasses.replace(options, caller=self._node or process_title())
         self._channel: Channel | None = None
         self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._connecting = threading.Lock()
@@ -52,7 +54,6 @@ class Peer(Remote):
         self._waiters = Waiters(self._lock, self._too_late)
         self._searching = False
         self._meter = Meter()
-        self._node = own_name()
         metering.register(self)
         self.failure: Exception | None = None  # why the last attempt to connect failed
         if scope is not None:
@@ -69,8 +70,11 @@ class Peer(Remote):
 
     def metrics(self) -> Iterator[CallMetrics]:
         """Yield what the clients have counted."""
+        node, title = self._node, self.title
         for method, stats in list(self._meter.items()):
-            yield of_stats(stats, node=self._node, side="client", server=self.title, method=method)
+            yield of_stats(
+                stats, node=node, side="client", server=title, method=method, caller=node
+            )
 
     def connected(self) -> Channel | None:
         """See the base class."""

@@ -38,7 +38,7 @@ class ServedCall(ServerCall):
 
     def __init__(self, request: Request, connection: ServedConnection, number: int) -> None:
         """Take a call that has just arrived."""
-        super().__init__(request)
+        super().__init__(request, connection.caller)
         self.number = number
         self._connection = connection
 
@@ -59,6 +59,7 @@ class ServedConnection:
     """A connection of an authenticated client; a subject of its listener's loop.
 
     Attributes:
+      caller: the client.
       calls: those that are not answered yet.
       outbox: what goes to the client.
     """
@@ -81,6 +82,7 @@ class ServedConnection:
           changed: is called when it may be `busy` no longer.
           closed: is called in the end.
         """
+        self.caller = service.caller("")
         self.calls: set[ServedCall] = set()
         self.outbox = Outbox(stream, self._choose_events)
         self._stream = stream
@@ -171,12 +173,8 @@ class ServedConnection:
                     self.calls.add(call)
                     if not self._begin(call, turn):
                         return False
-                elif found.kind == frame.Kind.CANCEL:
-                    self._cancel(found.ids())
-                elif found.kind == frame.Kind.STREAM and not self._streams:
-                    self._start_stream(found.request())
                 else:
-                    self.close()
+                    self._hear(found)
         except PayloadTooLarge as error:
             failure = self._service.failure(error.with_traceback(None))
             self.outbox.put(frame.pack_reply(failure, 0))
@@ -190,6 +188,17 @@ class ServedConnection:
         self._server = 0
         self.outbox.flush()
         return True
+
+    def _hear(self, found: frame.Frame) -> None:
+        """Do what a frame says that is no call."""
+        if found.kind == frame.Kind.CANCEL:
+            self._cancel(found.ids())
+        elif found.kind == frame.Kind.CALLER:
+            self.caller = self._service.caller(found.method)
+        elif found.kind == frame.Kind.STREAM and not self._streams:
+            self._start_stream(found.request())
+        else:
+            self.close()
 
     def _begin(self, call: ServedCall, turn: Turn) -> bool:
         turn.leave()
@@ -278,7 +287,7 @@ class ServedConnection:
 
     def _send_stream(self, request: Request) -> None:
         node_context.adopt(self._service.context)
-        replies = self._service.open_stream(request)
+        replies = self._service.open_stream(request, self.caller)
         with self._lock:
             self._replies = replies
             closed = self._closed

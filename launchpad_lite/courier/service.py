@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from launchpad_lite.courier import codecs, counting, messages, metering, running_call
 from launchpad_lite.courier.batching import BatchedMethod
 from launchpad_lite.courier.call import ReceivedCall
+from launchpad_lite.courier.callers import Callers
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
 from launchpad_lite.courier.method import Kind, Method
@@ -21,7 +22,7 @@ from launchpad_lite.errors import (
     ResourceExhausted,
     nearest,
 )
-from launchpad_lite.metrics import of_stats
+from launchpad_lite.metrics import CallStats, of_stats
 from launchpad_lite.version import __version__
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Context, Scope
     from launchpad_lite.courier.async_methods import AsyncMethods
     from launchpad_lite.courier.call import ServerCall
+    from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.metrics import CallMetrics
@@ -61,6 +63,7 @@ class MethodService:
         self.max_payload_bytes = config.max_payload_bytes
         self.codec = codecs.of_server(config)
         self._streams = 0
+        self._callers = Callers()
         self._name = name
         self._scope = scope
         self._config = config
@@ -78,16 +81,22 @@ class MethodService:
     def metrics(self) -> Iterator[CallMetrics]:
         """Yield what has been counted of the calls of each method."""
         waiting, node = self._dispatcher.waiting(), self.context.name if self.context else ""
-        for name, method in list(self._methods.items()):
+        counted = self._callers.stats()
+        uncalled = self._methods.keys() - {method for method, _, _ in counted}
+        for method, caller, stats in [*counted, *((name, "", CallStats()) for name in uncalled)]:
             yield of_stats(
-                method.stats,
+                stats,
                 node=node,
                 side="server",
                 server=self._name,
-                method=name,
-                running=method.running,
-                waiting=waiting[method],
+                method=method,
+                caller=caller,
+                waiting=waiting[stats],
             )
+
+    def caller(self, name: str) -> Caller:
+        """Return who calls; see `transport.Service`."""
+        return self._callers.of(name)
 
     def bind(
         self,
@@ -140,15 +149,19 @@ class MethodService:
             call.answer(self.failure(TypeError(message)))
             return True
         call.method = method
+        call.stats = call.origin.meter[method.name]
         verdict = self._dispatcher.offer(call)
         if verdict is Verdict.RUN:
+            call.stats.begun += 1
             if where is Where.HERE or (where is Where.HERE_IF_QUICK and method.quick):
                 self._run(call)
             else:
                 self._dispatcher.run(self._run, call)
+        elif verdict is Verdict.WAIT:
+            call.stats.begun += 1
         elif verdict is Verdict.CLOSED:
             call.refuse()
-        elif verdict is Verdict.FULL:
+        else:
             if self._config.when_full == "block":
                 return False
             call.answer(self.exhausted(call))
@@ -162,6 +175,7 @@ class MethodService:
             "max_waiting_calls."
         )
         reply = self.failure(ResourceExhausted(message))
+        call.stats.begun += 1
         call.count(reply)
         return reply
 
@@ -274,28 +288,38 @@ class MethodService:
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
         return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")
 
-    def open_stream(self, request: Request) -> ReplyStream:
+    def open_stream(self, request: Request, caller: Caller) -> ReplyStream:
         """Prepare a stream; see `transport.Service`."""
-        call = ReceivedCall(request)
+        call = ReceivedCall(request, caller)
+        call.stats = CallStats()  # nobody's, until the method is found
         with self._lock:
             self._streams += 1
-        return ServedStream(
-            call,
-            lambda: self._begin_stream(call),
-            lambda value: self._reply(value, request),
-            self.failure,
-            self._end_stream,
-        )
 
-    def _end_stream(self) -> None:
-        with self._lock:
-            self._streams -= 1
+        def encode(value: object) -> Reply:
+            reply = self._reply(value, request)
+            call.stats.sent += reply.content.size
+            return reply
+
+        def fail(error: BaseException) -> Reply:
+            reply = self.failure(error)
+            call.stats.sent += reply.content.size
+            call.stats.fail(reply.code)
+            return reply
+
+        def end() -> None:
+            with self._lock:
+                self._streams -= 1
+            counting.note_end(call.stats, call.arrived, None, request.arguments)
+
+        return ServedStream(call, lambda: self._begin_stream(call), encode, fail, end)
 
     def _begin_stream(self, call: ReceivedCall) -> Iterator[object]:
         name = call.request.method
         method = self._methods.get(name)
         if method is None:
             raise self._unknown(name, self._methods)
+        call.stats = call.origin.meter[name]
+        call.stats.begun += 1
         if self._streams > self._config.max_streams:
             message = (
                 f"{self._name} has {self._config.max_streams} streams open, and takes no more: "

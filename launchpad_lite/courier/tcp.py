@@ -160,7 +160,7 @@ class TcpTransport(Transport):
                 sock.close()
                 raise
 
-        return FramedChannel(dial, place, credentials.token, timeout, options.busy_poll_us)
+        return FramedChannel(dial, place, credentials.token, timeout, options)
 
 
 def _server_side(credentials: Credentials) -> Callable[[ByteStream], ByteStream]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Context
     from launchpad_lite.courier.call import ServerCall
+    from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.metrics import Meter
@@ -102,6 +103,10 @@ class Service(Protocol):
         """Return an exception as a reply, in the service's own codec."""
         ...
 
+    def caller(self, name: str) -> Caller:
+        """Return who calls, by what a client says of itself."""
+        ...
+
     def answers_later(self, method: str) -> bool:
         """Whether a method's calls need no thread until they have their result."""
         ...
@@ -125,7 +130,7 @@ class Service(Protocol):
         """Wait for the threads that ran calls, after `refuse`, for at most so many seconds."""
         ...
 
-    def open_stream(self, request: Request) -> ReplyStream:
+    def open_stream(self, request: Request, caller: Caller) -> ReplyStream:
         """Prepare a stream; the thread that takes its replies runs it. Never raises."""
         ...
 
@@ -154,10 +159,12 @@ class ConnectOptions:
     Attributes:
       compress: ask for compression.
       busy_poll_us: microseconds to look for a reply before sleeping.
+      caller: what the server is told about who calls.
     """
 
     compress: bool = False
     busy_poll_us: int = 0
+    caller: str = ""
 
 
 class Listener(abc.ABC):

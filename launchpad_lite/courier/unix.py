@@ -113,7 +113,7 @@ class UnixTransport(Transport):
                 raise
             return UnixStream(sock)
 
-        return FramedChannel(dial, path, credentials.token, timeout, options.busy_poll_us)
+        return FramedChannel(dial, path, credentials.token, timeout, options)
 
 
 TRANSPORT = UnixTransport()

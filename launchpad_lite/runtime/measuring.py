@@ -39,7 +39,7 @@ class RunMetrics:
     """What the nodes of a run have counted of their calls.
 
     Attributes:
-      calls: one for each node, side, server and method, in this order.
+      calls: one for each node, side, server, method and caller, in this order.
       silent: nodes that did not answer in time; what they have counted is missing.
     """
 
@@ -80,7 +80,7 @@ class Measuring:
             silent = tuple(sorted(asked.keys() - answers.keys()))
         told += metering.metrics(self._run_id)
         told = [row for row in told if row.server not in _OURS]
-        told.sort(key=lambda row: (row.node, row.side, row.server, row.method))
+        told.sort(key=lambda row: (row.node, row.side, row.server, row.method, row.caller))
         return RunMetrics(calls=tuple(told), silent=silent)
 
     def report(self, number: int, worker: str, told: list[CallMetrics]) -> None:

@@ -907,6 +907,16 @@ def test_ps_status_logs_and_stop(live: Live) -> None:
     assert run_well("logs", "service", "-f").out == followed
 
 
+def test_calls_are_counted(live: Live) -> None:
+    rows = [line.split() for line in _table(run_well("status", "service", "--calls"))]
+    names = [["server/0", "server", "server/0.name", "user/0", "1", "0", "0", "-"]]
+    names += [["server/1", "server", "server/1.name", "user/0", "1", "0", "0", "-"]]
+    names += [["user/0", "client", "server/0.name", "-", "1", "0", "-", "-"]]
+    names += [["user/0", "client", "server/1.name", "-", "1", "0", "-", "-"]]
+    assert [row[:8] for row in rows] == names
+    run_well("stop", "service")
+
+
 def test_stop_now(live: Live) -> None:
     result = run_well("stop", "service", "--now")
     assert "stopping" not in result.err

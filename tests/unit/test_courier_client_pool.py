@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import gc
 import pickle
@@ -57,6 +58,17 @@ def call_until_all_are_in_use(pool: Any) -> None:
     seen: set[str] = set()
     while seen != set(NAMES):
         seen.add(pool.tag())
+
+
+def test_calls_that_are_awaited_go_round(bench: Bench) -> None:
+    publish_all(bench)
+    pool = lp.pool(clients(bench))
+    call_until_all_are_in_use(pool)
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*[lp.aio(pool.tag) for _ in range(30)])
+
+    assert collections.Counter(asyncio.run(ask())) == dict.fromkeys(NAMES, 10)
 
 
 def test_calls_of_all_kinds_go_round(bench: Bench) -> None:

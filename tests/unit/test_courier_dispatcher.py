@@ -9,6 +9,7 @@ import pytest
 
 from launchpad_lite.config import ServerConfig
 from launchpad_lite.courier.call import ServerCall
+from launchpad_lite.courier.callers import Callers
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
 from launchpad_lite.courier.messages import Reply, Request
@@ -21,8 +22,9 @@ class Call(ServerCall):
     """A call that nobody made."""
 
     def __init__(self, method: Method) -> None:
-        super().__init__(Request(method.name, Payload(b"")))
+        super().__init__(Request(method.name, Payload(b"")), Callers().of(""))
         self.method = method
+        self.stats = self.origin.meter[method.name]
 
     def answer(self, reply: Reply) -> None:
         raise AssertionError

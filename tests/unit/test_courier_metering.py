@@ -13,9 +13,14 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig
-from launchpad_lite.courier import counting
+from launchpad_lite.context import process_title
+from launchpad_lite.courier import counting, transports
+from launchpad_lite.courier.callers import MAX_CALLERS, OTHERS, Callers
+from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.metering import metrics
-from tests.unit.courier_bench import PATIENCE_S, Bench
+from launchpad_lite.courier.pickle_codec import PickleCodec
+from launchpad_lite.courier.transport import ConnectOptions
+from tests.unit.courier_bench import CREDENTIALS, PATIENCE_S, Bench
 
 ARRAY = np.zeros(10_000)
 TIMEOUT = ClientConfig(call_timeout=0.1)
@@ -114,6 +119,69 @@ def test_the_calls_of_a_pool_count_at_its_members(bench: Bench) -> None:
         pool.echo(1)
     assert row(bench, "client", "echo", "worker/0").calls == 5
     assert row(bench, "client", "echo", "worker/1").calls == 5
+
+
+def test_a_stream_is_one_call(bench: Bench) -> None:
+    server = bench.publish()
+
+    def count(most: int) -> Iterator[Any]:
+        for _ in range(most):
+            yield ARRAY
+        if most == 1:
+            raise ValueError
+
+    server.Bind("count", count)
+    client = bench.client()
+    with lp.stream(client.count, 100) as values:
+        next(values)
+        for side in ("client", "server"):
+            found = row(bench, side, "count")
+            assert (found.calls, found.running, found.errors) == (0, 1, {})
+        assert len(list(values)) == 99
+    with pytest.raises(ValueError, match=r"^$"):
+        list(lp.stream(client.count, 1))
+    with lp.stream(client.count, 10**9) as values:
+        next(values)
+    with pytest.raises(lp.MethodNotFound):
+        lp.stream(client.cuont, 3)
+    while row(bench, "server", "count").running:  # it hears of the end a little later
+        pass
+    for side in ("client", "server"):
+        found = row(bench, side, "count")
+        assert (found.calls, found.running, found.errors) == (3, 0, {"UNKNOWN": 1})
+        assert (found.bytes_sent if side == "server" else found.bytes_received) > 101 * ARRAY.nbytes
+
+
+def test_a_server_counts_each_caller_by_itself(bench: Bench) -> None:
+    bench.publish()
+    me = process_title()
+    bench.client().echo(1)
+    endpoint = bench.run.published["server/0"].endpoints[0]
+    transport = transports.get(endpoint.partition(":")[0])
+    other = transport.connect(endpoint, CREDENTIALS, PATIENCE_S, ConnectOptions(caller="actor/3"))
+    request = Request("echo", PickleCodec().encode_arguments((ARRAY,), {}, None, ""))
+    for _ in range(2):
+        assert other.call(request).ok
+    rows = [each for each in metrics(bench.run.run_id) if each.side == "server"]
+    told = {(each.caller, each.method): each.calls for each in rows}
+    assert told[me, "echo"] == 1
+    assert told["actor/3", "echo"] == 2
+    assert told["", "tag"] == 0
+    other.close()
+
+
+def test_callers_beyond_so_many_are_counted_together() -> None:
+    callers = Callers()
+    for number in range(MAX_CALLERS + 2):
+        caller = callers.of(f"process {number}")
+        assert caller.name == f"process {number}"
+        caller.meter["work"].begun += 1
+    assert callers.of("process 0").meter["work"].begun == 1
+    assert callers.of("another").meter["work"].begun == 2
+    names = [name for _, name, _ in callers.stats()]
+    assert len(names) == len(set(names)) == MAX_CALLERS + 1
+    assert names[-1] == OTHERS
+    assert len(callers.of("x" * 1000).name) == 200
 
 
 def test_counts_go_with_what_was_counted() -> None:

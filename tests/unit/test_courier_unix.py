@@ -427,6 +427,9 @@ def test_a_server_that_stops_says_what_has_begun(directory: str) -> None:
 # Servers that do not behave.
 
 
+_CALLER = b"".join(frame.pack(frame.Kind.CALLER, 0, Payload(b"")))
+
+
 class FakeServer:
     """Accepts, welcomes, and then does as the test says."""
 
@@ -447,6 +450,8 @@ class FakeServer:
         assert sock.recv(len(HELLO), socket.MSG_WAITALL) == HELLO
         welcome = frame.pack(frame.Kind.WELCOME, 0, Payload(self.info))
         sock.sendall(b"".join(answer or welcome))
+        if not answer:  # so the client says who it is
+            assert sock.recv(len(_CALLER), socket.MSG_WAITALL) == _CALLER
         return sock
 
     def connect(self, timeout: float = PATIENCE_S) -> Channel:

@@ -10,7 +10,7 @@ from launchpad_lite.metrics import BUCKETS, CallMetrics, CallStats, Meter, of_st
 
 
 def tell(stats: CallStats) -> CallMetrics:
-    return of_stats(stats, node="a/0", side="client", server="b/0", method="work")
+    return of_stats(stats, node="a/0", side="client", server="b/0", method="work", caller="")
 
 
 def test_nothing_was_called() -> None:

@@ -15,6 +15,7 @@ from launchpad_lite.courier import codec
 from launchpad_lite.courier.failures import decode_failure
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.service import MethodService
+from launchpad_lite.courier.transport import ConnectOptions
 from launchpad_lite.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
         Transport,
     )
 
+CALLER = "tester/7"
+"""What channels say of who calls."""
 PATIENCE_S = 30.0
 """Seconds after which something that a test waits for has gone wrong."""
 SHORT_S = 0.1
@@ -218,7 +221,10 @@ class Lab:
     def connect(self, served: Served, credentials: Credentials | None = None) -> Caller:
         """Return a new channel to a listener."""
         channel = self.transport.connect(
-            served.listener.endpoint, credentials or self.credentials, PATIENCE_S
+            served.listener.endpoint,
+            credentials or self.credentials,
+            PATIENCE_S,
+            ConnectOptions(caller=CALLER),
         )
         self._stack.callback(channel.close)
         return Caller(channel)

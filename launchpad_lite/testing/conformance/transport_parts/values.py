@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from launchpad_lite.testing.conformance.transport_parts.base import PATIENCE_S, Lab, TransportSuite
+from launchpad_lite.courier.call_context import get_call_context
+from launchpad_lite.testing.conformance.transport_parts.base import (
+    CALLER,
+    PATIENCE_S,
+    Lab,
+    TransportSuite,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -296,3 +302,15 @@ class ValueConformance(TransportSuite):
         arrays = list(lab.connect(served).stream("count", 5))
         assert [int(array[-1]) for array in arrays] == [0, 1, 2, 3, 4]
         assert all((array == array[0]).all() for array in arrays)
+
+    def test_the_server_hears_who_calls(self, lab: Lab) -> None:
+        def whose() -> str:
+            return get_call_context().peer
+
+        def whose_stream() -> Any:
+            yield get_call_context().peer
+
+        caller = lab.caller(whose, streams=(whose_stream,))
+        assert caller.call("whose") == CALLER
+        assert caller.submit("whose").result(PATIENCE_S) == CALLER
+        assert list(caller.stream("whose_stream")) == [CALLER]
