@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from launchpad_lite import courier
 from launchpad_lite.config import CodecName, ServerConfig
 from launchpad_lite.courier import protobuf, transports
+from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.grpc_channel import TOKEN
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import ListenOptions
@@ -133,6 +136,27 @@ def test_streams_and_names(outsider: Outsider) -> None:
     assert values == [b"0", b"1", b"2"]
     names = outsider.ask(f"{SERVICE}/ListMethods", b"")
     assert names.startswith(protobuf.bytes_field(1, b"add"))
+
+
+def test_a_generator_streams_to_outsiders() -> None:
+    def feed(most: int) -> Iterator[int]:
+        yield from range(most)
+
+    server = courier.Server(codec="data")
+    server.Bind("feed", feed)
+    server.Start()
+    metadata = ((TOKEN, user_credentials().token.hex()),)
+    with grpc.insecure_channel(server.address) as channel:
+        stream: Any = channel.unary_stream(f"{SERVICE}/Stream")
+        answers = stream(request("feed", [3]), metadata=metadata, timeout=PATIENCE_S)
+        values = [bytes(protobuf.read_bytes_fields(answer)[1]) for answer in answers]
+    server.Stop()
+    assert values == [b"0", b"1", b"2"]
+
+
+def test_the_package_has_the_description_of_its_messages() -> None:
+    text = importlib.resources.files("launchpad_lite.courier").joinpath("courier.proto").read_text()
+    assert f"package {SERVICE.strip('/').rpartition('.')[0]};" in text
 
 
 def packed(content: bytes) -> bytes:
