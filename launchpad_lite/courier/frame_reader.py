@@ -61,6 +61,11 @@ class FrameReader:
         self._end = 0
         self._large: _Large | None = None
 
+    @property
+    def more_expected(self) -> bool:
+        """Whether a large frame has come in part."""
+        return self._large is not None
+
     def space(self) -> memoryview:
         """Return where the next bytes are to be received; never empty."""
         if self._large is not None:

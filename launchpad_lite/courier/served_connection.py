@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.transport import ReplyStream, Service
 
 _FLUSH_REPLIES = 64  # that the leader collects before it sends them
+_TURN_BYTES = 2**20  # of a large request that are received before others have their turn
 _GONE = select.EPOLLHUP | select.EPOLLERR
 
 _log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class ServedConnection:
         return self._serve(turn) and (not self._stream.pending or self._receive(turn))
 
     def _receive(self, turn: Turn) -> bool:
-        reader, stream = self._reader, self._stream
+        reader, stream, left = self._reader, self._stream, _TURN_BYTES
         while not self._closed and not self._paused:
             try:
                 count = stream.receive_now(reader.space())
@@ -156,7 +157,8 @@ class ServedConnection:
             reader.received(count)
             if not self._serve(turn):
                 return False
-            if not stream.pending:
+            left -= count
+            if not stream.pending and (left <= 0 or not reader.more_expected):
                 break
         return True
 
