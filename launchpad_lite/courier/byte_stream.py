@@ -105,6 +105,16 @@ class ByteStream(abc.ABC):
         return 0
 
     @property
+    def peer(self) -> str:
+        """From where the peer has connected, for messages."""
+        return "an unknown place"
+
+    @property
+    def worn(self) -> bool:
+        """Whether the stream has carried so much that a new one should follow it."""
+        return False
+
+    @property
     def unsent(self) -> int:
         """How many bytes were taken from the sender but wait in here for the peer."""
         return 0
@@ -188,6 +198,15 @@ class SocketStream(ByteStream):
     def limit_receiving(self, seconds: float) -> None:
         """See the base class."""
         self._receiving.set(seconds)
+
+    @property
+    def peer(self) -> str:
+        """See the base class."""
+        try:
+            name = self._sock.getpeername()
+        except OSError:  # it has gone
+            return super().peer
+        return str(name[0]) if isinstance(name, tuple) else "this host"
 
     def hang_up(self) -> None:
         """See the base class."""

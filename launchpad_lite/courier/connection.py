@@ -50,6 +50,11 @@ class Connection:
     def limit(self, limit: int) -> None:
         self._reader.limit = limit
 
+    @property
+    def worn(self) -> bool:
+        """Whether it should not be used for more; see `ByteStream.worn`."""
+        return self._stream.worn
+
     def send(self, pieces: list[Bytes], deadline: float | None = None) -> None:
         """Send a frame's pieces, without copying them.
 

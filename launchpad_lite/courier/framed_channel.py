@@ -72,6 +72,7 @@ class FramedChannel(Channel):
         self._closed = False
         self._retired = False
         self._futures: FramedFutures | None = None
+        self._worn_futures: list[FramedFutures] = []  # with calls, perhaps
         self._opening_futures = threading.Lock()
         connection = self._connect(timeout)
         self._keep(connection)
@@ -137,6 +138,9 @@ class FramedChannel(Channel):
                 connection.hang_up()
 
     def _check_in(self, connection: Connection) -> None:
+        if connection.worn:
+            self._drop(connection)
+            return
         self._idle.append(connection)
         if self._closed or self._retired:
             self._close_idle()
@@ -220,24 +224,35 @@ class FramedChannel(Channel):
         """See the base class."""
         self._check_size(request)
         futures = self._futures
-        if futures is None or futures.broken:
+        if futures is None or futures.over:
             futures = self._open_futures(request)
-        return futures.submit(request, done)
+        try:
+            return futures.submit(request, done)
+        except Unavailable:
+            if futures is self._futures:
+                raise
+            return self._open_futures(request).submit(request, done)  # it was worn just now
 
     def _open_futures(self, request: Request) -> FramedFutures:
         with self._opening_futures:
-            if self._futures is None or self._futures.broken:
+            before = self._futures
+            if before is None or before.over:
                 self._check(request.method)
                 connection = self._connect(request.timeout)
                 futures = FramedFutures(connection, self.info, lambda: self._closed)
                 with self._lock:
                     self._futures = futures
                     closed, retired = self._closed, self._retired
+                    still = [each for each in self._worn_futures if not each.broken]
+                    self._worn_futures = still if before is None else [*still, before]
+                if before is not None:
+                    before.retire()
                 if closed:
                     futures.close()
                 elif retired:
                     futures.retire()
-            return self._futures
+                return futures
+            return before
 
     def stream(self, request: Request) -> ReplyStream:
         """See the base class."""
@@ -280,14 +295,14 @@ class FramedChannel(Channel):
         with self._lock:
             self._closed = True
             streams = list(self._streams)
-            futures = self._futures
+            shared = [*self._worn_futures, *([self._futures] if self._futures else [])]
         self._close_idle()
         with self._lock:
             for connection in self._open:
                 connection.hang_up()  # whoever uses it closes it
         for stream in streams:
             stream.end(stopped())
-        if futures is not None:
+        for futures in shared:
             futures.close()
 
 

@@ -80,6 +80,11 @@ class FramedFutures:
         self._writes = False
         self._start("lp-futures", self._read)
 
+    @property
+    def over(self) -> bool:
+        """Whether new calls need another connection."""
+        return self.broken or self._connection.worn
+
     def _start(self, name: str, function: Callable[[], object]) -> None:
         name = f"{name} {self._info.name}"
         threading.Thread(target=function, name=name, daemon=True).start()

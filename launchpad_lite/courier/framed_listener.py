@@ -13,6 +13,7 @@ from launchpad_lite.courier import auth, frame
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.event_loop import EventLoop
 from launchpad_lite.courier.greeter import Acceptor, Greeter
+from launchpad_lite.courier.refusals import Refusals
 from launchpad_lite.courier.served_connection import ServedConnection
 from launchpad_lite.courier.transport import Listener, Service
 from launchpad_lite.credentials import TOKEN_BYTES
@@ -32,7 +33,10 @@ class FramedListener(Listener):
         self._service = service
         name = service.info().name
         self._loop = EventLoop(f"lp-loop {name}", service.context, busy_poll_us)
-        self._greeter = Greeter(acceptor, f"lp-accept {name}", _HELLO_BYTES, self._welcome)
+        self._refusals = Refusals(name)
+        self._greeter = Greeter(
+            acceptor, f"lp-accept {name}", _HELLO_BYTES, self._welcome, self._refusals.tell
+        )
         self._connections: set[ServedConnection] = set()
         self._changed = threading.Condition()  # for who waits for the last answers
         self._stopping = False
@@ -48,6 +52,7 @@ class FramedListener(Listener):
             hello[len(frame.MAGIC) :], self._service.credentials.token
         )
         if not known:
+            self._refusals.tell(stream.peer, "it does not have the secret of this server")
             with contextlib.suppress(OSError):  # it may have gone
                 stream.send_now(frame.pack(frame.Kind.REFUSED, 0, Payload(b"")))
             stream.hang_up()

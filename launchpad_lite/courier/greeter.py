@@ -66,6 +66,7 @@ class Greeter:
         name: str,
         size: int,
         welcome: Callable[[ByteStream, bytes], object],
+        refused: Callable[[str, object], object],
     ) -> None:
         """Make it; nobody is let in yet.
 
@@ -74,10 +75,12 @@ class Greeter:
           name: of the thread.
           size: the bytes of a hello.
           welcome: takes over a stream and its hello; it decides about them.
+          refused: is told where a peer is, and why it may not say its hello.
         """
         self._acceptor = acceptor
         self._size = size
         self._welcome = welcome
+        self._refused = refused
         self._poll = select.poll()
         self._poll.register(acceptor.fileno(), select.POLLIN)
         self._wake = os.eventfd(0)
@@ -133,7 +136,8 @@ class Greeter:
             count = guest.stream.receive_now(memoryview(guest.hello)[guest.heard :])
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
+            self._refused(guest.stream.peer, error)
             count = 0
         guest.heard += count
         if not count:

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _INSECURE = (
-    "the server at %s is insecure: whoever reaches the port can call it, which with pickles means "
-    "to run any code here, and can read what others send. Give it credentials= instead."
+    "the server at %s is insecure: whoever reaches the port can call its methods%s, and can read "
+    "what others send. Give it credentials= instead."
 )
+_UNPICKLES = ", which with pickles means to run any code here"
 
 STOP_GRACE_S = 5.0
 """Seconds that `Stop` gives to the calls that run."""
@@ -53,7 +54,7 @@ class Server:
 
     _announce: Callable[[tuple[str, ...]], object] | None = None
     _withdraw: Callable[[], object] | None = None
-    _warning: str | None = None
+    _danger: str | None = None  # for the log, when it is insecure
     _remove_directory: Callable[[], object] | None = None
 
     def __init__(
@@ -108,7 +109,8 @@ class Server:
         options = ListenOptions(host=host or LOOPBACK, port=port or 0, busy_poll_us=busy_poll_us)
         self._set_up(service, schemes, options)
         self._announce, self._withdraw = claim.take, claim.give_back
-        self._warning = _INSECURE if insecure else None
+        if insecure:
+            self._danger = "" if codec == "data" else _UNPICKLES
 
     def _set_up(
         self,
@@ -266,8 +268,8 @@ class Server:
             self._started = True
         for listener in listeners:
             listener.start()
-        if self._warning is not None:
-            _log.warning(self._warning, self.address)
+        if self._danger is not None:
+            _log.warning(_INSECURE, self.address, self._danger)
         if self._announce is not None:
             try:
                 self._announce(self.endpoints)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 PROTOCOL = "launchpad-lite/1"
 """What is spoken inside, by ALPN."""
 
+MAX_BYTES = 2**36
+"""That one key should encrypt; more connections are made after it. With records of 16 kB these are
+2^22, well below the 2^24.5 at which RFC 8446 §5.5 wants AES-GCM to have another key."""
+
 _RECORD = 2**14  # bytes in the largest record of TLS
 _PIECE = 2**16  # bytes that are encrypted, or received, at a time; more do not stay in the cache
 _REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")  # words of alerts about certificates
@@ -133,6 +137,8 @@ class TlsStream(ByteStream):
         self._shaken = False
         self._more = True  # something that was received may wait in here
         self._rest = memoryview(b"")  # encrypted, and not sent yet
+        self._sent_bytes = 0
+        self._received_bytes = 0
 
     def shake_hands(self, seconds: float) -> None:
         """Make sure of the peer.
@@ -237,6 +243,7 @@ class TlsStream(ByteStream):
                 self._flush(send)
         if not sent:
             self._rest = memoryview(encrypted)
+        self._sent_bytes += len(encrypted)
         return taken
 
     def _encrypt(self, pieces: Sequence[Bytes]) -> int:
@@ -303,6 +310,7 @@ class TlsStream(ByteStream):
         except ssl.SSLWantReadError:
             pass
         self._more = count == size
+        self._received_bytes += count
         if self._sessions is not None and count:  # tickets come after the handshake
             self._sessions.last = self._tls.session
             self._sessions = None
@@ -320,6 +328,16 @@ class TlsStream(ByteStream):
     def unsent(self) -> int:
         """See the base class."""
         return len(self._rest) + self._outgoing.pending
+
+    @property
+    def peer(self) -> str:
+        """See the base class."""
+        return self._raw.peer
+
+    @property
+    def worn(self) -> bool:
+        """See the base class; each direction has a key of its own."""
+        return self._sent_bytes > MAX_BYTES or self._received_bytes > MAX_BYTES
 
     def limit_sending(self, seconds: float) -> None:
         """See the base class."""

@@ -121,6 +121,16 @@ def test_insecure_is_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     server.Stop()
 
 
+def test_what_never_unpickles_is_not_said_to_run_any_code(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        server = serving(host="127.0.0.1", insecure=True, codec="data")
+    (record,) = caplog.records
+    assert "is insecure: whoever reaches the port can call its methods, and" in record.getMessage()
+    server.Stop()
+
+
 def test_a_client_keeps_its_credentials_when_it_is_sent() -> None:
     server = serving(credentials=certified())
     one = client(f"127.0.0.1:{server.port}", credentials=certified())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import logging
 import socket
 import threading
 from collections.abc import Generator, Iterator
@@ -110,6 +111,36 @@ def test_another_run_s_certificate_is_refused(bench: Bench) -> None:
     with pytest.raises(NotAuthenticated, match="certificate of this run"):
         bench.client(Credentials.create()).echo(1)
     assert bench.client().echo(1) == 1
+
+
+def test_the_log_tells_of_a_refused_peer_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert is_closed(bench.raw(b"GET / HTTP/1.1\r\n\r\n"))
+    (record,) = caplog.records
+    assert "server refused a connection from 127.0.0.1: no connection with TLS 1.3: " in (
+        record.getMessage()
+    )
+
+
+def test_connections_that_have_carried_much_are_renewed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "MAX_BYTES", 2**20)
+    client = bench.client()
+    assert client.echo(1) == 1
+    client.futures.echo(1).result()
+    context = tls.server_context(bench.credentials)
+    before = context.session_stats()["accept_good"]
+    for _ in range(5):
+        assert len(client.echo(bytes(2**18))) == 2**18
+    assert context.session_stats()["accept_good"] == before + 1
+    sent = [client.futures.echo(bytes(2**18)) for _ in range(5)]
+    assert [len(future.result()) for future in sent] == [2**18] * 5
+    assert client.futures.echo(2).result() == 2
+    assert context.session_stats()["accept_good"] == before + 2
 
 
 def test_a_server_without_tls_does_not_get_the_token(bench: Bench) -> None:
