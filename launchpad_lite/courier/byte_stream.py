@@ -203,7 +203,7 @@ class SocketStream(ByteStream):
     def peer(self) -> str:
         """See the base class."""
         try:
-            name = self._sock.getpeername()
+            name: tuple[str, int] | str | bytes = self._sock.getpeername()
         except OSError:  # it has gone
             return super().peer
         return str(name[0]) if isinstance(name, tuple) else "this host"
