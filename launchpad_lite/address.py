@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import contextvars
 import os
 import socket
-import threading
 from typing import TYPE_CHECKING, Protocol
 
 from launchpad_lite import context
@@ -161,7 +161,7 @@ class Address:
         """Pickle as the name that the address has in the run at hand."""
         if self.name is not None:
             return _named, (self.name, self.hint)
-        names: Names | None = getattr(_local, "names", None)
+        names = current_names.get()
         if names is None and self._builder is not None:
             return _named, (self.place(), self.hint)
         if names is None:
@@ -219,15 +219,17 @@ def _free_port() -> int:
         return port
 
 
-_local = threading.local()
+current_names: contextvars.ContextVar[Names | None] = contextvars.ContextVar(
+    "lp_names", default=None
+)
+"""Under which addresses are pickled; see `naming`, which is slower than to set it."""
 
 
 @contextlib.contextmanager
 def naming(names: Names | None) -> Generator[None]:
     """Pickle addresses inside this block under their names in a run."""
-    before = getattr(_local, "names", None)
-    _local.names = names
+    token = current_names.set(names)
     try:
         yield
     finally:
-        _local.names = before
+        current_names.reset(token)

@@ -8,20 +8,24 @@ worker that receives it.
 from __future__ import annotations
 
 import abc
-import threading
+import contextlib
+import contextvars
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from launchpad_lite import context, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from launchpad_lite.address import Address
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_local = threading.local()
+current_receiver: contextvars.ContextVar[context.Scope | None] = contextvars.ContextVar(
+    "lp_receiver", default=None
+)
+"""In which handles are unpickled; see `receiving`, which is slower than to set it."""
 
 
 class Dereferenceable(abc.ABC):
@@ -71,28 +75,19 @@ def revive(cls: type[Handle[T]], state: Mapping[str, Any]) -> Handle[T] | T:
         return handle.dereference()
 
 
-class receiving:  # noqa: N801 - used as a statement
-    """Unpickle handles inside this block as clients in `scope`; a class, for calls are frequent."""
-
-    __slots__ = ("_before", "_scope")
-
-    def __init__(self, scope: context.Scope | None) -> None:
-        """Name the scope of the receiver; None leaves handles as they are."""
-        self._scope = scope
-
-    def __enter__(self) -> None:
-        """Begin."""
-        self._before = getattr(_local, "scope", None)
-        _local.scope = self._scope
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        _local.scope = self._before
+@contextlib.contextmanager
+def receiving(scope: context.Scope | None) -> Generator[None]:
+    """Unpickle handles inside this block as clients in `scope`; None leaves them as they are."""
+    token = current_receiver.set(scope)
+    try:
+        yield
+    finally:
+        current_receiver.reset(token)
 
 
 def receiving_scope() -> context.Scope | None:
     """Return the scope of the surrounding `receiving` block."""
-    return getattr(_local, "scope", None)
+    return current_receiver.get()
 
 
 class DeferredConstruction(Dereferenceable, walk.Container):

@@ -9,13 +9,15 @@ from __future__ import annotations
 import abc
 import enum
 import pickle
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
 
 from launchpad_lite import payload, source
-from launchpad_lite.address import naming
+from launchpad_lite.address import current_names, naming
 from launchpad_lite.courier import arrays
 from launchpad_lite.errors import PayloadTooLarge, UnpicklableError
-from launchpad_lite.handle import receiving
+from launchpad_lite.handle import current_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from launchpad_lite.context import Scope
 
 
-class Payload(NamedTuple):
+class Payload(msgspec.Struct, frozen=True):
     """One encoded object.
 
     Attributes:
@@ -39,7 +41,9 @@ class Payload(NamedTuple):
     @property
     def size(self) -> int:
         """The bytes in it."""
-        return len(self.pickled) + sum(memoryview(buffer).nbytes for buffer in self.buffers)
+        if not self.buffers:  # as in most
+            return len(self.pickled)
+        return len(self.pickled) + sum([memoryview(buffer).nbytes for buffer in self.buffers])
 
 
 class Codec(abc.ABC):
@@ -129,17 +133,23 @@ def encode(
     """
     if direct and _is_immutable(value):
         return Payload(b"", (), (value,))
+    if type(value) in ATOMS:  # which have no name and no buffers
+        return Payload(pickle.dumps(value, payload.PROTOCOL))
     buffers: list[pickle.PickleBuffer] = []
-    with naming(scope):
-        pickled = b""
+    token = current_names.set(scope)
+    try:
         try:
             pickled = arrays.dumps(value, buffers.append)
             by_value = b"__main__" in pickled and not source.main_travels_by_reference()
         except (pickle.PicklingError, AttributeError, TypeError):
-            by_value = True
+            pickled, by_value = b"", True
         if by_value:  # a lambda, a closure, or a class that only this process has
             buffers.clear()
             pickled = payload.dumps(value, buffers.append)
+    finally:
+        current_names.reset(token)
+    if not buffers:
+        return Payload(pickled)
     raw = [buffer.raw() for buffer in buffers]
     return Payload(pickled, [bytearray(buffer) for buffer in raw] if copy else raw)
 
@@ -175,17 +185,21 @@ def decode(encoded: Payload, scope: Scope | None = None) -> Any:
     """
     if encoded.direct is not None:
         return encoded.direct[0]
-    with receiving(scope):
+    token = current_receiver.set(scope)
+    try:
         return pickle.loads(encoded.pickled, buffers=encoded.buffers)
+    finally:
+        current_receiver.reset(token)
 
 
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+"""What is the same in all processes, and cannot be changed."""
 
 
 def _is_immutable(value: object) -> bool:
     """Whether a value may pass between threads as it is: exact atoms, enum members, tuples."""
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in ATOMS:
         return True
     if kind is tuple or kind is frozenset:
         return all(_is_immutable(part) for part in value)  # type: ignore[attr-defined]

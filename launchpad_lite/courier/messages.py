@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from typing import TYPE_CHECKING
 
@@ -48,8 +47,10 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     protocol: int = PROTOCOL
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Request:
+_FAILED = StatusCode.UNKNOWN.name  # to ask an enum takes longer than to make a reply
+
+
+class Request(msgspec.Struct, frozen=True):
     """One call.
 
     Attributes:
@@ -73,8 +74,7 @@ class Request:
         return DeadlineExceeded(f"{server}.{self.method} took over {shown}")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """The end of a call, or one item of a stream.
 
     Attributes:
@@ -85,7 +85,7 @@ class Reply:
 
     ok: bool
     content: Payload
-    code: str = StatusCode.UNKNOWN.name
+    code: str = _FAILED
 
 
 _INFO = msgspec.msgpack.Decoder(ServerInfo)  # to make one takes longer than to use it

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from launchpad_lite.courier import codec, failures
+from launchpad_lite.courier.codec import ATOMS
+from launchpad_lite.payload import PROTOCOL
 
 if TYPE_CHECKING:
     from launchpad_lite.context import Scope
@@ -36,6 +39,8 @@ class PickleCodec(codec.Codec):
         direct: bool = False,
     ) -> codec.Payload:
         """See the base class."""
+        if not (kwargs or direct) and ATOMS.issuperset(map(type, args)):
+            return codec.Payload(pickle.dumps((args,), PROTOCOL))  # with no names and no buffers
         arguments = (args, kwargs) if kwargs else (args,)
         try:
             return codec.encode(arguments, scope, copy=copy, direct=direct)
@@ -46,8 +51,8 @@ class PickleCodec(codec.Codec):
         self, encoded: codec.Payload, scope: Scope | None = None
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """See the base class."""
-        args, *rest = codec.decode(encoded, scope)
-        return args, rest[0] if rest else {}
+        arguments = codec.decode(encoded, scope)
+        return arguments if len(arguments) > 1 else (arguments[0], {})
 
     def encode_failure(self, error: BaseException, scope: Scope | None) -> codec.Payload:
         """See the base class."""

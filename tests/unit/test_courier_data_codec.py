@@ -179,7 +179,7 @@ def test_the_receiver_takes_over_writable_buffers_only() -> None:
     DATA.decode(payload)[0] = 1
     assert memory[0] == 1
     read_only = bytes(8)
-    DATA.decode(payload._replace(buffers=(read_only,)))[0] = 1
+    DATA.decode(msgspec.structs.replace(payload, buffers=(read_only,)))[0] = 1
     assert read_only[0] == 0
 
 
