@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from launchpad_lite.context import Scope
 from launchpad_lite.courier import codecs
+from launchpad_lite.courier.codec import Codec, Payload
 
 if TYPE_CHECKING:
-    from launchpad_lite.context import Scope
-    from launchpad_lite.courier.codec import Codec, Payload
     from launchpad_lite.courier.messages import ServerInfo
 
 
-class Arguments(NamedTuple):
+class Arguments(msgspec.Struct, frozen=True):
     """Arguments as they were when the call was made.
 
     Attributes:

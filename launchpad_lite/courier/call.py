@@ -31,6 +31,8 @@ class ReceivedCall(RunningCall):
       arrived: the time of `counting.clock` when it came.
       method: what it calls; the service sets it before the call runs or waits.
       stats: counts the calls of this method by this client; the service sets it then too.
+      begun: whether it runs or has run. When a server stops, clients are told which have begun.
+      waited: whether it had to wait for its turn, and its client may have gone meanwhile.
     """
 
     __slots__ = (
@@ -38,10 +40,12 @@ class ReceivedCall(RunningCall):
         "_cancelled",
         "_timer",
         "arrived",
+        "begun",
         "method",
         "origin",
         "request",
         "stats",
+        "waited",
     )
 
     method: Method
@@ -57,6 +61,8 @@ class ReceivedCall(RunningCall):
         self._cancelled = False
         self._callbacks: list[Callable[[], object]] | None = None
         self._timer: Callable[[], object] | None = None
+        self.begun = False
+        self.waited = False
 
     @property
     def title(self) -> str:
@@ -120,20 +126,9 @@ class ReceivedCall(RunningCall):
 
 
 class ServerCall(ReceivedCall):
-    """A call that a listener has received; each transport has a subclass, which can answer it.
+    """A call that a listener has received; each transport has a subclass, which can answer it."""
 
-    Attributes:
-      begun: whether it runs or has run. When a server stops, clients are told which have begun.
-      waited: whether it had to wait for its turn, and its client may have gone meanwhile.
-    """
-
-    __slots__ = ("begun", "waited")
-
-    def __init__(self, request: Request, origin: Caller) -> None:
-        """Take a request that has just arrived from a client."""
-        super().__init__(request, origin)
-        self.begun = False
-        self.waited = False
+    __slots__ = ()
 
     @abc.abstractmethod
     def answer(self, reply: Reply) -> None:

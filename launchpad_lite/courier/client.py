@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from launchpad_lite import context as node_context
 from launchpad_lite.config import ClientConfig, seconds
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.transport import Channel, ReplyStream
     from launchpad_lite.credentials import Credentials
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -194,8 +194,7 @@ class Client:
     ) -> Arguments:
         scope, title = self._peer.scope, f"{self._peer.title}.{method}"
         encoded = codec.encode_arguments(args, kwargs, scope, title, copy=copy, direct=direct)
-        what = f"the arguments of a call to {title}"
-        check_size(encoded, self._config.max_payload_bytes, what)
+        check_size(encoded, self._config.max_payload_bytes, "the arguments of a call to ", title)
         return Arguments(encoded, codec, scope, title)
 
     def _arguments_for(
@@ -216,35 +215,46 @@ class Client:
             return codec.decode(reply.content, scope)
         raise codec.decode_failure(reply.content, scope)
 
-    def _reach(self, function: Callable[[Channel, Deadline], T]) -> T:
+    def _reach(
+        self,
+        function: Callable[Concatenate[Channel, Deadline, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         """Do something with the server; again, when its channel is found dead before it began."""
         peer, config = self._peer, self._config
         deadline = Deadline.of_call(config.call_timeout)
-        attempts = itertools.count(1)
+        failed = 0
         while True:
             channel = peer.channel(deadline, wait=config.wait_for_ready)
             try:
-                return function(channel, deadline)
+                return function(channel, deadline, *args, **kwargs)
             except Unavailable as error:
                 peer.discard(channel)
-                again = config.wait_for_ready or next(attempts) <= peer.places
+                failed += 1
+                again = config.wait_for_ready or failed <= peer.places
                 if error.maybe_executed or not again:
                     raise
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        def call(channel: Channel, deadline: Deadline) -> tuple[Reply, ServerInfo]:
-            if method not in self._peer.methods:
-                self._peer.check_method(channel, method, deadline)
-            content = self._arguments_for(channel, method, args, kwargs).payload
-            left = deadline.left()
-            if left == 0.0:
-                raise deadline.over(f"{self._peer.title}.{method}")
-            limit = deadline.timeout
-            request = Request(method, content, left, channel.local, limit)
-            reply = metering.call(channel, request)
-            return reply, channel.info
+        return self._decode(*self._reach(self._call_on, method, args, kwargs))
 
-        return self._decode(*self._reach(call))
+    def _call_on(
+        self,
+        channel: Channel,
+        deadline: Deadline,
+        method: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[Reply, ServerInfo]:
+        if method not in self._peer.methods:
+            self._peer.check_method(channel, method, deadline)
+        content = self._arguments_for(channel, method, args, kwargs).payload
+        left = deadline.left()
+        if left == 0.0:
+            raise deadline.over(f"{self._peer.title}.{method}")
+        request = Request(method, content, left, channel.local, deadline.timeout)
+        return metering.call(channel, request), channel.info
 
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         peer, config = self._peer, self._config

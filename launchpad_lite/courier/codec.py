@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import enum
 import pickle
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -20,8 +21,6 @@ from launchpad_lite.errors import PayloadTooLarge, UnpicklableError
 from launchpad_lite.handle import current_receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from launchpad_lite.context import Scope
 
 
@@ -206,16 +205,21 @@ def _is_immutable(value: object) -> bool:
     return isinstance(value, enum.Enum)  # there is one of each in a process
 
 
-def check_size(encoded: Payload, limit: int, what: str) -> Payload:
+def check_size(encoded: Payload, limit: int, *what: str) -> Payload:
     """Return the payload unless it is too large.
+
+    Args:
+      encoded: the payload.
+      limit: the most bytes.
+      what: what it is, in parts: they are only put together for the message.
 
     Raises:
       PayloadTooLarge: it exceeds `limit` bytes.
     """
     if encoded.size > limit:
         message = (
-            f"{what}: {encoded.size:,} bytes exceed the limit of {limit:,}. Send less at a time, "
-            "or raise --lp_max_payload_bytes."
+            f"{''.join(what)}: {encoded.size:,} bytes exceed the limit of {limit:,}. Send less at "
+            "a time, or raise --lp_max_payload_bytes."
         )
         raise PayloadTooLarge(message)
     return encoded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -67,8 +66,7 @@ class Connection:
           OSError: the peer is gone; it has not received the whole frame.
         """
         stream = self._stream
-        with contextlib.suppress(BlockingIOError):  # mostly all goes, and no limit need be set
-            self._take_out(pieces, stream.send_now(pieces))
+        self.send_now(pieces)  # mostly all goes, and no limit need be set
         while pieces or stream.unsent:
             stream.limit_sending(_left(deadline))
             try:
@@ -168,6 +166,9 @@ class Connection:
 
 def take_out(pieces: list[Bytes], count: int) -> None:
     """Take so many bytes out of pieces, from their beginning."""
+    if len(pieces) == 1 and count == len(pieces[0]):  # as in most cases
+        pieces.clear()
+        return
     whole = 0
     for piece in pieces:
         if count < len(piece):

@@ -43,7 +43,7 @@ class Deadline:
         block, call = _block.get(), running_call.current.get()
         outer = call.ends_at if call is not None else None
         if block is None and outer is None:
-            return cls(timeout)
+            return _NEVER if timeout is None else cls(timeout)
         ends = [at for at in (block, outer) if at is not None]
         left = max(0.0, min(ends) - time.monotonic())
         return cls(left if timeout is None else min(timeout, left))
@@ -64,6 +64,9 @@ class Deadline:
     def passed(self) -> bool:
         """Whether nothing is left."""
         return self.left() == 0.0
+
+
+_NEVER = Deadline(None)  # that of most calls
 
 
 @contextlib.contextmanager

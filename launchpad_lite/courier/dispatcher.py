@@ -36,6 +36,9 @@ class Verdict(enum.Enum):
     """No call begins any more."""
 
 
+_RUN = Verdict.RUN  # to ask an enum takes long
+
+
 class _Lane:
     """The slots that some calls share, and those that wait for one."""
 
@@ -85,7 +88,7 @@ class Dispatcher:
                 lane.in_use += 1
                 method.running += 1
                 call.begun = True
-                return Verdict.RUN
+                return _RUN
             if self._waiting >= self._max_waiting:
                 return Verdict.FULL
             self._waiting += 1

@@ -58,7 +58,8 @@ class Kind(enum.IntEnum):
     SHARED = 12
 
 
-_KINDS = range(min(Kind), max(Kind) + 1)
+_LEAST, _GREATEST = int(min(Kind)), int(max(Kind))
+_CALL, _RESULT, _FAILURE = Kind.CALL, Kind.RESULT, Kind.FAILURE  # an enum is slow to ask
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ class Frame(msgspec.Struct, frozen=True):
 
     def reply(self) -> Reply:
         """Return it as a reply."""
-        return Reply(self.kind == Kind.RESULT, self.content)
+        return Reply(self.kind == _RESULT, self.content)
 
     def ids(self) -> set[int]:
         """Return the ids in a frame that is about several calls.
@@ -136,7 +137,7 @@ def pack(
 
 
 def pack_request(
-    request: Request, call_id: int, kind: Kind = Kind.CALL, sharing: Lends | None = None
+    request: Request, call_id: int, kind: Kind = _CALL, sharing: Lends | None = None
 ) -> list[Bytes]:
     """Return a request as a frame; see `pack`."""
     method, timeout = request.method, request.timeout
@@ -145,7 +146,7 @@ def pack_request(
 
 def pack_reply(reply: Reply, call_id: int, sharing: Lends | None = None) -> list[Bytes]:
     """Return a reply as a frame; see `pack`."""
-    kind = Kind.RESULT if reply.ok else Kind.FAILURE
+    kind = _RESULT if reply.ok else _FAILURE
     return pack(kind, call_id, reply.content, sharing=sharing)
 
 
@@ -173,7 +174,7 @@ def check_head(head: Head, limit: int) -> Head:
       PayloadTooLarge: it exceeds the limit.
     """
     kind, name, _, _, pickled, buffers, reserved = head
-    if kind not in _KINDS or reserved or name > MAX_METHOD:
+    if not _LEAST <= kind <= _GREATEST or reserved or name > MAX_METHOD:
         message = "the peer sent something that is not a frame"
         raise ProtocolError(message)
     if pickled > limit or 8 * buffers > limit:

@@ -215,8 +215,8 @@ class FramedChannel(Channel):
 
     def _check_size(self, request: Request) -> None:
         if request.arguments.size > self.info.max_payload_bytes:
-            what = f"the arguments of {self.info.name}.{request.method}"
-            check_size(request.arguments, self.info.max_payload_bytes, what)
+            what = ("the arguments of ", self.info.name, ".", request.method)
+            check_size(request.arguments, self.info.max_payload_bytes, *what)
 
     def submit(
         self, request: Request, done: Callable[[Reply | None, Exception | None], object]

@@ -24,9 +24,15 @@ R = TypeVar("R")
 
 
 class CallFuture(Future[R]):
-    """A future whose `cancel` also cancels the call; from any thread, any number of times."""
+    """A future whose `cancel` also cancels the call; from any thread, any number of times.
+
+    Attributes:
+      abort: cancels the call.
+      given_up: whether it is cancelled, before `abort` is called; `cancelled` takes a lock.
+    """
 
     abort: Callable[[], object] | None = None
+    given_up: bool = False
 
     def cancel(self) -> bool:
         """Cancel the call, if it has not ended; return whether it is cancelled."""
@@ -38,6 +44,7 @@ class CallFuture(Future[R]):
             first = self._state == "CANCELLED"  # and not yet "CANCELLED_AND_NOTIFIED"
             if first:
                 self.set_running_or_notify_cancel()  # wakes those who wait for it
+        self.given_up = True
         abort = self.abort
         if first and abort is not None:
             abort()
@@ -46,6 +53,26 @@ class CallFuture(Future[R]):
 
 class FutureCall:
     """One call, from its arguments to its future's result."""
+
+    __slots__ = (
+        "_again",
+        "_caller",
+        "_channel",
+        "_content",
+        "_counted",
+        "_deadline",
+        "_decode",
+        "_method",
+        "_peer",
+        "_tries",
+        "_undo",
+        "_wait",
+        "future",
+    )
+
+    _channel: Channel  # of the newest try, as the next two
+    _content: Arguments
+    _again: bool
 
     def __init__(
         self,
@@ -90,7 +117,7 @@ class FutureCall:
 
     def _can_be_undone(self, undo: Callable[[], object]) -> None:
         self._undo.append(undo)
-        if self.future.cancelled():  # just before
+        if self.future.given_up:  # just before
             undo()
 
     def begin(self, channel: Channel, content: Arguments, *, again: bool) -> None:
@@ -107,18 +134,8 @@ class FutureCall:
         """
         if self._method not in self._peer.methods:
             self._peer.check_method(channel, self._method, self._deadline)
-
-        def done(reply: Reply | None, error: Exception | None) -> None:
-            if self._counted is not None:
-                self._counted.end(reply, counting.code_of(error))
-            if isinstance(error, Unavailable):
-                self._retry(channel, content, error, again=again)
-            elif reply is None:
-                self.fail(error or AssertionError())
-            else:
-                self._finish(reply, channel.info)
-
-        if not self.future.cancelled():
+        self._channel, self._content, self._again = channel, content, again
+        if not self.future.given_up:
             left = self._deadline.left()
             if left == 0.0:
                 raise self._deadline.over(f"{self._peer.title}.{self._method}")
@@ -127,11 +144,22 @@ class FutureCall:
             request = Request(self._method, payload, left, channel.local, limit)
             self._counted = metering.OpenCall(channel, request)
             try:
-                undo = channel.submit(request, done)
+                undo = channel.submit(request, self._done)
             except Exception as error:
                 self._counted.end(None, counting.code_of(error))
                 raise
             self._can_be_undone(undo)
+
+    def _done(self, reply: Reply | None, error: Exception | None) -> None:
+        """End the newest try."""
+        if self._counted is not None:
+            self._counted.end(reply, counting.code_of(error) if reply is None else "")
+        if reply is not None:
+            self._finish(reply, self._channel.info)
+        elif isinstance(error, Unavailable):
+            self._retry(self._channel, self._content, error, again=self._again)
+        else:
+            self.fail(error or AssertionError())
 
     def begin_when_ready(self, content: Arguments) -> None:
         """Make the call once there is a channel.
@@ -151,7 +179,7 @@ class FutureCall:
             except Exception as error:
                 self.fail(error)
 
-        if not self.future.cancelled():
+        if not self.future.given_up:
             peer, deadline = self._peer, self._deadline
             self._can_be_undone(peer.when_ready(deadline, wait=self._wait, then=then))
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from launchpad_lite.courier.codec import Payload
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, StatusCode, VersionMismatch
 from launchpad_lite.version import __version__
-
-if TYPE_CHECKING:
-    from launchpad_lite.courier.codec import Payload
 
 PROTOCOL = 1
 """The version of the messages; peers must agree."""

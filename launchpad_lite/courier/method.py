@@ -17,7 +17,7 @@ _KNOWN_CALLS = 4  # before that, a method may be anything
 _WEIGHT = 0.25  # of the newest call in the mean
 
 
-class Lane(enum.Enum):
+class Lane(enum.IntEnum):  # dictionaries find numbers faster than members
     """Which calls a method shares the server's threads with."""
 
     ORDINARY = enum.auto()
@@ -54,6 +54,7 @@ class Method:
       name: what clients call it by.
       function: what is called.
       kind: what becomes of it.
+      answers_later: whether a call gives its thread back before it has a result.
       lane: whose threads it uses.
       limit: calls of it that run at a time.
       running: calls of it that run; the dispatcher's.
@@ -63,6 +64,7 @@ class Method:
     __slots__ = (
         "_calls",
         "_mean",
+        "answers_later",
         "function",
         "kind",
         "lane",
@@ -91,6 +93,7 @@ class Method:
         self.name = name
         self.function = function
         self.kind = _kind(function)
+        self.answers_later = self.kind in (Kind.BATCHED, Kind.ASYNC)
         self.limit = NO_LIMIT if limit is None else limit
         if self.answers_later:
             self.lane = Lane.LATER
@@ -100,11 +103,6 @@ class Method:
         self.quick = self.answers_later
         self._calls = 0
         self._mean = 0.0
-
-    @property
-    def answers_later(self) -> bool:
-        """Whether a call gives its thread back before it has a result."""
-        return self.kind in (Kind.BATCHED, Kind.ASYNC)
 
     def note(self, seconds: float) -> None:
         """Learn how long a call took, of a method that does not answer later."""

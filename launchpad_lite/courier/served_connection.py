@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 _FLUSH_REPLIES = 64  # that the leader collects before it sends them
 _TURN_BYTES = 2**20  # of a large request that are received before others have their turn
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 _GONE = select.EPOLLHUP | select.EPOLLERR
+_CALL = frame.Kind.CALL  # to ask an enum takes long
+_HERE_IF_QUICK = Where.HERE_IF_QUICK
 
 _log = logging.getLogger(__name__)
 
@@ -103,15 +106,15 @@ class ServedConnection:
 
     def start(self) -> None:
         """Listen to the client."""
-        self._loop.register(self._descriptor, self, select.EPOLLIN)
+        self._loop.register(self._descriptor, self, _IN)
         if self._stream.pending:
             self._loop.soon(self)
 
     def _choose_events(self) -> None:
         with self._lock:
             if not self._closed:
-                mask = select.EPOLLOUT if self.outbox.blocked else 0
-                self._loop.modify(self._descriptor, mask if self._paused else select.EPOLLIN)
+                mask = _OUT if self.outbox.blocked else 0
+                self._loop.modify(self._descriptor, mask if self._paused else _IN)
         if not self._paused:
             self._when_changed()
             if self._stream.pending:
@@ -126,9 +129,9 @@ class ServedConnection:
 
     def ready(self, mask: int, turn: Turn) -> bool:
         """See `event_loop.Subject`."""
-        if mask & select.EPOLLOUT:
+        if mask & _OUT:
             self.outbox.resume()
-        if mask & select.EPOLLIN:
+        if mask & _IN:
             return self._receive(turn)
         if mask & _GONE:
             self.close()
@@ -170,7 +173,7 @@ class ServedConnection:
                 found = self._reader.next()
                 if found is None:
                     break
-                if found.kind == frame.Kind.CALL:
+                if found.kind == _CALL:
                     call = ServedCall(found.request(), self, found.call_id)
                     self.calls.add(call)
                     if not self._begin(call, turn):
@@ -204,7 +207,7 @@ class ServedConnection:
 
     def _begin(self, call: ServedCall, turn: Turn) -> bool:
         turn.leave()
-        taken = self._service.begin(call, Where.HERE_IF_QUICK)
+        taken = self._service.begin(call, _HERE_IF_QUICK)
         leads = turn.back()
         if not taken:
             self._held.append(call)

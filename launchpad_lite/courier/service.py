@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 
 _COROUTINE: type[object] = types.CoroutineType
+_STREAM, _RUN = Kind.STREAM, Verdict.RUN  # each call asks for them, and to ask an enum takes long
+_HERE, _HERE_IF_QUICK = Where.HERE, Where.HERE_IF_QUICK
 
 
 def _itself(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
@@ -141,7 +143,7 @@ class MethodService:
         if method is None:
             call.answer(self.failure(self._unknown(call.request.method, self._methods)))
             return True
-        if method.kind is Kind.STREAM:
+        if method.kind is _STREAM:
             message = (
                 f"{self._name}.{method.name} is a generator: iterate over lp.stream(client."
                 f"{method.name}, ...)."
@@ -151,9 +153,9 @@ class MethodService:
         call.method = method
         call.stats = call.origin.meter[method.name]
         verdict = self._dispatcher.offer(call)
-        if verdict is Verdict.RUN:
+        if verdict is _RUN:
             call.stats.begun += 1
-            if where is Where.HERE or (where is Where.HERE_IF_QUICK and method.quick):
+            if where is _HERE or (where is _HERE_IF_QUICK and method.quick):
                 self._run(call)
             else:
                 self._dispatcher.run(self._run, call)
@@ -282,8 +284,8 @@ class MethodService:
         except Exception as error:
             message = f"the result of {self._name}.{request.method} cannot be sent: {error}"
             raise TypeError(message) from error
-        what = f"the result of {self._name}.{request.method}"
-        return messages.Reply(True, check_size(content, self.max_payload_bytes, what))
+        what = ("the result of ", self._name, ".", request.method)
+        return messages.Reply(True, check_size(content, self.max_payload_bytes, *what))
 
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
         return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.courier.byte_stream import Bytes
 
+_PASSING = frame.Kind.PASSING
 _PAIR = struct.Struct("<IQ")
 _INT = array.array("i").itemsize
 _SPACE = socket.CMSG_SPACE(_INT)
@@ -197,7 +198,12 @@ class SharingReader(FrameReader):
             self._sharing.add(self._passing)
             self._passing = None
         found = super().next()
-        while found is not None and found.kind >= frame.Kind.PASSING:
+        if found is None or (found.kind < _PASSING and self._shared is None):
+            return found
+        return self._with_shared(found)
+
+    def _with_shared(self, found: frame.Frame | None) -> frame.Frame | None:
+        while found is not None and found.kind >= _PASSING:
             if found.kind == frame.Kind.PASSING:
                 self._expect_marker(found)
                 return None
