@@ -154,7 +154,7 @@ def test_an_array_that_was_not_copied_is_not_sent_again(scheme: str) -> None:
     client = bench.client()
     running = client.futures.enter(1)
     bench.wait_for()
-    array = np.zeros(3)
+    array = np.zeros(2**12)
     future = client.futures.echo(array)
     array += 7
     bench.publish("second")
@@ -165,7 +165,7 @@ def test_an_array_that_was_not_copied_is_not_sent_again(scheme: str) -> None:
             assert isinstance(error, Unavailable)
             assert not error.maybe_executed
         else:
-            assert future.result(PATIENCE_S).tolist() == [0, 0, 0]
+            assert not future.result(PATIENCE_S).any()
         bench.opened.set()
         stopping.result(PATIENCE_S)
     assert running.result(PATIENCE_S) == 1
