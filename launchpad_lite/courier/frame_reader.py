@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.codec import Payload
@@ -21,6 +21,7 @@ _LAZY_BYTES = 2**25
 they are written to. `bytearray` would write to them at once."""
 
 _HEAD = frame.HEAD.size
+_unpack_head = frame.HEAD.unpack_from
 
 
 def allocate(size: int) -> bytearray | memoryview:
@@ -59,7 +60,7 @@ class FrameReader:
         self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
-        self._large: _Large | None = None
+        self._apart: Apart | None = None
 
     @property
     def more_expected(self) -> bool:
@@ -68,8 +69,8 @@ class FrameReader:
 
     def space(self) -> memoryview:
         """Return where the next bytes are to be received; never empty."""
-        if self._large is not None:
-            return self._large.space()
+        if self._apart is not None:
+            return self._apart.space()
         start, end = self._start, self._end
         if start:
             rest = end - start
@@ -81,8 +82,8 @@ class FrameReader:
 
     def received(self, count: int) -> None:
         """Note that so many bytes were received."""
-        if self._large is not None:
-            self._large.received(count)
+        if self._apart is not None:
+            self._apart.received(count)
         else:
             self._end += count
 
@@ -93,16 +94,16 @@ class FrameReader:
           ProtocolError: these are not frames.
           PayloadTooLarge: the frame exceeds the limit.
         """
-        if self._large is not None:
-            found = self._large.frame
+        if self._apart is not None:
+            found = self._apart.frame
             if found is not None:
-                self._large = None
+                self._apart = None
             return found
         start = self._start
         here = self._end - start
         if here < _HEAD:
             return None
-        head = frame.HEAD.unpack_from(self._buffer, start)
+        head = _unpack_head(self._buffer, start)
         kind, name, call_id, timeout, pickled, count, _ = frame.check_head(head, self.limit)
         size = _HEAD + name + 8 * count + pickled
         lengths: tuple[int, ...] = ()
@@ -111,7 +112,7 @@ class FrameReader:
             size += frame.check_lengths(pickled, lengths, self.limit) - pickled
         if size > here:
             if size > BUFFER_BYTES:
-                self._large = _Large(head, self.limit, self._view[start + _HEAD : self._end])
+                self._apart = _Large(head, self.limit, self._view[start + _HEAD : self._end])
                 self._start = self._end = 0
                 return self.next()
             return None
@@ -120,12 +121,33 @@ class FrameReader:
         place += name + 8 * count
         content = self._buffer[place : place + pickled]
         place += pickled
+        if not count:  # as in most
+            self._start = place
+            return frame.Frame(kind, call_id, timeout or None, method, Payload(content))
         buffers: list[Bytes] = []
         for length in lengths:
             buffers.append(self._buffer[place : place + length])
             place += length
         self._start = place
         return frame.Frame(kind, call_id, timeout or None, method, Payload(content, buffers))
+
+
+class Apart(Protocol):
+    """What is received into memory of its own.
+
+    Attributes:
+      frame: what it is, once all of it has come.
+    """
+
+    frame: frame.Frame | None
+
+    def space(self) -> memoryview:
+        """Return where the next bytes are to be received; never empty."""
+        ...
+
+    def received(self, count: int) -> None:
+        """Note that so many bytes were received."""
+        ...
 
 
 class _Large:

@@ -171,20 +171,8 @@ class SharingReader(FrameReader):
         """
         super().__init__(limit)
         self._sharing = sharing
-        self._marker = bytearray(1)
         self._passing: frame.Frame | None = None
         self._shared: frame.Frame | None = None
-
-    def space(self) -> memoryview:
-        """See the base class."""
-        return memoryview(self._marker) if self._sharing.expects_marker else super().space()
-
-    def received(self, count: int) -> None:
-        """See the base class."""
-        if self._sharing.expects_marker:
-            self._sharing.expects_marker = False
-        else:
-            super().received(count)
 
     def next(self) -> frame.Frame | None:
         """See the base class.
@@ -192,11 +180,6 @@ class SharingReader(FrameReader):
         Raises:
           ProtocolError, PayloadTooLarge: also for what is said of shared memory.
         """
-        if self._passing is not None:
-            if self._sharing.expects_marker:
-                return None
-            self._sharing.add(self._passing)
-            self._passing = None
         found = super().next()
         if found is None or (found.kind < _PASSING and self._shared is None):
             return found
@@ -204,19 +187,37 @@ class SharingReader(FrameReader):
 
     def _with_shared(self, found: frame.Frame | None) -> frame.Frame | None:
         while found is not None and found.kind >= _PASSING:
-            if found.kind == frame.Kind.PASSING:
-                self._expect_marker(found)
-                return None
-            self._shared = found
+            if found.kind == frame.Kind.SHARED:
+                self._shared = found
+            elif found is self._passing:  # now with its marker
+                self._passing = None
+                self._sharing.add(found)
+            else:
+                self._passing = found
+                self._apart = _AwaitedMarker(found, self._sharing)
             found = super().next()
         if found is not None and self._shared is not None:
             found = self._sharing.put_in(self._shared, found, self.limit)
             self._shared = None
         return found
 
-    def _expect_marker(self, passing: frame.Frame) -> None:
+
+class _AwaitedMarker:
+    """The marker of a `PASSING` frame; the frame is given again when it has come."""
+
+    def __init__(self, passing: frame.Frame, sharing: Sharing) -> None:
         if len(passing.content.pickled) < BUFFER_BYTES:
             message = "the peer announced a shared segment in a frame that is too short"
             raise frame.ProtocolError(message)
+        self.frame: frame.Frame | None = None
         self._passing = passing
-        self._sharing.expects_marker = True
+        self._sharing = sharing
+        sharing.expects_marker = True
+
+    def space(self) -> memoryview:
+        return memoryview(bytearray(1))
+
+    def received(self, count: int) -> None:
+        if count:
+            self._sharing.expects_marker = False
+            self.frame = self._passing
