@@ -24,6 +24,9 @@ DEFAULT_MAX_WAITING_CALLS = 1024
 DEFAULT_MAX_STREAMS = 1024
 """Streams that a server has open at a time."""
 
+DEFAULT_MAX_IN_FLIGHT = 10_000
+"""Calls for futures that a process may have under way at one server."""
+
 WhenFull = Literal["block", "fail"]
 """What becomes of a call that there is no room for."""
 
@@ -54,9 +57,9 @@ def _require_busy_poll(micros: int) -> None:
     _require(within, f"busy_poll_us={micros}: give 0 to {MAX_BUSY_POLL_US} microseconds.")
 
 
-def _require_when_full(when_full: str) -> None:
+def _require_when_full(when_full: str, name: str) -> None:
     known = when_full in {"block", "fail"}
-    _require(known, f"when_full={when_full!r}: give 'block' or 'fail'.")
+    _require(known, f"{name}={when_full!r}: give 'block' or 'fail'.")
 
 
 def _require_payload_limit(limit: int) -> None:
@@ -177,7 +180,7 @@ class ServerConfig:
         _require(waiting >= 1, f"max_waiting_calls={waiting}: give 1 or more.")
         streams = self.max_streams
         _require(streams >= 0, f"max_streams={streams}: give 0 or more.")
-        _require_when_full(self.when_full)
+        _require_when_full(self.when_full, "when_full")
         port = self.port
         _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")
         _require_payload_limit(self.max_payload_bytes)
@@ -197,6 +200,10 @@ class ClientConfig:
       max_payload_bytes: the largest call or result.
       busy_poll_us: microseconds for which a call looks for its reply before it sleeps; see
         `ServerConfig`.
+      max_in_flight: calls for futures (`submit`, `aio`) that a process may have under way at one
+        server, or at one pool.
+      when_in_flight_full: what becomes of one more: "block" waits for the end of another, "fail"
+        fails with `ResourceExhausted`.
     """
 
     compress: bool = False
@@ -204,6 +211,8 @@ class ClientConfig:
     wait_for_ready: bool = True
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
     busy_poll_us: int = 0
+    max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
+    when_in_flight_full: WhenFull = "block"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -211,6 +220,9 @@ class ClientConfig:
         Raises:
           UsageError: a value is out of its range.
         """
+        most = self.max_in_flight
+        _require(most >= 1, f"max_in_flight={most}: give 1 or more.")
+        _require_when_full(self.when_in_flight_full, "when_in_flight_full")
         timeout = self.call_timeout
         _require(timeout is None or timeout > 0, f"call_timeout={timeout}: give seconds above 0.")
         _require_payload_limit(self.max_payload_bytes)
@@ -226,6 +238,8 @@ class ClientSettings(TypedDict, total=False):
       wait_for_ready: as there.
       chunk_tensors: accepted as in the original, and not needed.
       busy_poll_us: as there.
+      max_in_flight: as there.
+      when_in_flight_full: as there.
     """
 
     compress: bool
@@ -233,6 +247,8 @@ class ClientSettings(TypedDict, total=False):
     wait_for_ready: bool
     chunk_tensors: bool
     busy_poll_us: int
+    max_in_flight: int
+    when_in_flight_full: WhenFull
 
 
 def with_settings(config: ClientConfig, settings: Mapping[str, Any]) -> ClientConfig:

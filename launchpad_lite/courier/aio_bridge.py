@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import functools
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from launchpad_lite.courier.in_flight import Full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -52,13 +55,24 @@ async def result_of(begin: Callable[[], Future[R]]) -> R:
     """Make a call, and wait for its result in the running loop, without a thread.
 
     Args:
-      begin: makes the call. It is cancelled when the waiting task is.
+      begin: makes the call, or raises `Full`. It is cancelled when the waiting task is.
     """
     loop = asyncio.get_running_loop()
     mailbox = _mailboxes.get(loop)
     if mailbox is None:
         mailbox = _mailboxes.setdefault(loop, _Mailbox(loop))
-    future = begin()
+    future: Future[R] | None = None
+    while future is None:
+        try:
+            future = begin()
+        except Full as full:
+            free: asyncio.Future[None] = loop.create_future()
+            leave = full.places.when_free(functools.partial(mailbox.put, free))
+            try:
+                await free
+            except asyncio.CancelledError:
+                leave()
+                raise
     waiter: asyncio.Future[None] = loop.create_future()
     future.add_done_callback(lambda _: mailbox.put(waiter))
     try:

@@ -6,13 +6,14 @@ import weakref
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from launchpad_lite import context as node_context
-from launchpad_lite.config import ClientConfig, seconds
+from launchpad_lite.config import DEFAULT_MAX_IN_FLIGHT, ClientConfig, WhenFull, seconds
 from launchpad_lite.courier import codecs, metering
 from launchpad_lite.courier.arguments import Arguments
 from launchpad_lite.courier.auth import chosen_credentials
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.future_call import FutureCall
+from launchpad_lite.courier.in_flight import Full
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
 from launchpad_lite.courier.stream import Stream
@@ -54,6 +55,14 @@ class RemoteMethod:
     def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call the method; return a future of its result at once."""
         return self.client._submit(self.name, args, kwargs)  # noqa: SLF001 - one of the pair
+
+    def submit_now(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call the method for a future, as `submit` does.
+
+        Raises:
+          Full: too many calls are under way; this thread is not kept waiting for their ends.
+        """
+        return self.client._submit(self.name, args, kwargs, wait=False)  # noqa: SLF001 - one of the pair
 
     def stream(self, *args: Any, **kwargs: Any) -> Stream[Any]:
         """Begin the method, which is a generator; return what it yields."""
@@ -100,6 +109,8 @@ class Client:
         credentials: Credentials | None = None,
         insecure: bool = False,
         busy_poll_us: int = 0,
+        max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
+        when_in_flight_full: WhenFull = "block",
     ) -> None:
         """Make a client of a server that is used alone.
 
@@ -114,6 +125,9 @@ class Client:
           insecure: of a server at `host:port` that was made with `insecure=True`.
           busy_poll_us: microseconds for which a call looks for its reply before it sleeps; see
             `config.ServerConfig`.
+          max_in_flight: calls for futures that this client may have under way.
+          when_in_flight_full: what becomes of one more: "block" waits for the end of another,
+            "fail" fails with `ResourceExhausted`.
 
         Raises:
           UsageError: an argument is out of its range, or does not go with another.
@@ -123,6 +137,8 @@ class Client:
             call_timeout=seconds(call_timeout),
             wait_for_ready=wait_for_ready,
             busy_poll_us=busy_poll_us,
+            max_in_flight=max_in_flight,
+            when_in_flight_full=when_in_flight_full,
         )
         credentials = chosen_credentials(credentials, insecure=insecure)
         peer = AddressedPeer(server_address, credentials, _connect_options(config))
@@ -166,7 +182,7 @@ class Client:
         """The same methods, to be awaited."""
         from launchpad_lite.courier.aio_bridge import AioClient  # asyncio takes a moment to import
 
-        return AioClient(lambda name: self._method(name).submit)
+        return AioClient(lambda name: self._method(name).submit_now)
 
     def _method(self, name: str) -> RemoteMethod:
         if name.startswith("_") and name != "__call__":
@@ -256,15 +272,19 @@ class Client:
         request = Request(method, content, left, channel.local, deadline.timeout)
         return metering.call(channel, request), channel.info
 
-    def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+    def _submit(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait: bool = True
+    ) -> Future[Any]:
         peer, config = self._peer, self._config
         deadline = Deadline.of_call(config.call_timeout)
         call = FutureCall(peer, method, deadline, self._decode, wait=config.wait_for_ready)
+        most, fail = config.max_in_flight, config.when_in_flight_full == "fail"
         try:
             channel = peer.connected()
             if channel is not None:
                 copy = channel.local or peer.places > 1  # where a second try likely helps
                 content = self._arguments_for(channel, method, args, kwargs, copy=copy)
+                call.take_place(content.payload.size, most, fail=fail, wait=wait)
                 # arrays that were not copied may have changed when it is time to try again
                 again = copy or not content.payload.buffers
                 try:
@@ -276,7 +296,10 @@ class Client:
                 else:
                     return call.future
             content = self._encode(codecs.PICKLE, method, args, kwargs, copy=True, direct=False)
+            call.take_place(content.payload.size, most, fail=fail, wait=wait)
             call.begin_when_ready(content)
+        except Full:
+            raise
         except Exception as error:
             call.fail(error)
         return call.future

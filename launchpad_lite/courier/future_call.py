@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launchpad_lite.courier import counting, metering
+from launchpad_lite.courier.in_flight import Full, ending_call
 from launchpad_lite.courier.messages import Request
-from launchpad_lite.errors import Unavailable
+from launchpad_lite.errors import ResourceExhausted, Unavailable
 from launchpad_lite.frames import from_user_code
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class FutureCall:
         "_counted",
         "_deadline",
         "_decode",
+        "_held",
         "_method",
         "_peer",
         "_tries",
@@ -102,6 +105,48 @@ class FutureCall:
         self._tries = 0  # that failed
         self._counted: metering.OpenCall | None = None
         self._undo: list[Callable[[], object]] = []
+        self._held: list[int] = []  # the bytes that a place in `in_flight` was taken for
+
+    def take_place(self, size: int, most: int, *, fail: bool, wait: bool) -> None:
+        """Wait until the call may be under way.
+
+        Args:
+          size: the bytes of its arguments.
+          most: how many may be.
+          fail: whether not to wait for a place.
+          wait: whether this thread may wait for one.
+
+        Raises:
+          ResourceExhausted: there is none, and it is not waited for.
+          Full: there is none, and this thread may not wait.
+          DeadlineExceeded: there was none in time.
+          Stopped: the run has stopped.
+        """
+        if self._held:  # since the first try
+            return
+        places = self._peer.in_flight
+        while not places.take(size, most):
+            if fail:
+                message = (
+                    f"{len(places)} calls of {self._peer.title} are under way, and no more may be: "
+                    f"{self._method!r} was not called. Wait for some of them, or raise "
+                    "max_in_flight."
+                )
+                raise ResourceExhausted(message)
+            if not wait:
+                raise Full(places)
+            free = threading.Event()
+            leave = places.when_free(free.set)
+            try:
+                in_time = free.wait(self._deadline.left())
+            except BaseException:  # this thread is interrupted
+                leave()
+                raise
+            if not in_time:
+                leave()
+                raise self._deadline.over(f"{self._peer.title}.{self._method}")
+            self._peer.connected()  # raises if the run has stopped
+        self._held.append(size)
 
     def _abort(self) -> None:
         if self._counted is not None:
@@ -112,6 +157,9 @@ class FutureCall:
     def _let_go(self) -> list[Callable[[], object]]:
         """Keep nothing that the future does not need any more; it may be kept for long."""
         undo, self._undo = self._undo, []
+        if self._held:
+            with contextlib.suppress(IndexError):  # it may be cancelled while it ends
+                self._peer.in_flight.give_back(self._held.pop())
         self.future.abort = None
         return undo
 
@@ -152,6 +200,10 @@ class FutureCall:
 
     def _done(self, reply: Reply | None, error: Exception | None) -> None:
         """End the newest try."""
+        with ending_call():
+            self._end_try(reply, error)
+
+    def _end_try(self, reply: Reply | None, error: Exception | None) -> None:
         if self._counted is not None:
             self._counted.end(reply, counting.code_of(error) if reply is None else "")
         if reply is not None:

@@ -98,11 +98,10 @@ class InprocListener(Listener):
         _listeners[self.endpoint] = self
 
     def submit(self, call: _Call) -> None:
-        """Give a call to the service, when there is room for it.
+        """Give a call to the service now, or when there is room for it.
 
         Raises:
           Unavailable: the server has stopped.
-          DeadlineExceeded: there was no room in time.
           PayloadTooLarge: the server does not take so much.
         """
         what = f"the arguments of a call of {call.request.method!r}"
@@ -111,14 +110,13 @@ class InprocListener(Listener):
             if self._stopped:
                 raise self.gone("has stopped", begun=False)
             self._calls.add(call)
-        while not call.finished and not self.service.begin(call, Where.ELSEWHERE):
-            space = threading.Event()
-            self.service.when_space(space.set)
-            left = None if call.ends_at is None else max(0.0, call.ends_at - time.monotonic())
-            if not space.wait(left):
-                call.give_up()
-                self.forget(call)
-                raise call.request.late(self._name)
+        self._offer(call)
+
+    def _offer(self, call: _Call) -> None:
+        if call.finished:  # its client did not wait so long
+            self.forget(call)
+        elif not self.service.begin(call, Where.ELSEWHERE):
+            self.service.when_space(lambda: self._offer(call))
 
     def gone(self, what: str, *, begun: bool) -> Unavailable:
         """Return what a caller is told whose call is not answered."""

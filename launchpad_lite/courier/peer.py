@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from launchpad_lite.context import own_name, process_title
 from launchpad_lite.courier import messages, metering, names, transports
 from launchpad_lite.courier.auth import user_credentials
+from launchpad_lite.courier.in_flight import InFlight
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Longest, Waiters
 from launchpad_lite.endpoint import EndpointRecord, host_id
@@ -45,6 +46,7 @@ class Peer(Remote):
         """Make a peer that is not connected yet."""
         self.scope = scope
         self.methods: frozenset[str] = frozenset()
+        self.in_flight = InFlight()
         self._node = own_name()
         self._options = dataclasses.replace(options, caller=self._node or process_title())
         self._channel: Channel | None = None
@@ -187,6 +189,7 @@ class Peer(Remote):
             channels, self._channel = list(self._retired), None
         for channel in channels:
             channel.close()
+        self.in_flight.close()
 
 
 class NamedPeer(Peer):

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from launchpad_lite.courier.deadline import Deadline
+from launchpad_lite.courier.in_flight import InFlight
 from launchpad_lite.courier.members import Member, MemberChannel
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Waiters
@@ -54,6 +55,7 @@ class PoolPeer(Remote):
         """Make a pool without members."""
         self.scope = None
         self.methods = frozenset()
+        self.in_flight = InFlight()
         self._choose = choose
         self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
         self._waiters = Waiters(self._lock, self._too_late)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.deadline import Deadline
+    from launchpad_lite.courier.in_flight import InFlight
     from launchpad_lite.courier.transport import Channel
 
 
@@ -20,12 +21,14 @@ class Remote(abc.ABC):
     Attributes:
       scope: the run it belongs to; None for what is used alone.
       methods: those that can be called on any of its channels, as far as is known.
+      in_flight: the calls for futures that are under way.
       places: how many servers it stands for, so how often a call that certainly did nothing is made
         again by who does not wait.
     """
 
     scope: Scope | None
     methods: frozenset[str]
+    in_flight: InFlight
     places: int = 1
 
     @property

@@ -81,7 +81,7 @@ def aio(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Coroutine[Any,
     from launchpad_lite.courier.aio_bridge import result_of  # asyncio takes a moment to import
 
     called = remote_method(method, "lp.aio")
-    return result_of(lambda: called.submit(*args, **kwargs))
+    return result_of(lambda: called.submit_now(*args, **kwargs))
 
 
 @overload

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from launchpad_lite.config import (
+    DEFAULT_MAX_IN_FLIGHT,
     DEFAULT_MAX_STREAMS,
     DEFAULT_MAX_WAITING_CALLS,
     DEFAULT_THREAD_POOL_SIZE,
@@ -50,6 +51,9 @@ class CourierOptions(NodeOptions):
       chunk_tensors: accepted as in the original, and not needed.
       busy_poll_us: microseconds for which the node and its clients look for calls and replies again
         and again before they sleep; 0 for the run's own. See `config.ServerConfig`.
+      max_in_flight: calls for futures that one process may have under way at the node.
+      when_in_flight_full: what becomes of one more: "block" waits for the end of another, "fail"
+        fails with `ResourceExhausted`.
     """
 
     port: int | None = None
@@ -66,6 +70,8 @@ class CourierOptions(NodeOptions):
     wait_for_ready: bool = True
     chunk_tensors: bool = False
     busy_poll_us: int = 0
+    max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
+    when_in_flight_full: WhenFull = "block"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.

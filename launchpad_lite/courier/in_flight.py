@@ -1,0 +1,112 @@
+"""The bound of what a client process has under way at one server: calls for futures, and bytes."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+MAX_BYTES = 2**28
+"""The arguments of calls for futures that may be under way: 256 MiB, or a single call of any size.
+
+What a server has not read yet, because it is stopped or busy, waits in its clients' memory.
+"""
+
+
+_ending = threading.local()
+
+
+@contextlib.contextmanager
+def ending_call() -> Generator[None]:
+    """Let the calling thread, which tells of the ends of calls, take places that there are not.
+
+    Were a user's function for the end of a future kept waiting, no call would ever end.
+    """
+    _ending.call = True
+    try:
+        yield
+    finally:
+        _ending.call = False
+
+
+class Full(Exception):
+    """There is no place for a call now; raised to whoever must not be kept waiting.
+
+    Attributes:
+      places: where there will be one.
+    """
+
+    def __init__(self, places: InFlight) -> None:
+        """Say what is full."""
+        super().__init__()
+        self.places = places
+
+
+class InFlight:
+    """Counts the calls that are under way, and tells when there is room for more."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        # a callback may run in a garbage collection, which may happen under the lock
+        self._lock = threading.RLock()
+        self._calls = 0
+        self._bytes = 0
+        self._waiting: collections.deque[Callable[[], object]] = collections.deque()
+
+    def __len__(self) -> int:
+        """Return how many calls are under way."""
+        return self._calls
+
+    def take(self, size: int, most: int) -> bool:
+        """Take a place, if there is one; whoever did so gives it back.
+
+        Args:
+          size: the bytes of the call's arguments.
+          most: the calls that may be under way.
+        """
+        with self._lock:
+            free = self._calls < most and (self._bytes + size <= MAX_BYTES or not self._calls)
+            if free or getattr(_ending, "call", False):
+                self._calls += 1
+                self._bytes += size
+                return True
+        return False
+
+    def give_back(self, size: int) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._calls -= 1
+            self._bytes -= size
+        if self._waiting:
+            self._wake(1)
+
+    def when_free(self, callback: Callable[[], object]) -> Callable[[], object]:
+        """Call a quick function once when a place was given back, in the thread that did so.
+
+        Returns:
+          A function for whoever does not want the place any more; another hears of it then.
+        """
+        self._waiting.append(callback)
+        if not self._calls:  # the last was given back just now
+            self._wake(1)
+
+        def leave() -> None:
+            try:
+                self._waiting.remove(callback)
+            except ValueError:  # it has been called
+                self._wake(1)
+
+        return leave
+
+    def close(self) -> None:
+        """Let all who wait look again: there is nothing to wait for any more."""
+        self._wake(len(self._waiting))
+
+    def _wake(self, count: int) -> None:
+        for _ in range(count):
+            with contextlib.suppress(IndexError):  # others were faster
+                self._waiting.popleft()()
