@@ -21,10 +21,8 @@ _SMALL_BYTES = 2**12
 """Up to here an array's memory lies in the pickle: one piece to send costs less than two."""
 
 
-class _Pickler(pickle.Pickler):
-    """Knows arrays, from when NumPy is loaded: until then there are none."""
-
-    dispatch_table: dict[type, Callable[[Any], Any]] = {}  # noqa: RUF012 - pickle looks here
+_table: dict[type, Callable[[Any], Any]] = {}
+"""How arrays are pickled, from when NumPy is loaded; until then there are none."""
 
 
 def dumps(value: object, take_buffer: Callable[[pickle.PickleBuffer], object]) -> bytes:
@@ -37,13 +35,15 @@ def dumps(value: object, take_buffer: Callable[[pickle.PickleBuffer], object]) -
     Raises:
       Exception: whatever pickling the object raises.
     """
-    if not _Pickler.dispatch_table:
+    if not _table:
         numpy = sys.modules.get("numpy")
         if numpy is None:
             return pickle.dumps(value, PROTOCOL, buffer_callback=take_buffer)
-        _Pickler.dispatch_table[numpy.ndarray] = _reduce
+        _table[numpy.ndarray] = _reduce
     file = io.BytesIO()
-    _Pickler(file, PROTOCOL, buffer_callback=take_buffer).dump(value)
+    pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=take_buffer)
+    pickler.dispatch_table = _table
+    pickler.dump(value)
     return file.getvalue()
 
 
