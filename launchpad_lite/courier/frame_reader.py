@@ -65,7 +65,7 @@ class FrameReader:
     @property
     def more_expected(self) -> bool:
         """Whether a large frame has come in part."""
-        return self._large is not None
+        return self._apart is not None
 
     def space(self) -> memoryview:
         """Return where the next bytes are to be received; never empty."""
