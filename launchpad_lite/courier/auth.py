@@ -69,6 +69,12 @@ def chosen_credentials(credentials: Credentials | None, *, insecure: bool) -> Cr
     if insecure and credentials is not None:
         message = "give credentials=, or insecure=True, not both"
         raise UsageError(message)
+    if not isinstance(credentials, Credentials | None):
+        message = (
+            f"credentials={credentials!r}: give a courier.Credentials. Those that were saved in a "
+            "file come from courier.Credentials.load(path)."
+        )
+        raise UsageError(message)
     if credentials is not None and credentials != PUBLIC and not credentials.tls:
         message = "these credentials have no certificate: make them with Credentials.create()"
         raise UsageError(message)

@@ -270,7 +270,10 @@ class Client:
         if left == 0.0:
             raise deadline.over(f"{self._peer.title}.{method}")
         request = Request(method, content, left, channel.local, deadline.timeout)
-        return metering.call(channel, request), channel.info
+        reply = metering.call(channel, request)
+        if left is not None and deadline.passed:  # kernels wake who waits some milliseconds late
+            raise request.late(self._peer.title)
+        return reply, channel.info
 
     def _submit(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait: bool = True

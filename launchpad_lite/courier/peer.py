@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import logging
+import math
 import threading
 import time
 import weakref
@@ -16,7 +18,7 @@ from launchpad_lite.courier.in_flight import InFlight
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Longest, Waiters
 from launchpad_lite.endpoint import EndpointRecord, host_id
-from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, nearest
+from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, UsageError, nearest
 from launchpad_lite.metrics import Meter, of_stats
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.transport import Channel, ConnectOptions
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.metrics import CallMetrics
+
+_log = logging.getLogger(__name__)
+
+WAITING_HINT_S = 10.0
+"""Seconds after which whoever waits for a server that is used alone says so in the log."""
 
 _FIRST_RETRY_S = 0.02
 _LAST_RETRY_S = 1.0
@@ -279,8 +286,16 @@ class AddressedPeer(Peer):
         Raises:
           UsageError: it is neither an address nor a name.
         """
+        if not isinstance(address, str):
+            message = f"courier.Client({address!r}): give a server's name, or 'host:port'."
+            raise UsageError(message)
         if names.is_name(address):
             names.check(address)
+        else:
+            host, _, port = address.rpartition(":")
+            if host.partition(":")[0] not in transports.SCHEMES and not port.isdigit():
+                message = f"{address!r} is no address: {port!r} is no port."
+                raise UsageError(message)
         self._address = address
         self._credentials = credentials
         super().__init__(None, options)
@@ -292,6 +307,7 @@ class AddressedPeer(Peer):
 
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
         pause = _FIRST_RETRY_S
+        hint_at = time.monotonic() + WAITING_HINT_S
         while True:
             try:
                 return self._try(deadline)
@@ -302,6 +318,11 @@ class AddressedPeer(Peer):
                 left = deadline.left()
                 if left == 0.0:
                     raise self._too_late(deadline) from error
+                if time.monotonic() >= hint_at:
+                    hint_at = math.inf
+                    _log.warning(
+                        "still waiting for %s, which has not come up yet: %s", self.title, error
+                    )
             time.sleep(pause if left is None else min(pause, left))
             pause = min(pause * 2, _LAST_RETRY_S)
 

@@ -10,17 +10,20 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import launchpad_lite as lp
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
+from launchpad_lite.courier import peer
 from launchpad_lite.courier.client import client_at
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.errors import MethodNotFound, Unavailable, UsageError
+from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, UsageError
 from tests.unit.fake_scope import FakeScope
 
 PATIENCE_S = 30.0
@@ -348,3 +351,39 @@ def test_busy_polling_has_a_limit() -> None:
         courier.Server(busy_poll_us=-1)
     with pytest.raises(UsageError, match=r"busy_poll_us=2000000: give 0 to"):
         courier.Client("localhost:1", busy_poll_us=2_000_000)
+
+
+def test_what_is_no_address_is_said_at_once() -> None:
+    with pytest.raises(UsageError, match="'localhost:abc' is no address: 'abc' is no port"):
+        courier.Client("localhost:abc")
+    number: Any = 5
+    with pytest.raises(UsageError, match=r"courier\.Client\(5\): give a server's name, or"):
+        courier.Client(number)
+    path: Any = "adder.credentials"
+    with pytest.raises(UsageError, match=r"come from courier\.Credentials\.load\(path\)"):
+        courier.Client("host:1", credentials=path)
+
+
+def test_who_waits_for_a_server_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(peer, "WAITING_HINT_S", 0.0)
+    client = courier.Client("nobody-has-this-name", call_timeout=0.2)
+    with pytest.raises(DeadlineExceeded):
+        client.work()
+    assert caplog.text.count("still waiting for nobody-has-this-name, which has not come up") == 1
+
+
+def test_a_result_that_comes_too_late_is_none(server: courier.Server) -> None:
+    def late() -> str:
+        context = lp.get_call_context()
+        while not context.cancelled():
+            time.sleep(0.001)
+        return "late"
+
+    server.Bind("late", late)
+    server.Start()
+    client = courier.Client(server.address)
+    for _ in range(5):
+        with pytest.raises(DeadlineExceeded), lp.deadline(0.05):
+            client.late()
