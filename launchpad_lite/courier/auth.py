@@ -69,7 +69,8 @@ def chosen_credentials(credentials: Credentials | None, *, insecure: bool) -> Cr
     if insecure and credentials is not None:
         message = "give credentials=, or insecure=True, not both"
         raise UsageError(message)
-    if not isinstance(credentials, Credentials | None):
+    given: object = credentials  # which may be anything, where nobody checks types
+    if not isinstance(given, Credentials | None):
         message = (
             f"credentials={credentials!r}: give a courier.Credentials. Those that were saved in a "
             "file come from courier.Credentials.load(path)."

@@ -286,7 +286,8 @@ class AddressedPeer(Peer):
         Raises:
           UsageError: it is neither an address nor a name.
         """
-        if not isinstance(address, str):
+        given: object = address  # which may be anything, where nobody checks types
+        if not isinstance(given, str):
             message = f"courier.Client({address!r}): give a server's name, or 'host:port'."
             raise UsageError(message)
         if names.is_name(address):
