@@ -7,6 +7,7 @@ import hmac
 import os
 import pathlib
 import secrets
+from typing import Any, cast
 
 from launchpad_lite.credentials import PUBLIC, TOKEN_BYTES, Credentials
 from launchpad_lite.errors import UsageError
@@ -69,8 +70,8 @@ def chosen_credentials(credentials: Credentials | None, *, insecure: bool) -> Cr
     if insecure and credentials is not None:
         message = "give credentials=, or insecure=True, not both"
         raise UsageError(message)
-    given: object = credentials  # which may be anything, where nobody checks types
-    if not isinstance(given, Credentials | None):
+    # which may be anything, where nobody checks types
+    if not isinstance(cast("Any", credentials), Credentials | None):
         message = (
             f"credentials={credentials!r}: give a courier.Credentials. Those that were saved in a "
             "file come from courier.Credentials.load(path)."

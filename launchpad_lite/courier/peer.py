@@ -9,7 +9,7 @@ import math
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from launchpad_lite.context import own_name, process_title
 from launchpad_lite.courier import messages, metering, names, transports
@@ -286,8 +286,8 @@ class AddressedPeer(Peer):
         Raises:
           UsageError: it is neither an address nor a name.
         """
-        given: object = address  # which may be anything, where nobody checks types
-        if not isinstance(given, str):
+        # which may be anything, where nobody checks types
+        if not isinstance(cast("Any", address), str):
             message = f"courier.Client({address!r}): give a server's name, or 'host:port'."
             raise UsageError(message)
         if names.is_name(address):
