@@ -137,10 +137,8 @@ def test_a_segment_that_cannot_be_made_leaves_no_descriptor(
     with pytest.raises(OSError, match="Invalid argument"):
         memfd.create(-1, [])
     (descriptor,) = made
-    try:
-        found = str(
-            Path(f"/proc/self/fd/{descriptor}").readlink()
-        )  # by now it may be another thread's
+    try:  # by now it may be another thread's
+        found = str(Path(f"/proc/self/fd/{descriptor}").readlink())
     except FileNotFoundError:
         found = ""
     assert not found.startswith("/memfd:")
