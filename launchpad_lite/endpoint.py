@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import ipaddress
 import pathlib
 import socket
 import uuid
@@ -30,6 +31,14 @@ class EndpointRecord:
 
 LOOPBACK = "127.0.0.1"
 """The address under which a host reaches itself, and nobody else reaches it."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this one under an address that nobody else reaches."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def join_host(host: str, port: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -42,6 +43,10 @@ class Deadlines:
 
     def __init__(self) -> None:
         """Make an empty heap."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget everything: what a process was forked with is its parent's."""
         self._changed = threading.Condition()
         self._heap: list[_Entry] = []
         self._live = 0  # entries that are still to be called
@@ -112,3 +117,5 @@ class Deadlines:
 
 
 deadlines = Deadlines()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=deadlines.begin)

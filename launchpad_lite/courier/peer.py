@@ -6,6 +6,7 @@ import abc
 import dataclasses
 import logging
 import math
+import os
 import threading
 import time
 import weakref
@@ -17,7 +18,7 @@ from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.in_flight import InFlight
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Longest, Waiters
-from launchpad_lite.endpoint import EndpointRecord, host_id
+from launchpad_lite.endpoint import EndpointRecord, host_id, is_loopback
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, UsageError, nearest
 from launchpad_lite.metrics import Meter, of_stats
 
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 WAITING_HINT_S = 10.0
 """Seconds after which whoever waits for a server that is used alone says so in the log."""
 
+_ANY = ("0.0.0.0", "::")  # noqa: S104 - to connect to these leads to one's own host
 _FIRST_RETRY_S = 0.02
 _LAST_RETRY_S = 1.0
 _ATTEMPT_S = 10.0
@@ -53,20 +55,28 @@ class Peer(Remote):
         """Make a peer that is not connected yet."""
         self.scope = scope
         self.methods: frozenset[str] = frozenset()
-        self.in_flight = InFlight()
         self._node = own_name()
         self._options = dataclasses.replace(options, caller=self._node or process_title())
+        self._meter = Meter()
+        self.begin()
+        _peers.add(self)
+        metering.register(self)
+        self.failure: Exception | None = None  # why the last attempt to connect failed
+        if scope is not None:
+            scope.stop.on_close(self.close)
+
+    def begin(self) -> None:
+        """Forget the connections: those that a process was forked with are its parent's.
+
+        Were both to use one, each could get the other's replies.
+        """
+        self.in_flight = InFlight()
         self._channel: Channel | None = None
         self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._connecting = threading.Lock()
         self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
         self._waiters = Waiters(self._lock, self._too_late)
         self._searching = False
-        self._meter = Meter()
-        metering.register(self)
-        self.failure: Exception | None = None  # why the last attempt to connect failed
-        if scope is not None:
-            scope.stop.on_close(self.close)
 
     @abc.abstractmethod
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
@@ -199,6 +209,18 @@ class Peer(Remote):
         self.in_flight.close()
 
 
+_peers: weakref.WeakSet[Peer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for peer in list(_peers):
+        peer.begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class NamedPeer(Peer):
     """A service of a run, found by its name."""
 
@@ -270,6 +292,23 @@ class NamedPeer(Peer):
         return channel
 
 
+def _check_here(address: str) -> None:
+    """Refuse to show this user's secret to other hosts, and to whoever listens in between.
+
+    Raises:
+      UsageError: the address is one of another host.
+    """
+    scheme, _, place = address.partition(":")
+    host = (place if scheme in transports.SCHEMES else address).rpartition(":")[0].strip("[]")
+    if scheme in ("unix", "inproc") or host in _ANY or is_loopback(host):
+        return
+    message = (
+        f"{address!r} is on another host: give the server's credentials="
+        "courier.Credentials.load(path), or insecure=True if it was made so."
+    )
+    raise UsageError(message)
+
+
 class AddressedPeer(Peer):
     """A server that is used alone, at an address or with a name."""
 
@@ -284,7 +323,7 @@ class AddressedPeer(Peer):
           options: how to connect.
 
         Raises:
-          UsageError: it is neither an address nor a name.
+          UsageError: it is neither an address nor a name, or on another host, without credentials.
         """
         # which may be anything, where nobody checks types
         if not isinstance(cast("Any", address), str):
@@ -297,6 +336,8 @@ class AddressedPeer(Peer):
             if host.partition(":")[0] not in transports.SCHEMES and not port.isdigit():
                 message = f"{address!r} is no address: {port!r} is no port."
                 raise UsageError(message)
+            if credentials is None:
+                _check_here(address)
         self._address = address
         self._credentials = credentials
         super().__init__(None, options)

@@ -15,7 +15,7 @@ from launchpad_lite.courier import names, socket_dir, transports
 from launchpad_lite.courier.auth import chosen_credentials, user_credentials
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
-from launchpad_lite.endpoint import LOOPBACK
+from launchpad_lite.endpoint import LOOPBACK, is_loopback
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ def _check_local(host: str | None) -> None:
     Raises:
       UsageError: the host is not the loopback interface.
     """
-    if host in (None, LOOPBACK, "localhost", "::1"):
+    if host is None or is_loopback(host):
         return
     message = (
         f"host={host!r}: other hosts could reach this server. Give it "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,27 @@ def test_what_does_not_go_together(make: Any) -> None:
         make(credentials=certified(), insecure=True)
     with pytest.raises(UsageError, match="have no certificate"):
         make(credentials=courier.Credentials.create(tls=False))
+
+
+@pytest.mark.parametrize(
+    "address", ["example.org:1", "10.0.0.1:1", "grpc:10.0.0.1:1", "[fe80::1]:1"]
+)
+def test_no_other_host_is_shown_this_user_s_secret(address: str) -> None:
+    with pytest.raises(UsageError, match="is on another host: give the server's credentials="):
+        courier.Client(address)
+    courier.Client(address, insecure=True)
+
+
+def test_a_forked_process_has_connections_of_its_own() -> None:
+    server = serving()
+    one = client(server.address)
+    assert one.echo(0) == 0
+    assert one.futures.echo(0).result(PATIENCE_S) == 0
+    child = os.fork()
+    if child == 0:
+        right = all(one.echo((1, i)) == (1, i) for i in range(300))
+        os._exit(0 if right and one.futures.echo(2).result(PATIENCE_S) == 2 else 1)
+    assert all(one.echo((0, i)) == (0, i) for i in range(300))
+    assert os.waitpid(child, 0)[1] == 0
+    assert one.futures.echo(3).result(PATIENCE_S) == 3
+    server.Stop()

@@ -213,7 +213,6 @@ def test_what_cannot_be_a_name(name: str) -> None:
         ("127.0.0.1:123", "grpc:127.0.0.1:123"),
         ("[::]:12345", "grpc:[::]:12345"),
         ("[::1]:123", "grpc:[::1]:123"),
-        ("host.example:1", "grpc:host.example:1"),
         ("unix:/tmp/x", "unix:/tmp/x"),
         ("inproc:3", "inproc:3"),
         ("grpc:127.0.0.1:5", "grpc:127.0.0.1:5"),
@@ -222,3 +221,8 @@ def test_what_cannot_be_a_name(name: str) -> None:
 def test_addresses_stay_addresses(address: str, endpoint: str) -> None:
     assert names.endpoints_of(address) == (endpoint,)
     assert courier.Client(address).address == address
+
+
+def test_another_host_s_address_stays_one() -> None:
+    assert names.endpoints_of("host.example:1", "tcp") == ("tcp:host.example:1",)
+    assert courier.Client("host.example:1", insecure=True).address == "host.example:1"
