@@ -54,6 +54,11 @@ class Connection:
         """Whether it should not be used for more; see `ByteStream.worn`."""
         return self._stream.worn
 
+    @property
+    def unsent(self) -> int:
+        """How many bytes were taken but wait for the peer; see `ByteStream.unsent`."""
+        return self._stream.unsent
+
     def send(self, pieces: list[Bytes], deadline: float | None = None) -> None:
         """Send a frame's pieces, without copying them.
 

@@ -119,7 +119,7 @@ class FramedFutures:
             mine = self._sending.acquire(blocking=False)
         if mine:
             self._send_now()
-        if self._waiting or self._rest:
+        if self._waiting or self._rest or self._connection.unsent:
             self._ring()
         return functools.partial(self._cancel, number)
 
@@ -192,7 +192,7 @@ class FramedFutures:
             while not self.broken:
                 self._bell.get()
                 with self._sending:
-                    while self._gather():
+                    while self._gather() or self._connection.unsent:
                         self._connection.send(self._rest)
         except OSError:
             self._connection.hang_up()

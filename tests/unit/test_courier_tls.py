@@ -10,13 +10,20 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from launchpad_lite.config import ServerConfig
 from launchpad_lite.courier import tls
-from launchpad_lite.courier.byte_stream import ByteStream, SocketStream
+from launchpad_lite.courier.byte_stream import Bytes, ByteStream, SocketStream
+from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.connection import Connection
+from launchpad_lite.courier.framed_futures import FramedFutures
+from launchpad_lite.courier.messages import Request
+from launchpad_lite.courier.service import MethodService
 from launchpad_lite.credentials import Credentials, make_certificate
 from launchpad_lite.errors import NotAuthenticated
 
@@ -129,6 +136,30 @@ def test_nothing_is_taken_from_who_cannot_be_heard() -> None:
         while client.unsent:
             client.send([])
         receiver.join()
+
+
+class Reluctant(SocketStream):
+    """A socket that takes a little, and then nothing more without waiting."""
+
+    def send_now(self, pieces: Sequence[Bytes]) -> int:
+        if len(pieces[0]) <= 100:
+            raise BlockingIOError
+        return self.send([pieces[0][:100]])
+
+
+def test_a_future_s_call_goes_on_when_its_last_record_has_gone_in_part() -> None:
+    with connected() as (client_socket, server_socket), ThreadPoolExecutor(1) as threads:
+        client = tls.TlsStream(Reluctant(client_socket), ours(), tls.Sessions())
+        server = tls.TlsStream(limited(server_socket), ours())
+        shaken = threads.submit(server.shake_hands, LIMIT_S)
+        client.shake_hands(LIMIT_S)
+        shaken.result()
+        info = MethodService("x", ours(), ServerConfig(), None, None).info()
+        futures = FramedFutures(Connection(client, 2**20), info, lambda: False)
+        futures.submit(Request("work", Payload(b"a" * 150)), lambda *_: None)
+        arrived = Connection(server, 2**20).read(time.monotonic() + LIMIT_S)
+        assert bytes(arrived.content.pickled) == b"a" * 150
+        futures.close()
 
 
 def test_what_was_decrypted_is_told() -> None:
