@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.method import Method
     from launchpad_lite.metrics import CallStats
 
-_watching = threading.Lock()  # the callbacks of all calls: few have any
+_watching = threading.RLock()  # callbacks of all calls; a garbage collection may want it again
 
 
 class ReceivedCall(RunningCall):

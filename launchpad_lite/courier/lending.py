@@ -14,6 +14,7 @@ they need that memory in any case.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 import mmap
@@ -113,6 +114,7 @@ class Pool:
         """Forget everything: what a process was forked with is its parent's."""
         self.lock = threading.Lock()
         self.lenders: weakref.WeakSet[Lender] = weakref.WeakSet()
+        self.closed: collections.deque[Lender] = collections.deque()
         self.freed: list[mmap.mmap] = []
         self.count = 0
         self.size = 0
@@ -158,7 +160,17 @@ class Pool:
         self.free()
 
     def free(self) -> None:
-        """Free the memory of segments that were given up; the lock is not held."""
+        """Free the memory of segments that were given up; the lock is not held.
+
+        Nor is it waited for. A garbage collection may close a lender while its thread has the lock;
+        what that lender had is then freed by the next who comes here, in `IDLE_S` at the latest.
+        """
+        while self.closed and self.lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(IndexError):  # another thread was faster
+                    self.closed.popleft().drop_all()
+            finally:
+                self.lock.release()
         while self.freed:
             with contextlib.suppress(IndexError):  # another thread was faster
                 memfd.discard(self.freed.pop())
@@ -298,13 +310,17 @@ class Lender:
 
     def close(self) -> None:
         """Let go of all segments; what the peer still holds is its own."""
-        with self._pool.lock:
-            self._closed = True
-            if self in self._pool.lenders:  # and not in a child of the process that opened it
-                self._pool.lenders.discard(self)
-                for segment in list(self._segments.values()):
-                    self._remove(segment)
-            self._segments.clear()
+        self._closed = True
+        self._pool.closed.append(self)
+        self._pool.free()
+
+    def drop_all(self) -> None:
+        """Give up all segments, after `close`; the pool's lock is held."""
+        if self in self._pool.lenders:  # and not in a child of the process that opened it
+            self._pool.lenders.discard(self)
+            for segment in list(self._segments.values()):
+                self._remove(segment)
+        self._segments.clear()
 
 
 def _rounded(size: int) -> int:

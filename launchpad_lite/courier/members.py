@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.courier.transport import Channel, ReplyStream
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
     from concurrent.futures import Future
 
@@ -37,20 +37,24 @@ class Member:
     Attributes:
       client: through which it came into the pool.
       peer: the server.
-      in_flight: calls and streams of the pool that it has not ended yet.
       stop_looking: ends the search for it; None while there is none.
     """
 
-    __slots__ = ("_channel", "_lock", "client", "in_flight", "peer", "stop_looking")
+    __slots__ = ("_channel", "_under_way", "client", "peer", "stop_looking")
 
-    def __init__(self, client: Any, peer: Peer, lock: threading.RLock) -> None:
-        """Make a member; the lock is its pool's."""
+    def __init__(self, client: Any, peer: Peer) -> None:
+        """Make a member."""
         self.client = client
         self.peer = peer
-        self.in_flight = 0
         self.stop_looking: Callable[[], object] | None = None
-        self._lock = lock
+        # counts without a lock: a stream may end in a garbage collection, inside anybody's locks
+        self._under_way: collections.deque[None] = collections.deque()
         self._channel: MemberChannel | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls and streams of the pool it has not ended yet."""
+        return len(self._under_way)
 
     @property
     def healthy(self) -> bool:
@@ -72,13 +76,11 @@ class Member:
 
     def begun(self) -> None:
         """Count a call that begins."""
-        with self._lock:
-            self.in_flight += 1
+        self._under_way.append(None)
 
     def ended(self) -> None:
         """Count a call that has ended."""
-        with self._lock:
-            self.in_flight -= 1
+        self._under_way.pop()
 
     def count(self, future: Future[Any]) -> None:
         """Count a call that was made beside the pool, until its future is done."""

@@ -84,7 +84,7 @@ class PoolPeer(Remote):
                 return
             self.scope = self.scope or peer.scope
             self._gone.pop(peer.title, None)
-            member = Member(client, peer, self._lock)
+            member = Member(client, peer)
             self._members.append(member)
             self._look_for(member)
 

@@ -72,7 +72,7 @@ class MethodService:
         self._methods: dict[str, Method] = {}
         self._dispatcher = Dispatcher(f"lp-serve {name}", config, context)
         self._async_methods: AsyncMethods | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # streams may end in a garbage collection inside it
         metering.register(self)
 
     @property

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -229,6 +230,23 @@ def test_a_closed_lender_lends_nothing_and_has_nothing(pool: Pool) -> None:
     assert (pool.count, pool.size) == (0, 0)
     assert lender.lend(zeros()) is None
     lender.close()
+
+
+def test_a_collection_while_others_lend_may_close_a_lender(
+    lender: Lender, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Lender(pool)
+    lend(other)
+    find = Lender.find_idle
+
+    def collect(self: Lender) -> Any:
+        other.close()  # as a finalizer may, wherever something is allocated
+        return find(self)
+
+    monkeypatch.setattr(Lender, "find_idle", collect)
+    lend(lender)
+    assert pool.count == 1
+    assert list(pool.lenders) == [lender]
 
 
 def test_arrays_outlive_the_connection() -> None:
