@@ -67,7 +67,7 @@ async def result_of(begin: Callable[[], Future[R]]) -> R:
             future = begin()
         except Full as full:
             free: asyncio.Future[None] = loop.create_future()
-            leave = full.places.when_free(functools.partial(mailbox.put, free))
+            leave = full.when_free(functools.partial(mailbox.put, free))
             try:
                 await free
             except asyncio.CancelledError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -134,9 +135,9 @@ class FutureCall:
                 )
                 raise ResourceExhausted(message)
             if not wait:
-                raise Full(places)
+                raise Full(functools.partial(places.when_free, size, most))
             free = threading.Event()
-            leave = places.when_free(free.set)
+            leave = places.when_free(size, most, free.set)
             try:
                 in_time = free.wait(self._deadline.left())
             except BaseException:  # this thread is interrupted

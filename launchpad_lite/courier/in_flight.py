@@ -37,13 +37,13 @@ class Full(Exception):
     """There is no place for a call now; raised to whoever must not be kept waiting.
 
     Attributes:
-      places: where there will be one.
+      when_free: `InFlight.when_free` for this call.
     """
 
-    def __init__(self, places: InFlight) -> None:
-        """Say what is full."""
+    def __init__(self, when_free: Callable[[Callable[[], object]], Callable[[], object]]) -> None:
+        """Say how to wait for one."""
         super().__init__()
-        self.places = places
+        self.when_free = when_free
 
 
 class InFlight:
@@ -69,12 +69,14 @@ class InFlight:
           most: the calls that may be under way.
         """
         with self._lock:
-            free = self._calls < most and (self._bytes + size <= MAX_BYTES or not self._calls)
-            if free or getattr(_ending, "call", False):
+            if self._fits(size, most) or getattr(_ending, "call", False):
                 self._calls += 1
                 self._bytes += size
                 return True
         return False
+
+    def _fits(self, size: int, most: int) -> bool:
+        return self._calls < most and (self._bytes + size <= MAX_BYTES or not self._calls)
 
     def give_back(self, size: int) -> None:
         """Give a place back."""
@@ -84,14 +86,23 @@ class InFlight:
         if self._waiting:
             self._wake(1)
 
-    def when_free(self, callback: Callable[[], object]) -> Callable[[], object]:
+    def when_free(
+        self, size: int, most: int, callback: Callable[[], object]
+    ) -> Callable[[], object]:
         """Call a quick function once when a place was given back, in the thread that did so.
+
+        Or at once, if there is one already.
+
+        Args:
+          size: as in `take`, which has found none.
+          most: likewise.
+          callback: the function.
 
         Returns:
           A function for whoever does not want the place any more; another hears of it then.
         """
         self._waiting.append(callback)
-        if not self._calls:  # the last was given back just now
+        if self._fits(size, most):  # it was given back just now
             self._wake(1)
 
         def leave() -> None:

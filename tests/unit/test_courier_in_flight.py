@@ -147,14 +147,25 @@ def test_who_leaves_passes_the_place_on() -> None:
     places = InFlight()
     assert places.take(1, 1)
     heard: list[str] = []
-    leave_first = places.when_free(lambda: heard.append("first"))
-    leave_second = places.when_free(lambda: heard.append("second"))
-    places.when_free(lambda: heard.append("third"))
+    leave_first = places.when_free(1, 1, lambda: heard.append("first"))
+    leave_second = places.when_free(1, 1, lambda: heard.append("second"))
+    places.when_free(1, 1, lambda: heard.append("third"))
     leave_second()
     places.give_back(1)
     assert heard == ["first"]
     leave_first()
     assert heard == ["first", "third"]
+
+
+def test_a_place_that_was_given_back_before_one_waits_is_told_at_once() -> None:
+    places = InFlight()
+    assert places.take(1, 2)
+    assert places.take(1, 2)
+    assert not places.take(1, 2)
+    places.give_back(1)
+    heard: list[str] = []
+    places.when_free(1, 2, lambda: heard.append("free"))
+    assert heard == ["free"]
 
 
 def test_the_bound_has_bounds() -> None:
