@@ -65,7 +65,8 @@ class Dispatcher:
             Lane.PRIORITY: _Lane(slots),
             Lane.LATER: _Lane(config.max_waiting_calls),
         }
-        self._executor = DaemonExecutor(2 * slots, name, context)
+        # one more, so that calls which soon give their thread back always find one
+        self._executor = DaemonExecutor(2 * slots + 1, name, context)
         self._max_waiting = config.max_waiting_calls
         self._waiting = 0
         self._lock = threading.Lock()
@@ -118,18 +119,22 @@ class Dispatcher:
         return following
 
     def _next(self, lane: _Lane) -> ServerCall | None:
-        while lane.ready and lane.in_use < lane.slots:
+        found: ServerCall | None = None
+        passed: list[ServerCall] = []
+        while found is None and lane.ready and lane.in_use < lane.slots:
             call = lane.ready.popleft()
             method = call.method
-            if method.running >= method.limit:  # others came first
-                self._limited.setdefault(method, collections.deque()).appendleft(call)
+            if method.running >= method.limit:  # others began first
+                passed.append(call)
                 continue
             self._waiting -= 1
             lane.in_use += 1
             method.running += 1
             call.begun = True
-            return call
-        return None
+            found = call
+        for call in reversed(passed):  # they came before those that wait beside the queue
+            self._limited.setdefault(call.method, collections.deque()).appendleft(call)
+        return found
 
     def waiting(self) -> collections.Counter[CallStats]:
         """Return how many calls wait for their turn, by what counts them."""

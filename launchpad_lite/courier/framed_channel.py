@@ -158,6 +158,7 @@ class FramedChannel(Channel):
     def call(self, request: Request) -> Reply:
         """See the base class."""
         self._check_size(request)
+        deadline = None if request.timeout is None else time.monotonic() + request.timeout
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -165,7 +166,6 @@ class FramedChannel(Channel):
             if another is None:
                 return self._call_sharing(request)
             connection = another
-        deadline = None if request.timeout is None else time.monotonic() + request.timeout
         answer: frame.Frame | None = None
         begun = False
         try:

@@ -187,7 +187,7 @@ class Outbox:
         def look() -> None:
             if self._sent_bytes == before:
                 self.hang_up()
-            else:
+            elif self.blocked:  # or else it has all gone just now
                 self._await_progress()
 
         self._forget_stall = deadlines.call_later(STALL_S, look)

@@ -56,6 +56,7 @@ class Stream(Generic[T]):
         self._timeout = timeout
         self._outer = outer
         self._late = False
+        self._closed = False
         self._asked: queue.SimpleQueue[_Ask | None] | None = None
 
     def __iter__(self) -> Self:
@@ -103,6 +104,8 @@ class Stream(Generic[T]):
         """
         import asyncio  # takes a moment to import
 
+        if self._closed:
+            raise StopAsyncIteration
         loop = asyncio.get_running_loop()
         if self._asked is None:
             self._asked = queue.SimpleQueue()
@@ -113,6 +116,8 @@ class Stream(Generic[T]):
         ask = _Ask(loop, came)
         limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
         self._asked.put(ask)
+        if self._closed:  # just now, so that the thread may have ended before it was asked
+            raise StopAsyncIteration
         try:
             async with asyncio.timeout(min(limits, default=None)):
                 await came
@@ -132,6 +137,7 @@ class Stream(Generic[T]):
 
     def close(self) -> None:
         """End the stream, from any thread; who waits in it gets its end."""
+        self._closed = True
         self._replies.close()
         if self._asked is not None:
             self._asked.put(None)

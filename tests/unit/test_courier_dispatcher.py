@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,3 +139,30 @@ def test_a_method_is_quick_when_it_was_so_for_some_calls() -> None:
     for _ in range(100):
         work.note(1e-6)
     assert work.quick
+
+
+def test_calls_that_are_passed_over_keep_their_order() -> None:
+    one = Dispatcher("lp-test", ServerConfig(thread_pool_size=2), None)
+    limited, others = method("limited", limit=1), method("others")
+    first, second = Call(others), Call(others)
+    assert [one.offer(first), one.offer(second)] == [RUN, RUN]
+    calls = [Call(limited) for _ in range(4)]
+    assert [one.offer(call) for call in calls] == [WAIT] * 4
+    assert one.finish(first) is calls[0]
+    assert one.finish(second) is None  # and passes over all the others
+    assert [one.finish(call) for call in calls] == [*calls[1:], None]
+    one.close()
+
+
+def test_calls_that_answer_later_find_a_thread_though_all_others_wait() -> None:
+    one = Dispatcher("lp-test", ServerConfig(thread_pool_size=1), None)
+    opened, entered = threading.Event(), threading.Event()
+    calls = [Call(method()), Call(method("urgent", priority=True))]
+    for call in calls:
+        assert one.offer(call) is RUN
+        one.run(lambda _: opened.wait(30.0), call)
+    one.run(lambda _: entered.set(), Call(method("later")))
+    assert entered.wait(30.0)
+    opened.set()
+    one.close()
+    one.join(30.0)

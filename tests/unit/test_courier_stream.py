@@ -146,6 +146,22 @@ def test_a_cancelled_task_closes_its_stream() -> None:
         assert instance.ended.acquire(timeout=WAIT_S)
 
 
+def test_the_end_of_a_stream_stays_its_end_for_tasks() -> None:
+    program, handle = make_program()
+
+    async def ask(reader: Reader) -> None:
+        values = lp.stream(reader.samples, 1)
+        assert [value async for value in values] == ["a0"]
+        values_left = lp.stream(reader.samples, 10**9)
+        await anext(values_left)
+        values_left.close()
+        async with asyncio.timeout(WAIT_S):
+            assert [await anext(each, "end") for each in (values, values_left)] == ["end"] * 2
+
+    with lp.testing.run(program) as t:
+        asyncio.run(ask(t[handle]))
+
+
 def test_a_server_that_stops_does_not_just_end_its_streams() -> None:
     server = lp.courier.Server()
     gate = threading.Event()
