@@ -9,6 +9,7 @@ import functools
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from launchpad_lite.courier.deadline import Deadline, deadline
 from launchpad_lite.courier.in_flight import Full
 
 if TYPE_CHECKING:
@@ -51,6 +52,25 @@ _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = (
 )
 
 
+async def _place(full: Full, until: Deadline, mailbox: _Mailbox) -> None:
+    """Wait until there may be a place for a call.
+
+    Raises:
+      DeadlineExceeded: there was none in time.
+    """
+    free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    leave = full.when_free(functools.partial(mailbox.put, free))
+    try:
+        async with asyncio.timeout(until.left()):
+            await free
+    except TimeoutError:
+        leave()
+        raise until.over(full.call) from None
+    except asyncio.CancelledError:
+        leave()
+        raise
+
+
 async def result_of(begin: Callable[[], Future[R]]) -> R:
     """Make a call, and wait for its result in the running loop, without a thread.
 
@@ -62,17 +82,15 @@ async def result_of(begin: Callable[[], Future[R]]) -> R:
     if mailbox is None:
         mailbox = _mailboxes.setdefault(loop, _Mailbox(loop))
     future: Future[R] | None = None
+    first: Deadline | None = None  # that of the first try, which the others keep
     while future is None:
+        left = first.left() if first is not None else None
         try:
-            future = begin()
+            with contextlib.nullcontext() if left is None else deadline(left):
+                future = begin()
         except Full as full:
-            free: asyncio.Future[None] = loop.create_future()
-            leave = full.when_free(functools.partial(mailbox.put, free))
-            try:
-                await free
-            except asyncio.CancelledError:
-                leave()
-                raise
+            first = first or full.deadline
+            await _place(full, first, mailbox)
     waiter: asyncio.Future[None] = loop.create_future()
     future.add_done_callback(lambda _: mailbox.put(waiter))
     try:

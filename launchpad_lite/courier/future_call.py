@@ -135,7 +135,8 @@ class FutureCall:
                 )
                 raise ResourceExhausted(message)
             if not wait:
-                raise Full(functools.partial(places.when_free, size, most))
+                when_free = functools.partial(places.when_free, size, most)
+                raise Full(when_free, self._deadline, f"{self._peer.title}.{self._method}")
             free = threading.Event()
             leave = places.when_free(size, most, free.set)
             try:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from launchpad_lite.courier.deadline import Deadline
+
 MAX_BYTES = 2**28
 """The arguments of calls for futures that may be under way: 256 MiB, or a single call of any size.
 
@@ -38,12 +40,21 @@ class Full(Exception):
 
     Attributes:
       when_free: `InFlight.when_free` for this call.
+      deadline: the call's.
+      call: the server and the method, for messages.
     """
 
-    def __init__(self, when_free: Callable[[Callable[[], object]], Callable[[], object]]) -> None:
+    def __init__(
+        self,
+        when_free: Callable[[Callable[[], object]], Callable[[], object]],
+        deadline: Deadline,
+        call: str,
+    ) -> None:
         """Say how to wait for one."""
         super().__init__()
         self.when_free = when_free
+        self.deadline = deadline
+        self.call = call
 
 
 class InFlight:

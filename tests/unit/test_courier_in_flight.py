@@ -116,6 +116,22 @@ def test_who_awaits_a_place_does_not_hold_up_the_loop(gate: Gate) -> None:
     assert asyncio.run(call_all()) == list(range(20))
 
 
+def test_who_awaits_a_place_does_so_within_the_calls_time(gate: Gate) -> None:
+    client = gate.client(max_in_flight=1)
+
+    async def call_too_late() -> None:
+        first = asyncio.ensure_future(client.aio.enter(1))
+        await asyncio.sleep(0)  # it has begun
+        with lp.deadline(0.05), pytest.raises(DeadlineExceeded, match="enter was not called"):
+            await client.aio.enter(2)
+        gate.open()
+        assert await first == 1
+        with lp.deadline(PATIENCE_S):
+            assert await client.aio.enter(3) == 3
+
+    asyncio.run(call_too_late())
+
+
 def test_a_function_for_the_end_of_a_call_is_not_kept_waiting(gate: Gate) -> None:
     client = gate.client(max_in_flight=1)
     made: list[Any] = []
@@ -171,5 +187,6 @@ def test_a_place_that_was_given_back_before_one_waits_is_told_at_once() -> None:
 def test_the_bound_has_bounds() -> None:
     with pytest.raises(UsageError, match="max_in_flight=0: give 1 or more"):
         courier.Client("localhost:1", max_in_flight=0)
+    unknown: Any = "wait"
     with pytest.raises(UsageError, match="when_in_flight_full='wait': give 'block' or 'fail'"):
-        courier.Client("localhost:1", when_in_flight_full="wait")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        courier.Client("localhost:1", when_in_flight_full=unknown)
