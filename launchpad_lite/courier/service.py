@@ -165,6 +165,7 @@ class MethodService:
             call.refuse()
         else:
             if self._config.when_full == "block":
+                call.waited = True  # outside, and its client may be gone when there is room
                 return False
             call.answer(self.exhausted(call))
         return True

@@ -27,6 +27,7 @@ from launchpad_lite.testing.conformance.transport_parts.concurrency import Concu
 from launchpad_lite.testing.conformance.transport_parts.deadlines import DeadlineConformance
 from launchpad_lite.testing.conformance.transport_parts.ends import EndConformance
 from launchpad_lite.testing.conformance.transport_parts.failures import FailureConformance
+from launchpad_lite.testing.conformance.transport_parts.limits import LimitConformance
 from launchpad_lite.testing.conformance.transport_parts.streams import StreamConformance
 from launchpad_lite.testing.conformance.transport_parts.values import ValueConformance
 
@@ -39,6 +40,7 @@ class TransportConformance(
     AsyncConformance,
     CancelConformance,
     DeadlineConformance,
+    LimitConformance,
     StreamConformance,
     EndConformance,
 ):

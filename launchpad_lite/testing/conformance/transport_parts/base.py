@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from launchpad_lite.config import MAX_PAYLOAD_BYTES, ServerConfig
+from launchpad_lite.config import DEFAULT_MAX_WAITING_CALLS, MAX_PAYLOAD_BYTES, ServerConfig
 from launchpad_lite.courier import codec
 from launchpad_lite.courier.failures import decode_failure
 from launchpad_lite.courier.messages import Request
@@ -21,6 +21,7 @@ from launchpad_lite.credentials import Credentials
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from launchpad_lite.config import WhenFull
     from launchpad_lite.courier.messages import Reply
     from launchpad_lite.courier.transport import (
         Channel,
@@ -195,9 +196,16 @@ class Lab:
         streams: tuple[Callable[..., Any], ...] = (),
         threads: int = 4,
         limit: int = MAX_PAYLOAD_BYTES,
+        waiting: int = DEFAULT_MAX_WAITING_CALLS,
+        when_full: WhenFull = "block",
     ) -> Served:
         """Return a listener that has not been started; functions are bound to their names."""
-        config = ServerConfig(thread_pool_size=threads, max_payload_bytes=limit)
+        config = ServerConfig(
+            thread_pool_size=threads,
+            max_payload_bytes=limit,
+            max_waiting_calls=waiting,
+            when_full=when_full,
+        )
         service = MethodService("server", self.credentials, config, None, None)
         for method in (*methods, *streams):
             service.bind(method.__name__, method)
@@ -212,9 +220,18 @@ class Lab:
         streams: tuple[Callable[..., Any], ...] = (),
         threads: int = 4,
         limit: int = MAX_PAYLOAD_BYTES,
+        waiting: int = DEFAULT_MAX_WAITING_CALLS,
+        when_full: WhenFull = "block",
     ) -> Served:
         """Return a listener that has been started; functions are bound to their names."""
-        served = self.listen(*methods, streams=streams, threads=threads, limit=limit)
+        served = self.listen(
+            *methods,
+            streams=streams,
+            threads=threads,
+            limit=limit,
+            waiting=waiting,
+            when_full=when_full,
+        )
         served.listener.start()
         return served
 
