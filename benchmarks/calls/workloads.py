@@ -61,13 +61,29 @@ class Target(abc.ABC):
     def caller(self, method: str) -> Callable[[Any], Any]:
         """Return what calls a method and waits for its result, in the thread that asks."""
 
-    def starter(self, method: str) -> Callable[[Any], Any]:
-        """Return what begins a call; where a peer has futures."""
-        raise NotImplementedError(method)
 
+class FuturesTarget(Target):
+    """A server of a peer that has futures."""
+
+    @abc.abstractmethod
+    def starter(self, method: str) -> Callable[[Any], Any]:
+        """Return what begins a call."""
+
+    @abc.abstractmethod
     def wait(self, call: Any) -> Any:
         """Return the result of a call that was begun."""
-        raise NotImplementedError(call)
+
+
+def with_futures(target: Target) -> FuturesTarget:
+    """Return a target whose calls can be in flight together.
+
+    Raises:
+      TypeError: its peer has no futures; `cases.py` measures this workload for those that do.
+    """
+    if not isinstance(target, FuturesTarget):
+        message = f"{type(target).__module__} has no futures: take it out of the case's peers"
+        raise TypeError(message)
+    return target
 
 
 class Workload(abc.ABC):
@@ -167,7 +183,8 @@ class InFlight(Workload):
 
     def __call__(self, target: Target, window: Window) -> Figures:
         """See the base class."""
-        start, wait, argument = target.starter(self.method), target.wait, self.argument
+        futures = with_futures(target)
+        start, wait, argument = futures.starter(self.method), futures.wait, self.argument
         waiting = collections.deque(start(argument) for _ in range(self.count))
         wait(waiting[0])
         window.check()
@@ -233,7 +250,8 @@ class Many(Workload):
 
     def __call__(self, target: Target, window: Window) -> Figures:
         """See the base class."""
-        call, start, wait = target.caller("echo"), target.starter("echo"), target.wait
+        futures = with_futures(target)
+        call, start, wait = futures.caller("echo"), futures.starter("echo"), futures.wait
         for number in range(self.calls // 2):
             call(number)
         waiting: collections.deque[Any] = collections.deque()

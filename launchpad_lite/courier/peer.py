@@ -142,17 +142,9 @@ class Peer(Remote):
             self.close()
         return kept
 
-    def when_ready(
-        self,
-        deadline: Deadline,
-        *,
-        wait: bool,
-        then: Callable[[Channel | None, Exception | None], object],
+    def _add_waiter(
+        self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]
     ) -> Callable[[], object]:
-        """See the base class."""
-        if not wait:
-            self._start(lambda: self._try_once(deadline, then))
-            return lambda: None
         with self._lock:
             if not self._searching:
                 self._start(self._search)

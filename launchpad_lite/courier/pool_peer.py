@@ -73,8 +73,8 @@ class PoolPeer(Remote):
             return list(self._members)
 
     @property
-    def places(self) -> int:  # type: ignore[override]
-        """How many servers it stands for."""
+    def places(self) -> int:
+        """See the base class."""
         return len(self._members)
 
     def add(self, client: Any, peer: Peer) -> None:
@@ -203,17 +203,9 @@ class PoolPeer(Remote):
                     return channel
         raise self._nobody(why)
 
-    def when_ready(
-        self,
-        deadline: Deadline,
-        *,
-        wait: bool,
-        then: Callable[[Channel | None, Exception | None], object],
+    def _add_waiter(
+        self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]
     ) -> Callable[[], object]:
-        """See the base class."""
-        if not wait:
-            self._start(lambda: self._try_once(deadline, then))
-            return lambda: None
         undo = self._waiters.add(deadline, then)
         self._serve_waiters()
         return undo

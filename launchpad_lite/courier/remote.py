@@ -22,14 +22,19 @@ class Remote(abc.ABC):
       scope: the run it belongs to; None for what is used alone.
       methods: those that can be called on any of its channels, as far as is known.
       in_flight: the calls for futures that are under way.
-      places: how many servers it stands for, so how often a call that certainly did nothing is made
-        again by who does not wait.
     """
 
     scope: Scope | None
     methods: frozenset[str]
     in_flight: InFlight
-    places: int = 1
+
+    @property
+    def places(self) -> int:
+        """How many servers it stands for.
+
+        So often a call that certainly did nothing is made again by who does not wait.
+        """
+        return 1
 
     @property
     @abc.abstractmethod
@@ -54,7 +59,6 @@ class Remote(abc.ABC):
           Stopped: the run has stopped.
         """
 
-    @abc.abstractmethod
     def when_ready(
         self,
         deadline: Deadline,
@@ -67,6 +71,16 @@ class Remote(abc.ABC):
         Returns:
           A function that takes it back; `then` may still be called when it was too late for that.
         """
+        if wait:
+            return self._add_waiter(deadline, then)
+        self._start(lambda: self._try_once(deadline, then))
+        return lambda: None
+
+    @abc.abstractmethod
+    def _add_waiter(
+        self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]
+    ) -> Callable[[], object]:
+        """Wait for a channel; see `when_ready`."""
 
     @abc.abstractmethod
     def check_method(self, channel: Channel, method: str, deadline: Deadline) -> None:

@@ -370,8 +370,9 @@ def test_what_cannot_be_a_pool_is_refused(unix: Bench) -> None:
     ):
         with pytest.raises(lp.UsageError, match=expected):
             lp.pool(given)
+    misspelt: Any = "least_loadd"
     with pytest.raises(lp.UsageError, match="no policy 'least_loadd'; did you mean"):
-        lp.pool([client], "least_loadd")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        lp.pool([client], misspelt)
     for function in (courier.add_member, courier.remove_member):
         with pytest.raises(lp.UsageError, match=r"needs a pool, not .*Make one with lp.pool"):
             function(client, client)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,9 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def of_this_run(**changes: object) -> Credentials:
+def of_this_run(**changes: Any) -> Credentials:
     """Credentials with another certificate, made with the key of this run."""
-    certificate, key = make_certificate(key=ours().key, **changes)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    certificate, key = make_certificate(key=ours().key, **changes)
     return Credentials(token=ours().token, certificate=certificate, key=key)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from benchmarks.calls.peer import SpawnedPeer
-from benchmarks.calls.workloads import Target
+from benchmarks.calls.workloads import FuturesTarget, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def _handler(method: Callable[[Any], Any]) -> grpc.RpcMethodHandler[bytes, bytes
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
-class _Target(Target):
+class _Target(FuturesTarget):
     def __init__(self, port: int) -> None:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
         grpc.channel_ready_future(self._channel).result()

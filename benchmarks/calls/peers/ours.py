@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import launchpad_lite as lp
 from benchmarks.calls.peer import Peer, Session
 from benchmarks.calls.service import Served
-from benchmarks.calls.workloads import Figures, Target, Window, Workload
+from benchmarks.calls.workloads import Figures, FuturesTarget, Window, Workload
 from launchpad_lite.launchers.base import LaunchOptions
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Session(Session):
         return [call.result() for call in calls]
 
 
-class _Target(Target):
+class _Target(FuturesTarget):
     def __init__(self, client: Any) -> None:
         self._client = client
 

@@ -8,7 +8,7 @@ import sys
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.calls.workloads import Figures, Target, Window, Workload
+from benchmarks.calls.workloads import Figures, FuturesTarget, Window, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ray: Any = importlib.import_module("ray")  # typed Any: most who check this have no Ray
 
 
-class _Target(Target):
+class _Target(FuturesTarget):
     def __init__(self, actor: Any) -> None:
         self._actor = actor
 
