@@ -72,13 +72,22 @@ def test_calls_under_way_may_have_run_and_new_ones_wait(killing: Killing) -> Non
         calls = [threads.submit(client.hold) for _ in range(2)]
         calls += [client.futures.hold() for _ in range(2)]
         server.wait_for_holds(4)
-        calls += [client.futures.work(f"queued {index}") for index in range(3)]
+        queued = {f"queued-{index}" for index in range(3)}
+        last = [client.futures.work(key) for key in queued]
         server.kill()
         assert all(failure(call).maybe_executed for call in calls)
         new = [threads.submit(client.echo, 1), client.futures.echo(np.ones(3))]
         second = killing.publish()
         assert new[0].result(PATIENCE_S) == 1
         assert new[1].result(PATIENCE_S).sum() == 3
+    for call in last:  # one that had not left yet when the server was killed has waited as well
+        if call.exception(PATIENCE_S) is None:
+            queued.remove(call.result())
+        else:
+            assert failure(call).maybe_executed
+    ran = killing.counts()
+    assert all(ran[key] == 0 for key in queued)
+    assert all(count == 1 for count in ran.values())
     assert client.whoami() == second.pid
 
 
