@@ -53,8 +53,8 @@ TOP = {PACKAGE: len(FLOORS), f"{PACKAGE}.__main__": len(FLOORS)}
 
 # Loaded on first use, never by `import launchpad_lite`.
 HEAVY = (
-    *("cryptography", "grpc", "jax", "numpy", "ray", "rich", "sklearn", "ssl", "starlette"),
-    *("tensorflow", "torch"),
+    *("cryptography", "grpc", "jax", "numpy", "optree", "ray", "rich", "sklearn", "ssl"),
+    *("starlette", "tensorflow", "torch"),
 )
 
 

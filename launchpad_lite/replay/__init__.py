@@ -1,0 +1,29 @@
+"""A replay buffer with the concepts and names of google-deepmind/reverb, on NumPy alone.
+
+The names load on first use: importing this package loads neither NumPy nor optree.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launchpad_lite.replay import rate_limiters, selectors
+    from launchpad_lite.replay.core.spec import ArraySpec
+
+__all__ = ["ArraySpec", "rate_limiters", "selectors"]
+
+_HOMES = {"ArraySpec": "core.spec"}
+"""Where each name is defined; those that are not here are modules."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, name)}")
+    return getattr(module, name) if name in _HOMES else module
+
+
+def __dir__() -> list[str]:
+    return __all__

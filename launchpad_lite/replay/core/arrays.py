@@ -1,0 +1,29 @@
+"""Arrays that grow."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T", bound=np.generic)
+
+
+def grown(array: npt.NDArray[T], length: int, fill: float = 0) -> npt.NDArray[T]:
+    """Return an array of at least some length: the same one, or a larger copy.
+
+    Args:
+      array: of shape [n, ...].
+      length: how long it must be.
+      fill: what the new places hold.
+
+    Returns:
+      The array itself if it is long enough, or one that is at least twice as long, so that growing
+      costs the same for each element on average.
+    """
+    if length <= len(array):
+        return array
+    larger = np.full((max(length, 2 * len(array), 64), *array.shape[1:]), fill, array.dtype)
+    larger[: len(array)] = array
+    return larger

@@ -1,0 +1,122 @@
+"""Items in the order of their insertion: the oldest first, or the newest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from launchpad_lite.replay.core.arrays import grown
+from launchpad_lite.replay.core.selectors.base import Selector
+
+if TYPE_CHECKING:
+    from launchpad_lite.replay.core.types import FloatArray, IntArray
+
+_MIN_COMPACTED = 1024
+
+
+class _Ordered(Selector):
+    """Slots in an array in the order of their insertion, -1 where one was deleted.
+
+    Gaps at either end are dropped at once, those in between when they are the majority, so that
+    each operation costs the same on average however many items there are.
+    """
+
+    is_deterministic = True
+    newest_first: ClassVar[bool]
+
+    def __init__(self) -> None:
+        """Make an empty one."""
+        self._order: IntArray = np.empty(0, np.int64)
+        self._begin = self._end = 0  # of the part of `_order` that is in use
+        self._places: IntArray = np.empty(0, np.int64)  # by slot: where it is in `_order`
+        self._size = 0
+
+    def fresh(self) -> Self:
+        return type(self)()
+
+    def insert(self, slots: IntArray, priorities: FloatArray) -> None:
+        if not len(slots):
+            return
+        if self._end + len(slots) > len(self._order) >= 2 * (self._size + len(slots)):
+            self._compact()
+        end = self._end + len(slots)
+        self._order = grown(self._order, end)
+        self._places = grown(self._places, int(slots.max()) + 1)
+        self._order[self._end : end] = slots
+        self._places[slots] = np.arange(self._end, end)
+        self._end = end
+        self._size += len(slots)
+
+    def update(self, slots: IntArray, priorities: FloatArray) -> None:
+        pass
+
+    def delete(self, slots: IntArray) -> None:
+        self._order[self._places[slots]] = -1
+        self._size -= len(slots)
+        self._trim()
+        if self._end - self._begin > max(2 * self._size, _MIN_COMPACTED):
+            self._compact()
+
+    def sample(
+        self, count: int, rng: np.random.Generator, left: IntArray | None = None
+    ) -> tuple[IntArray, FloatArray]:
+        if not self._size or count < 1:
+            return np.empty(0, np.int64), np.empty(0)
+        if left is None:
+            slots = np.repeat(self._first(1), count)
+        else:
+            candidates = self._first(count)  # each of which may be chosen at least once
+            slots = np.repeat(candidates, np.minimum(left[candidates], count))[:count]
+        return slots, np.ones(len(slots))
+
+    def clear(self) -> None:
+        _Ordered.__init__(self)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def _first(self, count: int) -> IntArray:
+        """Return the first slots that are there, or all."""
+        width = count
+        while True:
+            if self.newest_first:
+                part = self._order[max(self._begin, self._end - width) : self._end][::-1]
+            else:
+                part = self._order[self._begin : min(self._begin + width, self._end)]
+            slots = part[part >= 0]
+            if len(slots) >= min(count, self._size):
+                return slots[:count]
+            width *= 2
+
+    def _trim(self) -> None:
+        """Drop the gaps at both ends."""
+        if not self._size:
+            self._begin = self._end = 0
+            return
+        while self._order[self._begin] < 0:
+            self._begin += 1
+        while self._order[self._end - 1] < 0:
+            self._end -= 1
+
+    def _compact(self) -> None:
+        """Close all gaps, and move what remains to the beginning."""
+        part = self._order[self._begin : self._end]
+        slots = part[part >= 0]
+        self._order[: self._size] = slots
+        self._places[slots] = np.arange(self._size)
+        self._begin, self._end = 0, self._size
+
+
+class Fifo(_Ordered):
+    """Chooses the oldest item: first in, first out. Priorities play no part."""
+
+    name = "fifo"
+    newest_first = False
+
+
+class Lifo(_Ordered):
+    """Chooses the newest item: last in, first out. Priorities play no part."""
+
+    name = "lifo"
+    newest_first = True
