@@ -10,11 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from launchpad_lite.replay import rate_limiters, selectors
+    from launchpad_lite.replay.core.extensions import TableExtension
+    from launchpad_lite.replay.core.info import ReplaySample, SampleInfo, TableInfo
     from launchpad_lite.replay.core.spec import ArraySpec
+    from launchpad_lite.replay.core.table import Table
 
-__all__ = ["ArraySpec", "rate_limiters", "selectors"]
+__all__ = [
+    "ArraySpec",
+    "ReplaySample",
+    "SampleInfo",
+    "Table",
+    "TableExtension",
+    "TableInfo",
+    "rate_limiters",
+    "selectors",
+]
 
-_HOMES = {"ArraySpec": "core.spec"}
+_HOMES = {
+    "ArraySpec": "core.spec",
+    "ReplaySample": "core.info",
+    "SampleInfo": "core.info",
+    "Table": "core.table",
+    "TableExtension": "core.extensions",
+    "TableInfo": "core.info",
+}
 """Where each name is defined; those that are not here are modules."""
 
 

@@ -1,11 +1,14 @@
-"""Arrays that grow."""
+"""Arrays that grow, and how often their values occur."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from launchpad_lite.replay.core.types import IntArray
 
 T = TypeVar("T", bound=np.generic)
 
@@ -27,3 +30,17 @@ def grown(array: npt.NDArray[T], length: int, fill: float = 0) -> npt.NDArray[T]
     larger = np.full((max(length, 2 * len(array), 64), *array.shape[1:]), fill, array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+def occurrences(values: npt.NDArray[np.integer]) -> IntArray:
+    """Return for each value how often it occurred before; shape [n]."""
+    times = np.zeros(len(values), np.int64)
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    again = ordered[1:] == ordered[:-1]
+    if again.any():
+        places = np.arange(len(values))
+        first = places.copy()
+        first[1:][again] = 0
+        times[order] = places - np.maximum.accumulate(first)
+    return times

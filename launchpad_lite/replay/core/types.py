@@ -11,3 +11,7 @@ AnyArray: TypeAlias = npt.NDArray[np.generic]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+KeyArray: TypeAlias = npt.NDArray[np.uint64]
+"""What identifies items of a table."""
+Numbers: TypeAlias = npt.NDArray[np.int32]
+"""Small numbers that are kept for each item: of rows, or of other things. Short to save memory."""

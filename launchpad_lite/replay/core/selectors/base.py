@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.replay.core.arrays import occurrences
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import BoolArray, FloatArray, IntArray
@@ -139,7 +140,7 @@ class RandomSelector(Selector):
             known = len(slots)
             drawn, chances = self.draw(count - known, rng)
             slots = np.concatenate([slots, drawn])
-            times = _occurrences(slots)
+            times = occurrences(slots)
             used_up = times[known:] == left[drawn] - 1  # by this very draw
             gone = np.cumsum(np.where(used_up, chances, 0.0)) - np.where(used_up, chances, 0.0)
             chances = np.minimum(chances / np.maximum(1.0 - gone, chances), 1.0)
@@ -153,16 +154,6 @@ class RandomSelector(Selector):
         for finished, weights in hidden:
             self.restore(finished, weights)
         return slots, probabilities
-
-
-def _occurrences(values: IntArray) -> IntArray:
-    """Return for each value how often it occurred before."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    times = np.empty(len(values), np.int64)
-    times[order] = np.arange(len(values)) - np.repeat(first, np.diff(np.r_[first, len(values)]))
-    return times
 
 
 def as_priorities(values: Any) -> FloatArray:

@@ -1,0 +1,198 @@
+"""The data of all items: rows with reference counts. A row is one step of one column."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from launchpad_lite.replay.core.free_list import FreeList
+from launchpad_lite.replay.core.slabs import Kind, Slabs
+
+if TYPE_CHECKING:
+    from launchpad_lite.replay.core.types import AnyArray, IntArray, Numbers
+
+_IDLE_KINDS = 8
+_ONE = np.int32(1)  # ufunc.at is fast only where no type has to be converted
+
+
+class RowStore:
+    """The rows of one server, shared by its tables. Thread-safe.
+
+    A row is held by each item that refers to it, and by whoever wrote it while items may still be
+    made of it. What nobody holds any more is free. The lock covers the bookkeeping: rows are
+    written between being reserved and being known to anyone else, and read while a pin keeps what
+    is freed meanwhile from being written again.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._lock = threading.Lock()
+        self._pools: dict[Kind, _Pool] = {}
+        self._idle: dict[Kind, None] = {}  # kinds without a row, the longest idle first
+        self._nbytes = 0
+        self._pins: dict[int, None] = {}  # in ascending order
+        self._last_pin = 0
+        self._limbo: collections.deque[_Freed] = collections.deque()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all rows that are held, or still read."""
+        return self._nbytes
+
+    def put(self, values: AnyArray) -> Numbers:
+        """Store a copy of some steps of a column.
+
+        Args:
+          values: `[n, *shape]`.
+
+        Returns:
+          The numbers of the `n` rows, among those of `Kind.of(values)`. The caller holds each once.
+
+        Raises:
+          UsageError: the array holds Python objects.
+          MemoryError: there is no room for it.
+        """
+        kind = Kind.of(values)
+        with self._lock:
+            pool = self._pools.get(kind)
+            if pool is None:
+                pool = self._pools[kind] = _Pool(kind)
+            self._idle.pop(kind, None)
+            try:
+                rows = pool.reserve(len(values))
+            finally:
+                self._note_idle(pool)
+            self._nbytes += len(rows) * kind.nbytes
+        try:
+            pool.slabs.write(rows, values)
+        except BaseException:
+            self.release(kind, rows)
+            raise
+        return rows
+
+    def hold(self, kind: Kind, rows: Numbers) -> None:
+        """Refer to rows once more each. They must be held already; a row may be named twice."""
+        with self._lock:
+            np.add.at(self._pools[kind].holders, _indices(rows), _ONE)
+
+    def release(self, kind: Kind, rows: Numbers) -> None:
+        """Refer to rows once less each, which frees those that nobody refers to any more."""
+        with self._lock:
+            pool = self._pools[kind]
+            freed = pool.drop(_indices(rows))
+            if self._pins and len(freed):
+                self._limbo.append(_Freed(self._last_pin, pool, freed))
+            else:
+                self._reclaim(pool, freed)
+
+    def pin(self) -> int:
+        """Keep what is readable now readable, though it be released, until `unpin`.
+
+        Whoever pins must know, by a lock of their own, that the rows are held at this time.
+        """
+        with self._lock:
+            self._last_pin += 1
+            self._pins[self._last_pin] = None
+            return self._last_pin
+
+    def unpin(self, pin: int) -> None:
+        """End what `pin` began."""
+        with self._lock:
+            del self._pins[pin]
+            oldest = next(iter(self._pins), self._last_pin + 1)
+            while self._limbo and self._limbo[0].last_pin < oldest:
+                freed = self._limbo.popleft()
+                self._reclaim(freed.pool, freed.rows)
+
+    def gather(self, kind: Kind, rows: Numbers, out: AnyArray | None = None) -> AnyArray:
+        """Copy rows, which must be held or pinned.
+
+        Args:
+          kind: what they are.
+          rows: their numbers, of any shape.
+          out: where to copy them, contiguous; None for a new array.
+
+        Returns:
+          An array `[*rows.shape, *kind.shape]`.
+        """
+        if out is None:
+            out = np.empty((*rows.shape, *kind.shape), kind.dtype)
+        if rows.size:
+            self._pools[kind].slabs.read(rows.ravel(), out.reshape(rows.size, *kind.shape))
+        return out
+
+    def _reclaim(self, pool: _Pool, rows: IntArray) -> None:
+        pool.reclaim(rows)
+        self._nbytes -= len(rows) * pool.slabs.kind.nbytes
+        self._note_idle(pool)
+
+    def _note_idle(self, pool: _Pool) -> None:
+        """Keep a little memory of a few kinds that have no row: a queue has none now and then."""
+        if pool.live:
+            return
+        pool.clear()
+        self._idle[pool.slabs.kind] = None
+        if len(self._idle) > _IDLE_KINDS:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest], self._pools[oldest]
+
+
+class _Freed(NamedTuple):
+    last_pin: int  # the last pin before they were freed, and so the last that may read them
+    pool: _Pool
+    rows: IntArray
+
+
+class _Pool:
+    """The rows of one kind: how often each is held, and which are free."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.slabs = Slabs(kind)
+        self.holders = np.zeros(0, np.int32)
+        self._free = FreeList()
+
+    @property
+    def live(self) -> int:
+        """How many rows are held, or still read."""
+        return len(self._free)
+
+    def reserve(self, count: int) -> Numbers:
+        """Return rows that are held once each."""
+        missing = self._free.end_after(count) - self.slabs.capacity
+        if missing > 0:
+            self.slabs.grow(missing)
+            holders = np.zeros(self.slabs.capacity, np.int32)
+            holders[: len(self.holders)] = self.holders
+            self.holders = holders
+        rows = self._free.take(count)
+        self.holders[rows] = 1
+        return rows
+
+    def drop(self, rows: IntArray) -> IntArray:
+        """Count one holder less for each, and return those that have none left."""
+        np.subtract.at(self.holders, rows, _ONE)
+        freed: IntArray = rows[self.holders[rows] == 0]
+        # A row that was named several times is among them as often: the last mention counts.
+        mentions = np.arange(len(freed), dtype=np.int32)
+        self.holders[freed] = mentions
+        last = self.holders[freed] == mentions
+        self.holders[freed] = 0
+        once: IntArray = freed[last]
+        return once
+
+    def reclaim(self, rows: IntArray) -> None:
+        """Take back rows that nobody holds, or reads."""
+        self._free.give(rows)
+
+    def clear(self) -> None:
+        """Give up most memory; there is no row left."""
+        self.slabs.shrink()
+        self.holders = np.zeros(self.slabs.capacity, np.int32)
+        self._free.clear()
+
+
+def _indices(rows: Numbers) -> IntArray:
+    return rows.ravel().astype(np.int64)
