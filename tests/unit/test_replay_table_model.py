@@ -371,7 +371,7 @@ def test_a_table_does_what_the_model_does(sampler: Selector) -> None:
             derandomize=True,
             deadline=None,
             database=None,
-            max_examples=80,
+            max_examples=40,
             stateful_step_count=40,
         ),
     )
