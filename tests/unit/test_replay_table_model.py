@@ -355,7 +355,7 @@ def check_data(samples: Samples, index: int, item: Item) -> None:
     (columns,) = [
         columns
         for gathered in samples.gathered
-        for place, columns in gathered.items()
+        for place, columns in gathered.each()
         if place == index
     ]
     for column, wanted in zip(columns, expected(item.number, item.length), strict=True):

@@ -165,7 +165,7 @@ class Gathered(NamedTuple):
     places: IntArray
     columns: list[AnyArray]
 
-    def items(self) -> Iterator[tuple[int, list[AnyArray]]]:
+    def each(self) -> Iterator[tuple[int, list[AnyArray]]]:
         """Yield the place of each item, and views of its columns."""
         for index, place in enumerate(self.places.tolist()):
             yield place, [column[index] for column in self.columns]
