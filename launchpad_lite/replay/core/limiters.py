@@ -15,19 +15,22 @@ from __future__ import annotations
 
 import bisect
 import copy
-import logging
 import math
-import sys
-from typing import Any, Self, TypedDict
+from typing import Self, TypedDict
 
 from launchpad_lite.errors import UsageError
-
-_log = logging.getLogger(__name__)
+from launchpad_lite.replay.core.arguments import count, number
+from launchpad_lite.replay.core.limiter_checks import (
+    UNLIMITED,
+    check_beginning,
+    check_range,
+    check_width,
+    error_range,
+    positive_ratio,
+)
 
 UNBOUNDED = 2**62
 """As many operations as nobody makes."""
-
-_UNLIMITED = sys.float_info.max
 
 
 class LimiterState(TypedDict):
@@ -72,15 +75,20 @@ class RateLimiter:
           max_diff: see the class.
 
         Raises:
-          UsageError: a setting is of the wrong type, or sampling could never begin.
+          UsageError: a setting is of the wrong type, or sampling could never begin, or inserting
+            and sampling could block each other for ever.
         """
         name = type(self).__name__
-        self.samples_per_insert = _ratio(name, samples_per_insert)
-        self.min_size_to_sample = _count(name, "min_size_to_sample", min_size_to_sample)
-        self.min_diff = _bounded(_number(name, "min_diff", min_diff))
-        self.max_diff = _bounded(_number(name, "max_diff", max_diff))
+        self.samples_per_insert = positive_ratio(name, samples_per_insert)
+        self.min_size_to_sample = count(name, "min_size_to_sample", min_size_to_sample)
+        self.min_diff = _bounded(number(name, "min_diff", min_diff))
+        self.max_diff = _bounded(number(name, "max_diff", max_diff))
         self.inserts = self.samples = self.deletes = 0
-        self._check_beginning(name)
+        width = max(1.0, self.samples_per_insert)
+        check_width(name, self.samples_per_insert, self.min_diff, self.max_diff, width)
+        check_beginning(
+            name, self.samples_per_insert, self.min_size_to_sample, self.min_diff, self.max_diff
+        )
 
     @property
     def size(self) -> int:
@@ -98,7 +106,7 @@ class RateLimiter:
         Raises:
           UsageError: `num_inserts` is no integer of at least 1.
         """
-        return self._allows_inserts(_count("can_insert", "num_inserts", num_inserts))
+        return self._allows_inserts(count("can_insert", "num_inserts", num_inserts))
 
     def can_sample(self, num_samples: int = 1) -> bool:
         """Whether so many items may be sampled now.
@@ -106,7 +114,7 @@ class RateLimiter:
         Raises:
           UsageError: `num_samples` is no integer of at least 1.
         """
-        return self._allows_samples(_count("can_sample", "num_samples", num_samples))
+        return self._allows_samples(count("can_sample", "num_samples", num_samples))
 
     def insertable(self, at_most: int = UNBOUNDED) -> int:
         """Return how many items may be inserted now, up to a number."""
@@ -126,17 +134,30 @@ class RateLimiter:
         numbers = range(1, at_most)
         return bisect.bisect_left(numbers, True, key=lambda n: not self._allows_samples(n))
 
-    def note_inserts(self, count: int) -> None:
+    def check_max_size(self, max_size: int) -> None:
+        """Check that a table of some size can be sampled.
+
+        Raises:
+          UsageError: it can never hold enough items.
+        """
+        if max_size < self.min_size_to_sample:
+            raise UsageError(
+                f"{self!r}: sampling could never begin: the table holds at most "
+                f"max_size={max_size} items, and must hold min_size_to_sample="
+                f"{self.min_size_to_sample} before any is sampled."
+            )
+
+    def note_inserts(self, inserts: int) -> None:
         """Count items that were inserted."""
-        self.inserts += count
+        self.inserts += inserts
 
-    def note_samples(self, count: int) -> None:
+    def note_samples(self, samples: int) -> None:
         """Count items that were sampled."""
-        self.samples += count
+        self.samples += samples
 
-    def note_deletes(self, count: int) -> None:
+    def note_deletes(self, deletes: int) -> None:
         """Count items that were deleted, by whomever."""
-        self.deletes += count
+        self.deletes += deletes
 
     def reset(self) -> None:
         """Count from 0 again: the table is empty."""
@@ -180,13 +201,19 @@ class RateLimiter:
             for name in ("samples_per_insert", "min_size_to_sample", "min_diff", "max_diff")
             if state[name] != mine[name]
         ]
-        nearest = min(max(self.error, self.min_diff), self.max_diff)
-        if differences and nearest != self.error:
-            samples = self.inserts * self.samples_per_insert - nearest
-            # Rounded into the range: up at its upper end, down at its lower end.
-            self.samples = math.ceil(samples) if nearest < self.error else math.floor(samples)
+        if differences:
+            self._recount_samples()
+        if self.samples != state["samples"]:
             differences.append(f"samples were {state['samples']}, and count as {self.samples}.")
         return tuple(differences)
+
+    def _recount_samples(self) -> None:
+        """Move an error that is out of range to the nearest end, rounded into the range."""
+        earned = self.inserts * self.samples_per_insert
+        if self.error > self.max_diff:
+            self.samples = math.ceil(earned - self.max_diff)
+        elif self.error < self.min_diff:  # as it may be in the first stage, with no samples yet
+            self.samples = max(0, math.floor(earned - self.min_diff))
 
     def describe(self) -> str:
         """Return one line for people: what was counted, what is allowed, and who has to wait."""
@@ -195,7 +222,7 @@ class RateLimiter:
             f"{self.inserts} inserts, {self.samples} samples ({ratio} per insert), "
             f"{self.size} items of at least {self.min_size_to_sample}"
         )
-        if self.min_diff > -_UNLIMITED or self.max_diff < _UNLIMITED:
+        if self.min_diff > -UNLIMITED or self.max_diff < UNLIMITED:
             text += (
                 f"; {self.samples_per_insert:g} samples per insert wanted: error {self.error:g}, "
                 f"allowed {_show(self.min_diff)} to {_show(self.max_diff)}"
@@ -208,39 +235,26 @@ class RateLimiter:
             excess = (self.inserts + 1) * self.samples_per_insert - self.samples - self.max_diff
             waits.append(f"inserts wait for {math.ceil(excess)} more samples")
         if not self._allows_samples(1):
-            lack = math.ceil((self.min_diff + 1 + self.samples) / self.samples_per_insert)
-            missing = max(self.min_size_to_sample - self.size, lack - self.inserts)
+            lack = max(0.0, self.min_diff + 1 - self.error) / self.samples_per_insert
+            missing = max(self.min_size_to_sample - self.size, math.ceil(lack))
             waits.append(f"samples wait for {missing} more inserts")
         return ", ".join(waits) or "nobody has to wait"
 
-    def _allows_inserts(self, count: int) -> bool:
-        if self.inserts + count - self.deletes <= self.min_size_to_sample:
+    def _allows_inserts(self, inserts: int) -> bool:
+        if self.inserts + inserts - self.deletes <= self.min_size_to_sample:
             return True
-        return (count + self.inserts) * self.samples_per_insert - self.samples <= self.max_diff
+        return (inserts + self.inserts) * self.samples_per_insert - self.samples <= self.max_diff
 
-    def _allows_samples(self, count: int) -> bool:
+    def _allows_samples(self, samples: int) -> bool:
         if self.inserts - self.deletes < self.min_size_to_sample:
             return False
-        return self.inserts * self.samples_per_insert - self.samples - count >= self.min_diff
-
-    def _check_beginning(self, name: str) -> None:
-        """Check that there are inserts after which the first sample is allowed."""
-        ratio = self.samples_per_insert
-        most = max(self.min_size_to_sample * ratio, math.floor(self.max_diff / ratio) * ratio)
-        if most - 1 < self.min_diff:
-            raise UsageError(
-                f"{name}: sampling could never begin, and inserting would end: before the first "
-                f"sample the error, inserts * samples_per_insert, can only grow to {most:g} "
-                f"(min_size_to_sample={self.min_size_to_sample}, samples_per_insert={ratio:g}, "
-                f"max_diff={self.max_diff:g}), and a sample must leave at least "
-                f"min_diff={self.min_diff:g} after taking 1 away."
-            )
+        return self.inserts * self.samples_per_insert - self.samples - samples >= self.min_diff
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}(samples_per_insert={self.samples_per_insert!r}, "
-            f"min_size_to_sample={self.min_size_to_sample}, min_diff={_show(self.min_diff)}, "
-            f"max_diff={_show(self.max_diff)})"
+            f"{type(self).__name__}(samples_per_insert={self.samples_per_insert:g}, "
+            f"min_size_to_sample={self.min_size_to_sample}, min_diff={self.min_diff:g}, "
+            f"max_diff={self.max_diff:g})"
         )
 
 
@@ -256,7 +270,7 @@ class MinSize(RateLimiter):
         Raises:
           UsageError: it is no integer of at least 1.
         """
-        super().__init__(1.0, min_size_to_sample, -_UNLIMITED, _UNLIMITED)
+        super().__init__(1.0, min_size_to_sample, -UNLIMITED, UNLIMITED)
 
     def __repr__(self) -> str:
         return f"MinSize({self.min_size_to_sample})"
@@ -292,11 +306,18 @@ class SampleToInsertRatio(RateLimiter):
             other for ever.
         """
         name = type(self).__name__
-        ratio = _ratio(name, samples_per_insert)
-        size = _count(name, "min_size_to_sample", min_size_to_sample)
-        low, high = _range(ratio * size, error_buffer)
-        _check_range(f"{name}: error_buffer={error_buffer!r}", ratio, size, low, high)
+        ratio = positive_ratio(name, samples_per_insert)
+        size = count(name, "min_size_to_sample", min_size_to_sample)
+        low, high = error_range(ratio * size, error_buffer)
+        check_range(f"{name}: error_buffer={error_buffer!r}", ratio, size, low, high)
         super().__init__(ratio, size, low, high)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(samples_per_insert={self.samples_per_insert:g}, "
+            f"min_size_to_sample={self.min_size_to_sample}, "
+            f"error_buffer=({self.min_diff:g}, {self.max_diff:g}))"
+        )
 
 
 class Queue(RateLimiter):
@@ -314,7 +335,7 @@ class Queue(RateLimiter):
         Raises:
           UsageError: it is no integer of at least 1.
         """
-        super().__init__(1.0, 1, 0.0, _count(type(self).__name__, "size", size))
+        super().__init__(1.0, 1, 0.0, count(type(self).__name__, "size", size))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.max_diff:.0f})"
@@ -327,71 +348,9 @@ class Stack(Queue):
     """
 
 
-def _range(middle: float, error_buffer: Any) -> tuple[float, float]:
-    name = "SampleToInsertRatio"
-    if hasattr(error_buffer, "__float__"):
-        buffer = _number(name, "error_buffer", error_buffer)
-        return middle - buffer, middle + buffer
-    try:
-        low, high = error_buffer
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"{name}: error_buffer must be a number, or a least and a greatest error, not "
-            f"{error_buffer!r}."
-        ) from None
-    return _number(name, "error_buffer[0]", low), _number(name, "error_buffer[1]", high)
+def _bounded(value: float) -> float:
+    return min(max(value, -UNLIMITED), UNLIMITED)
 
 
-def _check_range(place: str, ratio: float, size: int, low: float, high: float) -> None:
-    if not high - low >= 2 * max(1.0, ratio):  # infinite ends may differ by nan
-        raise UsageError(
-            f"{place} is too small: the error may range from {low:g} to {high:g}, which is "
-            f"{high - low:g} wide, and must be at least 2 * max(1, samples_per_insert) = "
-            f"{2 * max(1.0, ratio):g} wide. An insert raises the error by {ratio:g} and a sample "
-            "lowers it by 1: in a narrower range both could be blocked at once, for ever."
-        )
-    if low > ratio * size:
-        raise UsageError(
-            f"{place} begins too high: a table with min_size_to_sample={size} items has an error "
-            f"of {ratio * size:g}, and sampling would still be blocked below {low:g}. A program "
-            "that fills the table to that size and then samples would wait for ever. Lower the "
-            f"first number to {ratio * size - 1:g} or less."
-        )
-    if high < ratio * size:
-        _log.warning(
-            "%s ends low: a table with min_size_to_sample=%d items has an error of %g, above %g, "
-            "so inserts are blocked until samples are taken. A program that inserts and samples "
-            "in one thread can wait for ever.",
-            *(place, size, ratio * size, high),
-        )
-
-
-def _ratio(place: str, value: Any) -> float:
-    ratio = _number(place, "samples_per_insert", value)
-    if not 0 < ratio < math.inf:
-        raise UsageError(
-            f"{place}: samples_per_insert must be a finite number above 0, not {value!r}: with "
-            "less, inserts allow no samples and sampling ends for ever; with more, the first "
-            "insert blocks all others. For no ratio at all take MinSize(min_size_to_sample)."
-        )
-    return ratio
-
-
-def _number(place: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not hasattr(value, "__float__") or math.isnan(value):
-        raise UsageError(f"{place}: {name} must be a number, not {value!r}.")
-    return float(value)
-
-
-def _count(place: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise UsageError(f"{place}: {name} must be an integer of at least 1, not {value!r}.")
-    return int(value)
-
-
-def _bounded(number: float) -> float:
-    return min(max(number, -_UNLIMITED), _UNLIMITED)
-
-
-def _show(number: float) -> str:
-    return "no limit" if abs(number) == _UNLIMITED else f"{number:g}"
+def _show(value: float) -> str:
+    return "no limit" if abs(value) == UNLIMITED else f"{value:g}"

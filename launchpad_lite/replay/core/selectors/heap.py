@@ -17,7 +17,7 @@ _SLOT_BITS = 32
 _STAMP_BITS = 64
 _SLOT_MASK = (1 << _SLOT_BITS) - 1
 _STAMP_MASK = (1 << _STAMP_BITS) - 1
-_MIN_REBUILT = 1024
+_MIN_REBUILT = 64
 
 
 class _Heap(Selector):

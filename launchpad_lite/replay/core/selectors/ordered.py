@@ -12,7 +12,7 @@ from launchpad_lite.replay.core.selectors.base import Selector
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import FloatArray, IntArray
 
-_MIN_COMPACTED = 1024
+_MIN_COMPACTED = 64
 
 
 class _Ordered(Selector):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.replay.core.arguments import number
 from launchpad_lite.replay.core.selectors.base import RandomSelector, refuse
 from launchpad_lite.replay.core.selectors.slot_set import SlotSet
 from launchpad_lite.replay.core.sum_tree import SumTree
@@ -41,15 +42,13 @@ class Prioritized(RandomSelector):
         Raises:
           UsageError: it is not.
         """
-        value = priority_exponent
-        is_number = hasattr(value, "__float__") and not isinstance(value, bool)
-        if not is_number or not 0 <= value < math.inf:
+        self.priority_exponent = number("Prioritized", "priority_exponent", priority_exponent)
+        if not 0 <= self.priority_exponent < math.inf:
             raise UsageError(
                 f"Prioritized: priority_exponent must be a finite number of at least 0, not "
-                f"{value!r}. With a negative one, items would be chosen the less the higher their "
-                "priority."
+                f"{priority_exponent!r}. With a negative one, items would be chosen the less the "
+                "higher their priority."
             )
-        self.priority_exponent = float(value)
         self._slots = SlotSet()
         self._tree = SumTree()
 
