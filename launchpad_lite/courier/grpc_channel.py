@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from launchpad_lite.courier import frame, grpc_chunks
+from launchpad_lite.courier import frame, grpc_chunks, grpc_session
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.messages import decode_info
@@ -16,9 +16,10 @@ from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from launchpad_lite.courier.byte_stream import Bytes
+    from launchpad_lite.courier.grpc_session import Exchange, Session
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.courier.transport import ConnectOptions
     from launchpad_lite.credentials import Credentials
@@ -28,12 +29,15 @@ CALL = "/launchpad_lite.Courier/Call"
 BULK = "/launchpad_lite.Courier/CallInPieces"
 FETCH = "/launchpad_lite.Courier/Fetch"
 STREAM = "/launchpad_lite.Courier/Stream"
-TOKEN = "launchpad-lite-token"  # noqa: S105 - the name of the metadata, not a secret
+NONCE = "launchpad-lite-nonce-bin"  # metadata of a handshake: what the client adds to it
+TICKET = "launchpad-lite-ticket-bin"  # metadata of a call: that its client has the secret
 METHOD = "launchpad-lite-method-bin"  # metadata that lets the server choose before it reads
 CALLER = "launchpad-lite-caller-bin"  # metadata: who calls, for people
 NOT_BEGUN = "launchpad-lite-not-begun"  # metadata of a call that the server will not begin
 _NOT_CONNECTED = "failed to connect to all addresses"  # what gRPC says when it sent nothing
 CONNECT_S = 20.0
+_OTHER_SERVER = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED)
+"""What a server answers that has not shaken hands with this client."""
 _FAILED = (grpc.RpcError, ValueError, frame.ProtocolError)
 """What a call raises that got no answer; ValueError from a channel that was closed."""
 _NO_LIMIT = 2**62  # what the server may answer; it keeps to its own limit
@@ -59,9 +63,12 @@ class GrpcChannel(Channel):
         options: ConnectOptions,
     ) -> None:
         """Connect and shake hands; see `Transport.connect`."""
-        self._target = target
-        self._metadata = ((TOKEN, credentials.token.hex()), (CALLER, options.caller.encode()))
-        compression = grpc.Compression.Gzip if options.compress else None
+        sealed = grpc_session.is_sealed(credentials)
+        self._target = target = grpc_session.one_place(target) if sealed else target
+        self._credentials = credentials
+        self._caller = (CALLER, options.caller.encode())
+        # what is sealed cannot be compressed
+        compression = grpc.Compression.Gzip if options.compress and not sealed else None
         if credentials.tls:
             secure = grpc.ssl_channel_credentials(
                 credentials.certificate, credentials.key, credentials.certificate
@@ -88,14 +95,20 @@ class GrpcChannel(Channel):
     def refresh(self, timeout: float | None) -> ServerInfo:
         """See the base class."""
         timeout = CONNECT_S if timeout is None else timeout
+        nonce = grpc_session.new_nonce()
         try:
-            info = self._hello(b"", timeout=timeout, metadata=self._metadata)
+            answer = self._hello(b"", timeout=timeout, metadata=((NONCE, nonce), self._caller))
         except (grpc.RpcError, ValueError) as error:
+            if isinstance(error, grpc.Call) and error.code() in _OTHER_SERVER:
+                message = f"{self._target} belongs to a server of another kind"
+                raise NotAuthenticated(message) from None
             failure = self._translate(error, f"the handshake with {self._target}", timeout)
             if isinstance(failure, Unavailable):
                 failure.maybe_executed = False
             raise failure from None
+        session, info = grpc_session.greet(self._credentials, self._target, nonce, answer)
         self.info = decode_info(info, self._target)
+        self._session = session
         return self.info
 
     def _begin(self, request: Request) -> list[Bytes]:
@@ -108,8 +121,31 @@ class GrpcChannel(Channel):
             self._running += 1
         return frame.pack_request(request, 0)
 
-    def _metadata_of(self, request: Request) -> tuple[tuple[str, str | bytes], ...]:
-        return (*self._metadata, (METHOD, request.method.encode()))
+    def _metadata_of(self, session: Session, method: str = "") -> tuple[tuple[str, bytes], ...]:
+        return ((TICKET, session.ticket), self._caller, (METHOD, method.encode()))
+
+    def _prepare(
+        self, request: Request, *, keep: bool
+    ) -> tuple[Any, bytes | Iterator[bytes], dict[str, Any], Exchange]:
+        """Return what sends a call, what to send, with which options, and how to read the answer.
+
+        Args:
+          request: the call.
+          keep: it is sent after this has returned, when arrays may have changed.
+        """
+        pieces = self._begin(request)
+        session = self._session
+        large = grpc_chunks.size(pieces) > grpc_chunks.LARGE
+        exchange = session.exchange(BULK if large else CALL, client=True)
+        options = {
+            "timeout": request.timeout,
+            "metadata": self._metadata_of(session, request.method),
+        }
+        if not large:
+            return self._call, exchange.seal(b"".join(pieces)), options, exchange
+        if keep:
+            pieces = [bytes(piece) for piece in pieces]
+        return self._bulk, map(exchange.seal, grpc_chunks.cut(pieces)), options, exchange
 
     def _end(self) -> None:
         with self._lock:
@@ -124,16 +160,10 @@ class GrpcChannel(Channel):
 
     def call(self, request: Request) -> Reply:
         """See the base class."""
-        pieces = self._begin(request)
+        send, message, options, exchange = self._prepare(request, keep=False)
         deadline = Deadline(request.timeout)
-        metadata = self._metadata_of(request)
         try:
-            if grpc_chunks.size(pieces) > grpc_chunks.LARGE:
-                messages = grpc_chunks.cut(pieces)
-                answer = self._bulk(messages, timeout=request.timeout, metadata=metadata)
-            else:
-                answer = self._call(b"".join(pieces), timeout=request.timeout, metadata=metadata)
-            return self._read(answer, deadline)
+            return self._read(exchange.open(send(message, **options)), deadline)
         except _FAILED as error:
             raise self._translate(error, self._title(request), request.timeout) from None
         finally:
@@ -144,48 +174,43 @@ class GrpcChannel(Channel):
         number = grpc_chunks.held_number(answer)
         if number is None:
             return frame.parse(answer, _NO_LIMIT).reply()
-        messages = self._fetch(number, timeout=deadline.left(), metadata=self._metadata)
-        return grpc_chunks.read(messages, _NO_LIMIT).reply()
+        session = self._session
+        exchange = session.exchange(FETCH, client=True)
+        metadata = self._metadata_of(session)
+        messages = self._fetch(exchange.seal(number), timeout=deadline.left(), metadata=metadata)
+        return grpc_chunks.read(map(exchange.open, messages), _NO_LIMIT).reply()
 
     def submit(
         self, request: Request, done: Callable[[Reply | None, Exception | None], object]
     ) -> Callable[[], object]:
         """See the base class."""
-        pieces = self._begin(request)
+        send, message, options, exchange = self._prepare(request, keep=True)
         deadline = Deadline(request.timeout)
-        metadata = self._metadata_of(request)
         try:
-            if grpc_chunks.size(pieces) > grpc_chunks.LARGE:
-                # they are sent after this has returned, when arrays may have changed
-                messages = grpc_chunks.cut([bytes(piece) for piece in pieces])
-                call = self._bulk.future(messages, timeout=request.timeout, metadata=metadata)
-            else:
-                message = b"".join(pieces)
-                call = self._call.future(message, timeout=request.timeout, metadata=metadata)
+            call = send.future(message, **options)
         except ValueError as error:
             self._end()
             raise self._translate(error, self._title(request), request.timeout) from None
         cancelled = threading.Event()
 
-        def read(ended: Any) -> None:
-            reply: Reply | None = None
-            failure: Exception | None = None
-            try:
-                reply = self._read(ended.result(), deadline)
-            except Exception as error:
-                failure = self._translate(error, self._title(request), request.timeout)
+        def end(reply: Reply | None, failure: Exception | None) -> None:
             self._end()
             if not cancelled.is_set():
                 done(reply, failure)
 
+        def fail(error: Exception) -> None:
+            end(None, self._translate(error, self._title(request), request.timeout))
+
+        def read(answer: bytes) -> None:
+            try:
+                reply = self._read(answer, deadline)
+            except Exception as error:
+                fail(error)
+            else:
+                end(reply, None)
+
         def finish(ended: Any) -> None:
-            if (
-                ended.code() != grpc.StatusCode.OK
-                or grpc_chunks.held_number(ended.result()) is None
-            ):
-                read(ended)
-            else:  # gRPC's own thread must not wait for more of them
-                threading.Thread(target=read, args=(ended,), name="lp-fetch", daemon=True).start()
+            _read_soon(ended, exchange, read, fail)
 
         call.add_done_callback(finish)
 
@@ -198,8 +223,11 @@ class GrpcChannel(Channel):
     def stream(self, request: Request) -> ReplyStream:
         """See the base class."""
         pieces = self._begin(request)
+        session = self._session
+        exchange = session.exchange(STREAM, client=True)
         try:
-            call = self._stream(b"".join(pieces), metadata=self._metadata)
+            message = exchange.seal(b"".join(pieces))
+            call = self._stream(message, metadata=self._metadata_of(session))
             call.initial_metadata()  # waits until it has begun, or failed
         except ValueError as error:
             self._end()
@@ -212,7 +240,7 @@ class GrpcChannel(Channel):
         title = self._title(request)
         return _GrpcStream(
             call,
-            lambda message: self._read(message, Deadline(None)),
+            lambda message: self._read(exchange.open(message), Deadline(None)),
             lambda error: self._translate(error, title, None),
         )
 
@@ -228,10 +256,9 @@ class GrpcChannel(Channel):
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             limit = "the time it had" if timeout is None else f"{timeout:g} s"
             return DeadlineExceeded(f"{what} took over {limit}")
-        if code == grpc.StatusCode.UNAUTHENTICATED:
-            return NotAuthenticated(f"{self._target} belongs to another run, or to another user")
-        if code == grpc.StatusCode.UNIMPLEMENTED:
-            return NotAuthenticated(f"{self._target} belongs to a server of another kind")
+        if code in _OTHER_SERVER:
+            message = f"{self._target} belongs to another server now, since {what} began"
+            return Unavailable(message, maybe_executed=False)
         not_begun = any(key == NOT_BEGUN for key, _ in error.trailing_metadata() or ())
         return Unavailable(
             f"{what} got no answer: {detail}",
@@ -252,6 +279,24 @@ class GrpcChannel(Channel):
         self._channel.close()
 
 
+def _read_soon(
+    ended: Any,
+    exchange: Exchange,
+    read: Callable[[bytes], object],
+    fail: Callable[[Exception], object],
+) -> None:
+    """Read the answer of a call that has ended, in a thread of gRPC's own."""
+    try:
+        answer = exchange.open(ended.result())
+    except Exception as error:
+        fail(error)
+        return
+    if grpc_chunks.held_number(answer) is None:
+        read(answer)
+    else:  # this thread must not wait for more of them
+        threading.Thread(target=read, args=(answer,), name="lp-fetch", daemon=True).start()
+
+
 class _GrpcStream(ReplyStream):
     def __init__(
         self,
@@ -267,13 +312,12 @@ class _GrpcStream(ReplyStream):
         if self.closed:
             raise StopIteration
         try:
-            message = next(self._call)
-        except grpc.RpcError as error:
+            return self._read(next(self._call))
+        except (grpc.RpcError, frame.ProtocolError) as error:
             if self.closed:
                 raise StopIteration from None
-            self.closed = True
+            self.close()
             raise self._translate(error) from None
-        return self._read(message)
 
     def close(self) -> None:
         self.closed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from concurrent import futures
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import msgspec
 
-from launchpad_lite.courier import auth, frame, grpc_chunks
+from launchpad_lite.courier import auth, frame, grpc_chunks, grpc_session
 from launchpad_lite.courier.grpc_calls import GONE, GrpcCalls
 from launchpad_lite.courier.grpc_channel import (
     BULK,
@@ -17,12 +18,13 @@ from launchpad_lite.courier.grpc_channel import (
     FETCH,
     HELLO,
     METHOD,
+    NONCE,
     NOT_BEGUN,
     STREAM,
-    TOKEN,
+    TICKET,
 )
 from launchpad_lite.courier.grpc_health import Health
-from launchpad_lite.courier.grpc_outside import Outside
+from launchpad_lite.courier.grpc_outside import TOKEN, Outside
 from launchpad_lite.courier.messages import Reply
 from launchpad_lite.courier.pool import DaemonExecutor
 from launchpad_lite.errors import PayloadTooLarge
@@ -41,16 +43,18 @@ _LAST_S = 0.5  # for threads that have nothing left to do
 
 
 class Handlers(grpc.GenericRpcHandler):
-    """Chooses the handler of a call, after its token was found right.
+    """Chooses the handler of a call, by what its caller has proved.
 
     Attributes:
       executor: the threads that the handlers run in.
+      sessions: those of the service's clients.
     """
 
     def __init__(self, service: Service) -> None:
         """Make the handlers of a service."""
         self._service = service
         self._expected = service.credentials.token.hex().encode()
+        self.sessions = grpc_session.Sessions(service.credentials)
         # How many calls run at a time is the service's to say; streams and handshakes never wait.
         name = f"lp-grpc {service.info().name}"
         self.executor = DaemonExecutor(_MAX_THREADS, name, service.context)
@@ -58,19 +62,17 @@ class Handlers(grpc.GenericRpcHandler):
         self._held = grpc_chunks.HeldReplies()
         health = Health(self._calls)
         outside = Outside(service, self._calls)
-        self._of_friends: dict[str, _Handler] = {
-            HELLO: grpc.unary_unary_rpc_method_handler(self._hello),
-            CALL: grpc.unary_unary_rpc_method_handler(self._call),
-            _LATER: grpc.unary_stream_rpc_method_handler(_sends_itself(self._call_later)),
-            BULK: grpc.stream_unary_rpc_method_handler(self._call_in_pieces),
-            FETCH: grpc.unary_stream_rpc_method_handler(self._fetch),
-            STREAM: grpc.unary_stream_rpc_method_handler(self._stream),
-            **outside.handlers,
-            **health.handlers,
+        self._of_clients: dict[str, tuple[Callable[..., _Handler], Any]] = {
+            CALL: (grpc.unary_unary_rpc_method_handler, self._call),
+            _LATER: (grpc.unary_stream_rpc_method_handler, _sends_itself(self._call_later)),
+            BULK: (grpc.stream_unary_rpc_method_handler, self._call_in_pieces),
+            FETCH: (grpc.unary_stream_rpc_method_handler, self._fetch),
+            STREAM: (grpc.unary_stream_rpc_method_handler, self._stream),
         }
+        self._of_friends: dict[str, _Handler] = {**outside.handlers, **health.handlers}
         self._of_others: dict[str, _Handler] = health.handlers_for_strangers
         if service.credentials.tls:  # their certificates have proved that they may call
-            self._of_others = {**outside.handlers, **health.handlers}
+            self._of_others = self._of_friends
         # streaming, so that the message of a stranger is not even received
         self._refusal: _Handler = grpc.stream_unary_rpc_method_handler(_refuse)
 
@@ -78,21 +80,36 @@ class Handlers(grpc.GenericRpcHandler):
         """Return the handler of a call; None for a method that there is not."""
         metadata = dict(handler_call_details.invocation_metadata)
         called = handler_call_details.method
-        if not auth.is_valid(str(metadata.get(TOKEN, "")).encode(), self._expected):
-            return self._of_others.get(called, self._refusal)
-        method = metadata.get(METHOD, b"")
+        ticket = metadata.get(TICKET)
+        if isinstance(ticket, bytes):
+            return self._for_client(called, ticket, metadata.get(METHOD, b""))
+        if called == HELLO:
+            hello = functools.partial(self._hello, metadata.get(NONCE))
+            return grpc.stream_unary_rpc_method_handler(hello)
+        if auth.is_valid(str(metadata.get(TOKEN, "")).encode(), self._expected):
+            return self._of_friends.get(called)
+        return self._of_others.get(called, self._refusal)
+
+    def _for_client(self, called: str, ticket: bytes, method: str | bytes) -> _Handler | None:
+        session = self.sessions.find(ticket)
+        if session is None:
+            return self._refusal
+        exchange = session.exchange(called, client=False)
         if (
             called == CALL
             and isinstance(method, bytes)
             and self._service.answers_later(method.decode(errors="replace"))
         ):
             called = _LATER
-        return self._of_friends.get(called)
+        make, behavior = self._of_clients.get(called, (None, None))
+        return None if make is None else make(behavior, exchange.open, exchange.seal)
 
-    def _hello(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+    def _hello(self, nonce: object, _: object, context: grpc.ServicerContext) -> bytes:
         if self._calls.stopping:
             _abort_unbegun(context)
-        return msgspec.msgpack.encode(self._service.info())
+        if not isinstance(nonce, bytes) or len(nonce) != grpc_session.NONCE_BYTES:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "this is no handshake")
+        return self.sessions.answer(nonce, msgspec.msgpack.encode(self._service.info()))
 
     def _request(
         self, read: Callable[[Any, int], frame.Frame], source: Any, context: grpc.ServicerContext
@@ -200,4 +217,4 @@ def _abort_unbegun(context: grpc.ServicerContext) -> NoReturn:
 
 
 def _refuse(_: object, context: grpc.ServicerContext) -> bytes:
-    context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is wrong")
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "the caller has not proved that it may call")

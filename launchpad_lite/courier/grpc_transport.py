@@ -1,7 +1,7 @@
 """Calls over gRPC, with its generic handlers: for whoever has a proxy, or no Unix sockets.
 
-Every message is one frame, or a piece of a large one. The token travels as metadata and is checked
-before a message is read.
+Every message is one frame, or a piece of a large one. What a client has proved is in a call's
+metadata, and is checked before a message is read; see `grpc_session`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import grpc
 
 from launchpad_lite.courier.grpc_channel import CONNECT_S, OPTIONS, GrpcChannel
 from launchpad_lite.courier.grpc_handlers import Handlers
+from launchpad_lite.courier.grpc_session import one_place
 from launchpad_lite.courier.transport import (
     DEFAULT_CONNECT_OPTIONS,
     Channel,
@@ -43,11 +44,13 @@ class GrpcListener(Listener):
         self._handlers = Handlers(service)
         self._server = grpc.server(self._handlers.executor, [self._handlers], options=OPTIONS)
         try:
-            self.port = self._bind(join_host(host, port), service.credentials)
+            self.port = self._bind(one_place(join_host(host, port)), service.credentials)
         except RuntimeError as error:
             message = f"port {port} of {host} cannot be listened on; is it in use?"
             raise OSError(message) from error
-        self.endpoint = f"grpc:{join_host(published(host), self.port)}"
+        place = one_place(join_host(published(host), self.port))
+        self._handlers.sessions.place = place
+        self.endpoint = f"grpc:{place}"
         self._started = False
 
     def _bind(self, place: str, credentials: Credentials) -> int:

@@ -135,7 +135,7 @@ def endpoints_of(address: str, scheme: str = "grpc") -> tuple[str, ...]:
     host, _, place = address.partition(":")
     if host in transports.SCHEMES:
         return (address,)
-    if host == "localhost":
+    if host in ("localhost", "0.0.0.0"):  # noqa: S104 - to connect to it
         address = f"{LOOPBACK}:{place}"
     endpoint = f"{scheme}:{address}"
     if host in _LOCAL and place.isdecimal():  # a server of ours may listen elsewhere too

@@ -15,12 +15,13 @@ from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import frame, grpc_chunks, transports
 from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.codec import Payload
-from launchpad_lite.courier.grpc_channel import FETCH, TOKEN
+from launchpad_lite.courier.grpc_channel import FETCH
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
 from launchpad_lite.courier.typed import stream
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import DeadlineExceeded, PayloadTooLarge
+from tests.unit.raw_grpc import RawClient
 
 PATIENCE_S = 60.0
 CREDENTIALS = Credentials(token=bytes(range(32)))
@@ -113,14 +114,9 @@ def _without_limit(client: Any) -> Any:
 
 
 def test_a_reply_is_fetched_once(listener: Listener) -> None:
-    place = listener.endpoint.removeprefix("grpc:")
-    channel: Any = grpc.insecure_channel(place, [("grpc.use_local_subchannel_pool", 1)])
-    fetch = channel.unary_stream(FETCH)
-    with pytest.raises(grpc.RpcError) as caught:
-        list(fetch(bytes(16), metadata=((TOKEN, CREDENTIALS.token.hex()),), timeout=PATIENCE_S))
-    failure: Any = caught.value
-    assert failure.code() == grpc.StatusCode.NOT_FOUND
-    channel.close()
+    raw = RawClient(listener.endpoint, CREDENTIALS)
+    assert raw.code(FETCH, bytes(16)) == grpc.StatusCode.NOT_FOUND
+    raw.close()
 
 
 def test_pieces_that_are_no_frame() -> None:

@@ -17,7 +17,7 @@ from launchpad_lite import courier
 from launchpad_lite.config import CodecName, ServerConfig
 from launchpad_lite.courier import protobuf, transports
 from launchpad_lite.courier.auth import user_credentials
-from launchpad_lite.courier.grpc_channel import TOKEN
+from launchpad_lite.courier.grpc_outside import TOKEN
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import ListenOptions
 from launchpad_lite.credentials import SERVER_NAME, Credentials
