@@ -19,7 +19,12 @@ from launchpad_lite.courier.connection import Connection
 from launchpad_lite.courier.framed_futures import BROKEN, FramedFutures, gone, stopped
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS, Channel, ReplyStream
-from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
+from launchpad_lite.errors import (
+    DeadlineExceeded,
+    NotAuthenticated,
+    ResourceExhausted,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
@@ -239,7 +244,11 @@ class FramedChannel(Channel):
             if before is None or before.over:
                 self._check(request.method)
                 connection = self._connect(request.timeout)
-                futures = FramedFutures(connection, self.info, lambda: self._closed)
+                try:
+                    futures = FramedFutures(connection, self.info, lambda: self._closed)
+                except ResourceExhausted:
+                    connection.close()
+                    raise
                 with self._lock:
                     self._futures = futures
                     closed, retired = self._closed, self._retired

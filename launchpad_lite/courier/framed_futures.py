@@ -8,16 +8,17 @@ numbers of calls that were given up; and the thread that reads takes all replies
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import itertools
 import queue
 import threading
 from typing import TYPE_CHECKING
 
-from launchpad_lite.courier import frame
+from launchpad_lite.courier import frame, threads
 from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.deadlines import deadlines
-from launchpad_lite.errors import PayloadTooLarge, Stopped, Unavailable
+from launchpad_lite.errors import PayloadTooLarge, ResourceExhausted, Stopped, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,9 @@ class FramedFutures:
           connection: the connection.
           info: what the server said of itself.
           closed: tells whether the channel was closed.
+
+        Raises:
+          ResourceExhausted: there can be no thread to read it.
         """
         self.broken = False
         self._connection = connection
@@ -86,8 +90,7 @@ class FramedFutures:
         return self.broken or self._connection.worn
 
     def _start(self, name: str, function: Callable[[], object]) -> None:
-        name = f"{name} {self._info.name}"
-        threading.Thread(target=function, name=name, daemon=True).start()
+        threads.start(f"{name} {self._info.name}", function)
 
     def submit(
         self, request: Request, done: Callable[[Reply | None, Exception | None], object]
@@ -113,15 +116,32 @@ class FramedFutures:
             if mine:
                 self._sending.release()
             raise self._failure(call, maybe_executed=False)
+        try:
+            self._go(call, request, mine=mine, alone=alone)
+        except ResourceExhausted:
+            self._cancel(number)
+            raise
+        return functools.partial(self._cancel, number)
+
+    def _go(self, call: _Call, request: Request, *, mine: bool, alone: bool) -> None:
+        """See to it that a call is sent, and ends in time; `mine` to send, or not `alone` yet.
+
+        Raises:
+          ResourceExhausted: there can be no thread for that.
+        """
         if request.timeout is not None:
-            self._keep_time(call, request, request.timeout)
+            try:
+                self._keep_time(call, request, request.timeout)
+            except ResourceExhausted:
+                if mine:
+                    self._sending.release()
+                raise
         if not mine and (alone or len(self._waiting) >= _BATCH_CALLS):
             mine = self._sending.acquire(blocking=False)
         if mine:
             self._send_now()
         if self._waiting or self._rest or self._connection.unsent:
             self._ring()
-        return functools.partial(self._cancel, number)
 
     def _keep_time(self, call: _Call, request: Request, timeout: float) -> None:
         late = functools.partial(self._late, call.number, request)
@@ -178,12 +198,20 @@ class FramedFutures:
         return bool(rest)
 
     def _ring(self) -> None:
-        """Let the writer see that there is something to do."""
+        """Let the writer see that there is something to do.
+
+        Raises:
+          ResourceExhausted: there can be no writer, and so no more of this connection.
+        """
         if not self._writes:
             with self._lock:
                 starts, self._writes = not self._writes, True
             if starts:
-                self._start("lp-send", self._write)
+                try:
+                    self._start("lp-send", self._write)
+                except ResourceExhausted:
+                    self._connection.hang_up()  # which ends the calls that wait
+                    raise
         if self._bell.empty():
             self._bell.put(None)
 
@@ -229,7 +257,8 @@ class FramedFutures:
         """Tell the server that nobody waits for a call, if it knows of it."""
         if call.end is not None and not self.broken:
             self._given_up.append(call.number)
-            self._ring()
+            with contextlib.suppress(ResourceExhausted):  # the connection ends, and so the call
+                self._ring()
 
     def _read(self) -> None:
         connection = self._connection

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from launchpad_lite.courier import frame, grpc_chunks, grpc_session
+from launchpad_lite.courier import frame, grpc_chunks, grpc_session, threads
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import Channel, ReplyStream
 from launchpad_lite.credentials import SERVER_NAME
-from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
+from launchpad_lite.errors import (
+    DeadlineExceeded,
+    NotAuthenticated,
+    ResourceExhausted,
+    Stopped,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,7 +163,8 @@ class GrpcChannel(Channel):
 
     def _close_beside(self) -> None:
         # gRPC's own threads, which call back, must not wait for themselves
-        threading.Thread(target=self._channel.close, name="lp-close", daemon=True).start()
+        with contextlib.suppress(ResourceExhausted):  # then it goes with its last user
+            threads.start("lp-close", self._channel.close)
 
     def call(self, request: Request) -> Reply:
         """See the base class."""
@@ -293,8 +301,11 @@ def _read_soon(
         return
     if grpc_chunks.held_number(answer) is None:
         read(answer)
-    else:  # this thread must not wait for more of them
-        threading.Thread(target=read, args=(answer,), name="lp-fetch", daemon=True).start()
+        return
+    try:  # this thread must not wait for more of them
+        threads.start("lp-fetch", read, answer)
+    except ResourceExhausted as error:
+        fail(error)
 
 
 class _GrpcStream(ReplyStream):

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite import context as node_context
+from launchpad_lite.courier import threads
 from launchpad_lite.courier.transport import ReplyStream
 
 if TYPE_CHECKING:
@@ -37,8 +38,12 @@ class InprocStream(ReplyStream):
         self._why: Exception | None = None
 
     def start(self, name: str, context: Context | None) -> None:
-        """Run the method in a thread of its own."""
-        threading.Thread(target=self._run, args=(context,), name=name, daemon=True).start()
+        """Run the method in a thread of its own.
+
+        Raises:
+          ResourceExhausted: there can be none.
+        """
+        threads.start(name, self._run, context)
 
     def _run(self, context: Context | None) -> None:
         node_context.adopt(context)

@@ -9,13 +9,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite import context as node_context
-from launchpad_lite.courier import frame
+from launchpad_lite.courier import frame, threads
 from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.outbox import Outbox
 from launchpad_lite.courier.transport import Where
 from launchpad_lite.courier.unix_stream import reader_of, sharing_of
-from launchpad_lite.errors import PayloadTooLarge
+from launchpad_lite.errors import PayloadTooLarge, ResourceExhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -288,7 +288,12 @@ class ServedConnection:
     def _start_stream(self, request: Request) -> None:
         self._streams = True
         name = f"lp-stream {self._service.info().name}"
-        threading.Thread(target=self._send_stream, args=(request,), name=name, daemon=True).start()
+        try:
+            threads.start(name, self._send_stream, request)
+        except ResourceExhausted as error:
+            self.outbox.put(frame.pack_reply(self._service.failure(error), 0))
+            self.outbox.part()
+            self.close()
 
     def _send_stream(self, request: Request) -> None:
         node_context.adopt(self._service.context)

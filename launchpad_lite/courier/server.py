@@ -11,12 +11,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
-from launchpad_lite.courier import names, socket_dir, transports
+from launchpad_lite.courier import names, socket_dir, threads, transports
 from launchpad_lite.courier.auth import chosen_credentials, user_credentials
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
 from launchpad_lite.endpoint import LOOPBACK, is_loopback
-from launchpad_lite.errors import UsageError
+from launchpad_lite.errors import ResourceExhausted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -258,6 +258,7 @@ class Server:
         Raises:
           ValueError: it was started before, or its node has ended.
           OSError: its port is taken.
+          RuntimeError: there can be no threads for it.
           UsageError: another server has its name.
         """
         listeners = self._bound()
@@ -266,16 +267,16 @@ class Server:
                 message = "Server already started" if self._started else "Server already stopped"
                 raise ValueError(message)
             self._started = True
-        for listener in listeners:
-            listener.start()
-        if self._danger is not None:
-            _log.warning(_INSECURE, self.address, self._danger)
-        if self._announce is not None:
-            try:
+        try:
+            for listener in listeners:
+                listener.start()
+            if self._danger is not None:
+                _log.warning(_INSECURE, self.address, self._danger)
+            if self._announce is not None:
                 self._announce(self.endpoints)
-            except BaseException:
-                self._stop(0.0)
-                raise
+        except BaseException:
+            self._stop(0.0)
+            raise
 
     def Stop(self, grace: float = STOP_GRACE_S) -> None:
         """Serve no longer; calls that run get `grace` seconds to end.
@@ -301,7 +302,7 @@ class Server:
 
     def _stop_beside(self, grace: float) -> None:
         name = f"lp-stop {self._service.info().name}"
-        threading.Thread(target=self._stop, args=(grace,), name=name, daemon=True).start()
+        threads.start(name, self._stop, grace)
 
     def _stop(self, grace: float) -> None:
         with self._stopping:
@@ -309,13 +310,13 @@ class Server:
                 return
             if self._withdraw is not None:
                 self._withdraw()
-            threads = [
-                threading.Thread(target=each.stop, args=(grace,), name="lp-stop", daemon=True)
-                for each in self._listeners or ()
-            ]
-            for thread in threads:  # none may take calls while another waits for its own
-                thread.start()
-            for thread in threads:
+            stopping: list[threading.Thread] = []
+            for listener in self._listeners or ():
+                try:  # none may take calls while another waits for its own
+                    stopping.append(threads.start("lp-stop", listener.stop, grace))
+                except ResourceExhausted:
+                    listener.stop(grace)
+            for thread in stopping:
                 thread.join()
             self._service.close()
             self._clean_up()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from launchpad_lite.courier import threads
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.errors import DeadlineExceeded
 
@@ -108,10 +108,9 @@ class Stream(Generic[T]):
             raise StopAsyncIteration
         loop = asyncio.get_running_loop()
         if self._asked is None:
-            self._asked = queue.SimpleQueue()
-            threading.Thread(
-                target=_answer, args=(self._asked, self._replies), name="lp-stream", daemon=True
-            ).start()
+            asked: queue.SimpleQueue[_Ask | None] = queue.SimpleQueue()
+            threads.start("lp-stream", _answer, asked, self._replies)
+            self._asked = asked
         came: Future[None] = loop.create_future()
         ask = _Ask(loop, came)
         limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
