@@ -207,10 +207,13 @@ class Client:
         *,
         copy: bool,
         direct: bool,
+        limit: int,
     ) -> Arguments:
         scope, title = self._peer.scope, f"{self._peer.title}.{method}"
-        encoded = codec.encode_arguments(args, kwargs, scope, title, copy=copy, direct=direct)
-        check_size(encoded, self._config.max_payload_bytes, "the arguments of a call to ", title)
+        encoded = codec.encode_arguments(
+            args, kwargs, scope, title, copy=copy, direct=direct, limit=limit
+        )
+        check_size(encoded, limit, "the arguments of a call to ", title)
         return Arguments(encoded, codec, scope, title)
 
     def _arguments_for(
@@ -222,8 +225,12 @@ class Client:
         *,
         copy: bool = False,
     ) -> Arguments:
-        codec, local = codecs.of_peer(channel.info.codec), channel.local
-        return self._encode(codec, method, args, kwargs, copy=copy or local, direct=local)
+        info, local = channel.info, channel.local
+        codec = codecs.of_peer(info.codec)
+        limit = min(self._config.max_payload_bytes, info.max_payload_bytes)
+        return self._encode(
+            codec, method, args, kwargs, copy=copy or local, direct=local, limit=limit
+        )
 
     def _decode(self, reply: Reply, info: ServerInfo) -> Any:
         codec, scope = codecs.of_peer(info.codec), self._peer.scope
@@ -298,7 +305,15 @@ class Client:
                         raise
                 else:
                     return call.future
-            content = self._encode(codecs.PICKLE, method, args, kwargs, copy=True, direct=False)
+            content = self._encode(
+                codecs.PICKLE,
+                method,
+                args,
+                kwargs,
+                copy=True,
+                direct=False,
+                limit=config.max_payload_bytes,
+            )
             call.take_place(content.payload.size, most, fail=fail, wait=wait)
             call.begin_when_ready(content)
         except Full:

@@ -11,7 +11,7 @@ from launchpad_lite.courier import codecs, counting, messages, metering, running
 from launchpad_lite.courier.batching import BatchedMethod
 from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.callers import Callers
-from launchpad_lite.courier.codec import check_size
+from launchpad_lite.courier.codec import check_size, said
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
 from launchpad_lite.courier.method import Kind, Method
 from launchpad_lite.courier.served_stream import ServedStream
@@ -19,6 +19,7 @@ from launchpad_lite.courier.transport import ReplyStream, Where
 from launchpad_lite.errors import (
     DeadlineExceeded,
     MethodNotFound,
+    PayloadTooLarge,
     ResourceExhausted,
     nearest,
 )
@@ -279,14 +280,16 @@ class MethodService:
             self._async_methods.close()
 
     def _reply(self, result: object, request: Request) -> Reply:
+        local, limit = request.local, self.max_payload_bytes
+        what = ("the result of ", self._name, ".", request.method)
         try:
-            local = request.local
-            content = self.codec.encode(result, self._scope, copy=local, direct=local)
+            content = self.codec.encode(result, self._scope, copy=local, direct=local, limit=limit)
+        except PayloadTooLarge as error:
+            raise said(error, *what) from None
         except Exception as error:
             message = f"the result of {self._name}.{request.method} cannot be sent: {error}"
             raise TypeError(message) from error
-        what = ("the result of ", self._name, ".", request.method)
-        return messages.Reply(True, check_size(content, self.max_payload_bytes, *what))
+        return messages.Reply(True, check_size(content, limit, *what))
 
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
         return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 import launchpad_lite as lp
-from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig
 from launchpad_lite.courier import threads
 from launchpad_lite.courier.deadlines import LINGER_S, Deadlines, deadlines
