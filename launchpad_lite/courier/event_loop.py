@@ -142,9 +142,17 @@ class EventLoop:
         return thread
 
     def register(self, descriptor: int, subject: Subject, mask: int) -> None:
-        """Tell a subject of events."""
+        """Tell a subject of events.
+
+        Raises:
+          OSError: there is no room for more.
+        """
         self._subjects[descriptor] = subject
-        self._epoll.register(descriptor, mask)
+        try:
+            self._epoll.register(descriptor, mask)
+        except OSError:
+            del self._subjects[descriptor]
+            raise
 
     def modify(self, descriptor: int, mask: int) -> None:
         """Tell the descriptor's subject of other events."""
