@@ -115,21 +115,15 @@ def test_who_is_stuck_is_replaced(loop: EventLoop) -> None:
 
 
 def test_without_more_threads_who_was_stuck_looks_after_the_next(loop: EventLoop) -> None:
-    entered, leave = threading.Semaphore(0), threading.Semaphore(0)
-
-    def enter(_: bytes) -> None:
-        entered.release()
-        assert leave.acquire(timeout=PATIENCE_S)
-
-    stuck = Pipe(loop, enter)
+    leave = [threading.Event() for _ in range(3)]
+    stuck = Pipe(loop, lambda byte: leave[byte[0]].wait(PATIENCE_S))
     leaders: list[int] = []
     with no_more_threads():
-        for _ in range(3):
-            stuck.send(b"x")
-            assert entered.acquire(timeout=PATIENCE_S)
+        for number, event in enumerate(leave):
+            stuck.send(bytes([number]))
             assert stuck.resumed.acquire(timeout=PATIENCE_S)
             leaders.append(stuck.threads[-2])
-            leave.release()
+            event.set()
     assert leaders[0] != leaders[1]
     assert leaders[0] == leaders[2]
     assert len(threads()) == 2
