@@ -205,18 +205,21 @@ class Client:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         *,
-        copy: bool,
-        direct: bool,
         limit: int,
+        copy: bool = False,
+        direct: bool = False,
     ) -> Arguments:
-        scope, title = self._peer.scope, f"{self._peer.title}.{method}"
+        peer = self._peer
+        scope, title = peer.scope, f"{peer.title}.{method}"
         encoded = codec.encode_arguments(
             args, kwargs, scope, title, copy=copy, direct=direct, limit=limit
         )
-        check_size(encoded, limit, "the arguments of a call to ", title)
-        return Arguments(encoded, codec, scope, title)
+        size = encoded.size
+        if size > limit:
+            check_size(encoded, limit, "the arguments of a call to ", title)
+        return Arguments(encoded, size, codec, scope, title)
 
-    def _arguments_for(
+    def _encode_for(
         self,
         channel: Channel,
         method: str,
@@ -228,9 +231,8 @@ class Client:
         info, local = channel.info, channel.local
         codec = codecs.of_peer(info.codec)
         limit = min(self._config.max_payload_bytes, info.max_payload_bytes)
-        return self._encode(
-            codec, method, args, kwargs, copy=copy or local, direct=local, limit=limit
-        )
+        copy = copy or local
+        return self._encode(codec, method, args, kwargs, limit=limit, copy=copy, direct=local)
 
     def _decode(self, reply: Reply, info: ServerInfo) -> Any:
         codec, scope = codecs.of_peer(info.codec), self._peer.scope
@@ -272,11 +274,11 @@ class Client:
     ) -> tuple[Reply, ServerInfo]:
         if method not in self._peer.methods:
             self._peer.check_method(channel, method, deadline)
-        content = self._arguments_for(channel, method, args, kwargs).payload
+        content = self._encode_for(channel, method, args, kwargs)
         left = deadline.left()
         if left == 0.0:
-            raise deadline.over(f"{self._peer.title}.{method}")
-        request = Request(method, content, left, channel.local, deadline.timeout)
+            raise deadline.over(content.title)
+        request = Request(method, content.payload, left, channel.local, deadline.timeout)
         reply = metering.call(channel, request)
         if left is not None and deadline.passed:  # kernels wake who waits some milliseconds late
             raise request.late(self._peer.title)
@@ -293,8 +295,8 @@ class Client:
             channel = peer.connected()
             if channel is not None:
                 copy = channel.local or peer.places > 1  # where a second try likely helps
-                content = self._arguments_for(channel, method, args, kwargs, copy=copy)
-                call.take_place(content.payload.size, most, fail=fail, wait=wait)
+                content = self._encode_for(channel, method, args, kwargs, copy=copy)
+                call.take_place(content.size, most, fail=fail, wait=wait)
                 # arrays that were not copied may have changed when it is time to try again
                 again = copy or not content.payload.buffers
                 try:
@@ -305,16 +307,9 @@ class Client:
                         raise
                 else:
                     return call.future
-            content = self._encode(
-                codecs.PICKLE,
-                method,
-                args,
-                kwargs,
-                copy=True,
-                direct=False,
-                limit=config.max_payload_bytes,
-            )
-            call.take_place(content.payload.size, most, fail=fail, wait=wait)
+            limit = config.max_payload_bytes
+            content = self._encode(codecs.PICKLE, method, args, kwargs, limit=limit, copy=True)
+            call.take_place(content.size, most, fail=fail, wait=wait)
             call.begin_when_ready(content)
         except Full:
             raise
@@ -329,11 +324,11 @@ class Client:
         def begin(channel: Channel, deadline: Deadline) -> tuple[ReplyStream, ServerInfo]:
             if method not in self._peer.methods:
                 self._peer.check_method(channel, method, deadline)
-            content = self._arguments_for(channel, method, args, kwargs).payload
+            content = self._encode_for(channel, method, args, kwargs)
             left = outer.left()
             if left == 0.0:
                 raise outer.over(title)
-            request = Request(method, content, left, channel.local)
+            request = Request(method, content.payload, left, channel.local)
             return metering.stream(channel, request), channel.info
 
         replies, info = self._reach(begin)

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from launchpad_lite.courier.deadline import Deadline
 
@@ -19,20 +19,13 @@ What a server has not read yet, because it is stopped or busy, waits in its clie
 """
 
 
-_ending = threading.local()
+class _Ending(threading.local):
+    call: bool = False
 
 
-@contextlib.contextmanager
-def ending_call() -> Generator[None]:
-    """Let the calling thread, which tells of the ends of calls, take places that there are not.
-
-    Were a user's function for the end of a future kept waiting, no call would ever end.
-    """
-    _ending.call = True
-    try:
-        yield
-    finally:
-        _ending.call = False
+ending = _Ending()
+"""Its `call` lets the calling thread, while it tells of the end of a call, take places that there
+are not: were a user's function for the end of a future kept waiting, no call would ever end."""
 
 
 class Full(Exception):
@@ -80,7 +73,7 @@ class InFlight:
           most: the calls that may be under way.
         """
         with self._lock:
-            if self._fits(size, most) or getattr(_ending, "call", False):
+            if self._fits(size, most) or ending.call:
                 self._calls += 1
                 self._bytes += size
                 return True

@@ -78,28 +78,6 @@ def call(channel: Channel, request: Request) -> Reply:
     return reply
 
 
-class OpenCall:
-    """A call for a future that is counted when it ends, is given up, or is made again."""
-
-    __slots__ = ("_sent", "_start", "_stats")
-
-    def __init__(self, channel: Channel, request: Request) -> None:
-        """Begin to count."""
-        self._stats: CallStats | None = channel.meter[request.method]
-        self._stats.begun += 1
-        self._sent = request.arguments
-        self._start = clock()
-
-    def end(self, reply: Reply | None, code: str) -> None:
-        """Count it, the first time: with its reply, or the code of its error."""
-        stats, self._stats = self._stats, None
-        if stats is None:
-            return
-        note_end(stats, self._start, self._sent, None if reply is None else reply.content)
-        if reply is None or not reply.ok:
-            stats.fail(code if reply is None else reply.code)
-
-
 def stream(channel: Channel, request: Request) -> ReplyStream:
     """Begin a stream on a channel; it is one call, which ends with it."""
     stats = channel.meter[request.method]

@@ -97,9 +97,10 @@ class Peer(Remote):
 
     def connected(self) -> Channel | None:
         """See the base class."""
-        if self.scope is not None:
+        channel = self._channel
+        if channel is None and self.scope is not None:  # `close` has taken it
             self.scope.stop.check()
-        return self._channel
+        return channel
 
     def channel(self, deadline: Deadline, *, wait: bool) -> Channel:
         """See the base class."""
