@@ -132,7 +132,7 @@ class FramedFutures:
         return call.cancel
 
     def _go(self, call: _Call, *, mine: bool, alone: bool) -> None:
-        """See to it that a call is sent; the turn to send is `mine`, or nobody else's if it is `alone`.
+        """See to it that a call is sent: by this thread if that is `mine` to do, or it is `alone`.
 
         Raises:
           ResourceExhausted: there can be no thread for that.
@@ -151,6 +151,16 @@ class FramedFutures:
         call.keep_time = deadlines.call_later(timeout, late)
         if call.number not in self._pending:  # it has ended before it had the timer
             call.keep_time()
+
+    def _secure_arrays(self, call: _Call) -> bool:
+        """See to it that arrays may change: copy them, or return that this thread is to send now.
+
+        It holds `_sending` then.
+        """
+        mine = not self._copy(call, _COPY_BYTES)
+        if mine and not self._sending.acquire(blocking=False):
+            mine = not self._copy(call, None)
+        return mine
 
     def _copy(self, call: _Call, most: int | None) -> bool:
         """Make one piece of a call's, if it is not too large; return whether it was done."""

@@ -130,9 +130,6 @@ class MethodService:
             package=__version__,
         )
 
-    def _arguments(self, request: Request) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return self.codec.decode_arguments(request.arguments, self._scope)
-
     def failure(self, error: BaseException) -> Reply:
         """Return an exception as a reply; see `transport.Service`."""
         content = self.codec.encode_failure(error, self._scope)
@@ -216,7 +213,7 @@ class MethodService:
         if call.waited and call.cancelled:
             message = f"{self._name}.{request.method} was not called: its caller had given up"
             raise DeadlineExceeded(message)
-        args, kwargs = self._arguments(request)
+        args, kwargs = self.codec.decode_arguments(request.arguments, self._scope)
         function = method.function
         token = running_call.current.set(call)
         try:
@@ -289,7 +286,9 @@ class MethodService:
         except Exception as error:
             message = f"the result of {self._name}.{request.method} cannot be sent: {error}"
             raise TypeError(message) from error
-        return messages.Reply(True, check_size(content, limit, *what))
+        if content.size > limit:
+            check_size(content, limit, *what)
+        return messages.Reply(True, content)
 
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
         return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")
@@ -335,7 +334,7 @@ class MethodService:
         call.method = method
         values: object = None
         if method.kind in (Kind.PLAIN, Kind.STREAM):
-            args, kwargs = self._arguments(call.request)
+            args, kwargs = self.codec.decode_arguments(call.request.arguments, self._scope)
             values = method.function(*args, **kwargs)
         if hasattr(values, "__anext__"):
             from launchpad_lite.courier.async_values import AsyncValues  # it imports asyncio
