@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -13,6 +13,7 @@ from launchpad_lite.courier.transport import Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent import futures
 
     from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request
@@ -65,6 +66,7 @@ class GrpcCalls:
         self._changed = threading.Condition()
         self._calls: set[_Call] = set()
         self._streams: set[ReplyStream] = set()
+        self._at_stop: dict[grpc.ServicerContext, Callable[[], object]] = {}
         self._stopping = False
 
     @property
@@ -122,28 +124,57 @@ class GrpcCalls:
             with self._changed:
                 self._streams.discard(stream)
 
-    def wait_for_stop(self, context: grpc.ServicerContext) -> None:
-        """Wait until the server stops, or the client has gone."""
+    def at_stop(self, context: grpc.ServicerContext, callback: Callable[[], object]) -> None:
+        """Call a quick function when the server stops, unless the client has gone by then."""
+        with self._changed:
+            self._at_stop[context] = callback
+            over = self._stopping
+        if over:
+            self._take_back(context)
+            callback()
+        elif not context.add_callback(lambda: self._take_back(context)):
+            self._take_back(context)
 
-        def wake() -> None:
-            with self._changed:
-                self._changed.notify_all()
+    def _take_back(self, context: grpc.ServicerContext) -> None:
+        with self._changed:
+            self._at_stop.pop(context, None)
 
-        if context.add_callback(wake):
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping or not context.is_active())
+    @property
+    def waiting_for_stop(self) -> int:
+        """How many clients wait for the server's end."""
+        return len(self._at_stop)
 
     def refuse(self) -> None:
         """Begin no more calls, and end the streams."""
         with self._changed:
             self._stopping = True
             streams = list(self._streams)
+            told, self._at_stop = list(self._at_stop.values()), {}
             self._changed.notify_all()
         self._service.refuse()
         for stream in streams:
             stream.close()
+        for callback in told:
+            callback()
 
     def wait(self, timeout: float) -> None:
         """Wait for the calls that run."""
         with self._changed:
             self._changed.wait_for(lambda: not self._calls, timeout)
+
+
+def sends_itself(behavior: Any, threads: futures.ThreadPoolExecutor | None = None) -> Any:
+    """Let a streaming handler return before it has sent anything.
+
+    Args:
+      behavior: takes what a handler takes, and a function that sends; None for the end.
+      threads: which run it; None for the server's.
+    """
+
+    def run(request: Any, context: Any, send: Any) -> None:
+        behavior(request, context, send)
+
+    # all that grpcio looks for
+    setattr(run, "experimental_non_blocking", True)  # noqa: B010
+    setattr(run, "experimental_thread_pool", threads)  # noqa: B010
+    return run

@@ -11,7 +11,7 @@ import grpc
 import msgspec
 
 from launchpad_lite.courier import auth, frame, grpc_chunks, grpc_session
-from launchpad_lite.courier.grpc_calls import GONE, GrpcCalls
+from launchpad_lite.courier.grpc_calls import GONE, GrpcCalls, sends_itself
 from launchpad_lite.courier.grpc_channel import (
     BULK,
     CALL,
@@ -60,17 +60,17 @@ class Handlers(grpc.GenericRpcHandler):
         self.executor = DaemonExecutor(_MAX_THREADS, name, service.context)
         self._calls = GrpcCalls(service)
         self._held = grpc_chunks.HeldReplies()
-        health = Health(self._calls)
+        self._health = Health(self._calls, f"lp-health {service.info().name}")
         outside = Outside(service, self._calls)
         self._of_clients: dict[str, tuple[Callable[..., _Handler], Any]] = {
             CALL: (grpc.unary_unary_rpc_method_handler, self._call),
-            _LATER: (grpc.unary_stream_rpc_method_handler, _sends_itself(self._call_later)),
+            _LATER: (grpc.unary_stream_rpc_method_handler, sends_itself(self._call_later)),
             BULK: (grpc.stream_unary_rpc_method_handler, self._call_in_pieces),
             FETCH: (grpc.unary_stream_rpc_method_handler, self._fetch),
             STREAM: (grpc.unary_stream_rpc_method_handler, self._stream),
         }
-        self._of_friends: dict[str, _Handler] = {**outside.handlers, **health.handlers}
-        self._of_others: dict[str, _Handler] = health.handlers_for_strangers
+        self._of_friends: dict[str, _Handler] = {**outside.handlers, **self._health.handlers}
+        self._of_others: dict[str, _Handler] = self._health.handlers_for_strangers
         if service.credentials.tls:  # their certificates have proved that they may call
             self._of_others = self._of_friends
         # streaming, so that the message of a stranger is not even received
@@ -191,18 +191,9 @@ class Handlers(grpc.GenericRpcHandler):
 
     def close(self) -> None:
         """Give the threads back, after the last call."""
-        self.executor.shutdown(wait=False)
-        self.executor.join(_LAST_S)
-
-
-def _sends_itself(behavior: Any) -> Any:
-    """Let a streaming handler return before it has sent anything."""
-
-    def run(request: Any, context: Any, send: Any) -> None:
-        behavior(request, context, send)
-
-    setattr(run, "experimental_non_blocking", True)  # noqa: B010 - all that grpcio looks for
-    return run
+        for executor in (self.executor, self._health.executor):
+            executor.shutdown(wait=False)
+            executor.join(_LAST_S)
 
 
 def _set_unbegun(context: grpc.ServicerContext) -> None:

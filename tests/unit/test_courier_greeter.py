@@ -123,9 +123,7 @@ def test_the_oldest_silent_one_makes_room(reception: Reception) -> None:
 def test_those_that_speak_have_a_while(reception: Reception) -> None:
     speaking = [reception.connect(HELLO[:1]) for _ in range(MAX_GUESTS)]
     reception.connect(HELLO)
-    assert reception.welcomed.get(
-        timeout=PATIENCE_S
-    )  # the oldest has left, when its while was over
+    reception.welcomed.get(timeout=PATIENCE_S)  # the oldest has left, when its while was over
     assert is_hung_up(speaking[0])
     speaking[-1].sendall(HELLO[1:])
     reception.welcomed.get(timeout=PATIENCE_S)
