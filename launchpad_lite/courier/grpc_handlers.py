@@ -122,8 +122,10 @@ class Handlers(grpc.GenericRpcHandler):
         except frame.ProtocolError:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a frame")
 
-    def _message(self, reply: Reply) -> bytes:
-        return self._held.message(frame.pack_reply(reply, 0))
+    def _message(self, reply: Reply, context: grpc.ServicerContext) -> bytes:
+        if not context.is_active():  # nobody would fetch it
+            return b""
+        return self._held.message(frame.pack_reply(reply, 0), context.time_remaining())
 
     def _call(self, message: bytes, context: grpc.ServicerContext) -> bytes:
         return self._answer(self._request(frame.parse, message, context), context)
@@ -133,11 +135,11 @@ class Handlers(grpc.GenericRpcHandler):
 
     def _answer(self, request: Request | Reply, context: grpc.ServicerContext) -> bytes:
         if isinstance(request, Reply):
-            return self._message(request)
+            return self._message(request, context)
         answered: futures.Future[bytes | None] = futures.Future()
 
         def end(reply: Reply | None) -> None:
-            answered.set_result(None if reply is None else self._message(reply))
+            answered.set_result(None if reply is None else self._message(reply, context))
 
         self._calls.begin(request, context, end)
         del request
@@ -155,7 +157,7 @@ class Handlers(grpc.GenericRpcHandler):
             if reply is None:
                 _set_unbegun(context)
             else:
-                send(self._message(reply))
+                send(self._message(reply, context))
             send(None)
 
         request = self._request(frame.parse, message, context)
@@ -176,8 +178,15 @@ class Handlers(grpc.GenericRpcHandler):
         except (frame.ProtocolError, PayloadTooLarge):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a frame")
         context.send_initial_metadata(())  # it has begun
+        held: list[bytes] = []
+        context.add_callback(lambda: self._held.drop(held))
         for reply in self._calls.stream(request, context):
-            yield self._message(reply)
+            message = self._message(reply, context)
+            number = grpc_chunks.held_number(message)
+            if number is not None:
+                held.append(number)
+            yield message
+        held.clear()  # its client may still fetch the last
 
     def refuse(self) -> None:
         """Begin no more calls, and end the streams."""
