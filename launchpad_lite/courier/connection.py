@@ -33,6 +33,7 @@ class Connection:
           limit: the most bytes of a frame to accept.
         """
         self.sent_bytes = 0
+        self._number = 0
         self.busy_poll_s = 0.0
         self.sharing = sharing_of(stream)
         self._stream = stream
@@ -48,6 +49,15 @@ class Connection:
     @limit.setter
     def limit(self, limit: int) -> None:
         self._reader.limit = limit
+
+    def next_number(self) -> int:
+        """Return a number for a call that has the connection to itself.
+
+        A server that stops tells by numbers which calls have begun: one that has been answered must
+        not be taken for the next.
+        """
+        self._number = (self._number + 1) & 0xFFFFFFFF
+        return self._number
 
     @property
     def worn(self) -> bool:

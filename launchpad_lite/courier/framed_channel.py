@@ -172,13 +172,16 @@ class FramedChannel(Channel):
                 return self._call_sharing(request)
             connection = another
         answer: frame.Frame | None = None
-        begun = False
+        begun = stopping = False
+        number = connection.next_number()
         try:
-            connection.send(frame.pack_request(request, 0, sharing=connection.sharing), deadline)
+            pieces = frame.pack_request(request, number, sharing=connection.sharing)
+            connection.send(pieces, deadline)
             begun = True  # it may have, from now on
             answer = connection.read(deadline)
             if answer.kind == frame.Kind.STOPPING:
-                begun = 0 in answer.ids()
+                stopping = True
+                begun = number in answer.ids()
                 answer = connection.read(deadline) if begun else None
         except TimeoutError as error:
             raise request.late(self.info.name) from error
@@ -187,11 +190,12 @@ class FramedChannel(Channel):
         except BROKEN:
             pass
         finally:
-            if answer is not None and answer.kind in _ANSWERS:
+            if answer is not None and answer.kind not in _ANSWERS:
+                answer = None
+            if answer is not None and not stopping:
                 self._check_in(connection)
             else:
                 self._drop(connection)
-                answer = None
         if answer is None:
             if self._closed:
                 raise stopped()

@@ -101,6 +101,7 @@ class ServedConnection:
         self._held: collections.deque[ServedCall] = collections.deque()  # the service is full
         self._replies: ReplyStream | None = None
         self._streams = False
+        self._parting = False  # the client was told which calls it may still wait for
         self._lock = threading.Lock()  # of what the loop is told
         self._closed = False
 
@@ -117,7 +118,7 @@ class ServedConnection:
                 self._loop.modify(self._descriptor, mask if self._paused else _IN)
         if not self._paused:
             self._when_changed()
-            if self._stream.pending:
+            if self._stream.pending or self._parting:
                 self._loop.soon(self)
 
     @property
@@ -139,6 +140,7 @@ class ServedConnection:
 
     def resume(self, turn: Turn) -> bool:
         """See `event_loop.Subject`."""
+        self._part_after_last()
         if self._held:
             if not self._begin(self._held.popleft(), turn):
                 return False
@@ -252,7 +254,13 @@ class ServedConnection:
     def forget(self, call: ServedCall) -> None:
         """Do not wait for a call any more."""
         self.calls.discard(call)
+        self._part_after_last()
         self._when_changed()
+
+    def _part_after_last(self) -> None:
+        """Hang up when the client has got all that it was promised, or it would go on to call."""
+        if self._parting and not self.busy:
+            self.outbox.part()
 
     def say_goodbye(self, *, last: bool) -> None:
         """Tell the client which of its calls have begun, for no other will.
@@ -262,6 +270,7 @@ class ServedConnection:
         """
         begun = [call.number for call in list(self.calls) if call.begun]
         self.outbox.put(frame.pack_ids(frame.Kind.STOPPING, begun))
+        self._parting = not self._streams
         if self._streams:
             self.outbox.hang_up()
         elif last or not self.busy:

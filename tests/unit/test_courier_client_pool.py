@@ -107,6 +107,7 @@ def test_the_least_loaded_member_gets_the_call(bench: Bench) -> None:
 def test_a_call_that_is_cancelled_is_not_in_flight_any_more(bench: Bench) -> None:
     publish_all(bench)
     pool = lp.pool(clients(bench))
+    call_until_all_are_in_use(pool)  # so that this thread begins the call, and no other is at it
     future = pool.futures.enter()
     bench.wait_for()
     assert sum(member.in_flight for member in courier.members(pool)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -29,7 +30,7 @@ TIMEOUT = ClientConfig(call_timeout=0.1)
 @pytest.fixture(params=["inproc", "unix", "grpc"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     one = Bench(request.param)
-    one.run.run_id = f"run-{id(one)}"  # others' rows are not ours
+    one.run.run_id = f"run-{uuid.uuid4().hex}"  # others' rows are not ours
     yield one
     one.close()
 

@@ -104,6 +104,33 @@ class EndConformance(TransportSuite):
         stopping.join(PATIENCE_S)
         assert not stopping.is_alive()
 
+    def test_who_was_answered_by_a_server_that_stops_is_refused_at_once(self, lab: Lab) -> None:
+        """Though others are still waited for, and whether or not it had heard of the stop."""
+        gate, last = lab.gate(), lab.gate()
+        served = lab.listen(echo)
+        served.service.bind("enter", gate.enter)
+        served.service.bind("hold", last.enter)
+        served.listener.start()
+        caller, other = lab.connect(served), lab.connect(served)
+        held = other.submit("hold", 2)
+        last.wait_for(1)
+        with in_thread(caller.call, "enter", 1) as call:
+            gate.wait_for(1)
+            stopping = served.stop_beside()
+            with pytest.raises(Unavailable, check=_not_executed):
+                while True:
+                    other.call("echo", 1)
+            gate.open()
+            assert call.result(PATIENCE_S) == 1
+        with pytest.raises(Unavailable, check=_not_executed):
+            caller.call("echo", 1, timeout=None)
+        assert _not_executed(caller.failure("echo", 1))
+        assert not held.done()
+        last.open()
+        assert held.result(PATIENCE_S) == 2
+        stopping.join(PATIENCE_S)
+        assert not stopping.is_alive()
+
     def test_calls_that_wait_for_a_thread_are_told_that_they_did_not_run(self, lab: Lab) -> None:
         gate = lab.gate()
         served = lab.serve(gate.enter, threads=1)
