@@ -190,13 +190,12 @@ class FramedChannel(Channel):
         except BROKEN:
             pass
         finally:
-            if answer is not None and answer.kind not in _ANSWERS:
-                answer = None
-            if answer is not None and not stopping:
+            answered = answer is not None and answer.kind in _ANSWERS
+            if answered and not stopping:
                 self._check_in(connection)
             else:
                 self._drop(connection)
-        if answer is None:
+        if answer is None or not answered:
             if self._closed:
                 raise stopped()
             raise gone(self.info, request.method, maybe_executed=begun)

@@ -52,6 +52,10 @@ class _Call(ServerCall):
     def hung_up(self) -> bool:
         return not self._context.is_active()
 
+    def watch(self) -> None:
+        if not self._context.add_callback(self.cancel):
+            self.cancel()
+
     def on_cancel(self, callback: Callable[[], object]) -> None:
         super().on_cancel(callback)
         self._context.add_callback(self.cancel)  # which does nothing after the call has ended

@@ -71,7 +71,7 @@ class MethodService:
         self._scope = scope
         self._config = config
         self._methods: dict[str, Method] = {}
-        self._dispatcher = Dispatcher(f"lp-serve {name}", config, context)
+        self._dispatcher = Dispatcher(f"lp-serve {name}", config, context, self._drop)
         self._async_methods: AsyncMethods | None = None
         self._lock = threading.RLock()  # streams may end in a garbage collection inside it
         metering.register(self)
@@ -159,6 +159,7 @@ class MethodService:
                 self._dispatcher.run(self._run, call)
         elif verdict is Verdict.WAIT:
             call.stats.begun += 1
+            call.watch()
         elif verdict is Verdict.CLOSED:
             call.refuse()
         else:
@@ -179,6 +180,21 @@ class MethodService:
         call.stats.begun += 1
         call.count(reply)
         return reply
+
+    def _given_up(self, call: ServerCall) -> DeadlineExceeded:
+        message = f"{self._name}.{call.title} was not called: its caller had given up"
+        return DeadlineExceeded(message)
+
+    def _drop(self, call: ServerCall) -> None:
+        """End a call that has waited in vain."""
+        if call.late:
+            reply = self.failure(self._given_up(call))
+            call.count(reply)
+            call.answer(reply)
+        else:  # nobody would hear it
+            counting.note_end(call.stats, call.arrived, None, call.request.arguments)
+            call.stats.fail(counting.CANCELLED)
+            call.refuse()
 
     def answers_later(self, method: str) -> bool:
         """Whether a method's calls need no thread until they have their result."""
@@ -211,8 +227,7 @@ class MethodService:
     def _execute(self, call: ServerCall) -> Reply | None:
         request, method = call.request, call.method
         if call.waited and call.cancelled:
-            message = f"{self._name}.{request.method} was not called: its caller had given up"
-            raise DeadlineExceeded(message)
+            raise self._given_up(call)
         args, kwargs = self.codec.decode_arguments(request.arguments, self._scope)
         function = method.function
         token = running_call.current.set(call)

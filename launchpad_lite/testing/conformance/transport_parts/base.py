@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import threading
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,13 @@ class Served:
 
     def stop(self, grace: float = PATIENCE_S) -> None:
         self.listener.stop(grace)
+
+    def wait_until_waiting(self, count: int) -> None:
+        """Wait until the server has heard that so many calls wait for their turn."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (waiting := sum(row.waiting for row in self.service.metrics())) != count:
+            assert time.monotonic() < deadline, f"{waiting} calls wait, not {count}"
+            time.sleep(0.001)  # nobody announces it
 
     def stop_beside(self, grace: float = PATIENCE_S) -> threading.Thread:
         """Stop in another thread."""

@@ -40,6 +40,11 @@ def _maybe_executed(error: BaseException | None) -> bool:
     return not _not_executed(error)
 
 
+def _call_for_ever(caller: Caller, method: str) -> None:
+    while True:
+        caller.call(method)
+
+
 class EndConformance(TransportSuite):
     """Calls that have begun may end; no other call ever begins; and each caller knows which."""
 
@@ -118,8 +123,7 @@ class EndConformance(TransportSuite):
             gate.wait_for(1)
             stopping = served.stop_beside()
             with pytest.raises(Unavailable, check=_not_executed):
-                while True:
-                    other.call("echo", 1)
+                _call_for_ever(other, "echo")
             gate.open()
             assert call.result(PATIENCE_S) == 1
         with pytest.raises(Unavailable, check=_not_executed):
