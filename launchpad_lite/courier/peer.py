@@ -220,13 +220,36 @@ class NamedPeer(Peer):
     def __init__(self, scope: Scope, name: str, options: ConnectOptions) -> None:
         """Name the service."""
         self._name = name
-        super().__init__(scope, options)
         self._scope = scope
+        self._newest = 0  # incarnation that is known
+        self._unwatch = scope.watch(name, self._move_on)
+        super().__init__(scope, options)
 
     @property
     def title(self) -> str:
         """See the base class."""
         return self._name
+
+    def _move_on(self, record: EndpointRecord) -> None:
+        """Leave a server that has a successor; its connections may live as long as they like."""
+        with self._lock:
+            self._newest = max(self._newest, record.incarnation)
+        self._leave_old()
+
+    def _leave_old(self) -> None:
+        channel = self._channel
+        if channel is not None and channel.incarnation < self._newest:
+            self.discard(channel)
+
+    def _install(self, channel: Channel) -> Channel:
+        kept = super()._install(channel)
+        self._leave_old()  # a successor may have been published since it was connected to
+        return kept
+
+    def close(self) -> None:
+        """See the base class."""
+        self._unwatch()
+        super().close()
 
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
         pause = _FIRST_RETRY_S
@@ -279,6 +302,7 @@ class NamedPeer(Peer):
         try:
             messages.check_versions(channel.info, endpoint)
             messages.check_identity(channel.info, record.run_id, record.name)
+            channel.incarnation = record.incarnation
         except BaseException:
             channel.close()
             raise

@@ -192,6 +192,8 @@ class Channel(abc.ABC):
     """What the server said of itself."""
     local: bool = False
     """Whether the server is in this process."""
+    incarnation: int = 0
+    """That of the record by which the server was found; whose peer it is sets it."""
     meter: Meter
     """Counts the calls that clients make on it; whose peer it is sets it."""
 

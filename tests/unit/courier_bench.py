@@ -63,10 +63,12 @@ class Run(FakeScope):
         with self.changed:
             before = self.published.get(name)
             incarnation = before.incarnation + 1 if before else 0
-            self.published[name] = EndpointRecord(
+            self.published[name] = record = EndpointRecord(
                 self.run_id, name, incarnation, host or host_id(), endpoints
             )
             self.changed.notify_all()
+        for callback in list(self.watchers.get(name, ())):
+            callback(record)
 
     def end(self, name: str, reason: str) -> None:
         """Say that a service will not come back."""

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from launchpad_lite.config import ClientConfig
+from launchpad_lite.courier.typed import stream
+from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
 from tests.unit.courier_bench import PATIENCE_S, Bench
 
@@ -126,6 +128,41 @@ def test_calls_that_have_begun_end_on_the_old_server(bench: Bench) -> None:
         assert running.result(PATIENCE_S) == 1
         assert waiting.result(PATIENCE_S) == 2
         stopping.result(PATIENCE_S)
+
+
+def test_new_calls_leave_a_server_that_has_a_successor(bench: Bench) -> None:
+    first = bench.publish("first")
+    first.Bind("count", lambda: iter(range(3)))
+    client, other = bench.client(), bench.client()
+    running = client.futures.enter(1)
+    values = stream(client.count)
+    assert next(values) == 0
+    bench.wait_for()
+    bench.publish("second")  # the first goes on, as one that is stopped or cut off does
+    assert client.tag() == "second"
+    assert client.futures.tag().result(PATIENCE_S) == "second"
+    assert other.tag() == "second"
+    assert not running.done()
+    bench.opened.set()
+    assert running.result(PATIENCE_S) == 1
+    assert list(values) == [1, 2]
+    bench.run.move("server/0", *bench.run.published["server/0"].endpoints)
+    assert client.tag() == "second"
+
+
+def test_a_successor_that_comes_while_a_client_connects(bench: Bench) -> None:
+    bench.publish("first")
+    second = bench.serve("second")
+    resolve = bench.run.resolve
+
+    def resolve_late(name: str, timeout: float | None) -> EndpointRecord:
+        record = resolve(name, timeout)
+        bench.run.resolve = resolve  # type: ignore[method-assign]
+        bench.run.move(name, *second.endpoints)
+        return record
+
+    bench.run.resolve = resolve_late  # type: ignore[method-assign]
+    assert bench.client().tag() == "second"
 
 
 def test_calls_that_have_not_begun_move_to_the_new_server(bench: Bench) -> None:

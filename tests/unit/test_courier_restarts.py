@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -80,6 +82,20 @@ def notice_death(killing: Killing, *clients: Any) -> None:
             except lp.DeadlineExceeded:
                 pass
             break
+
+
+def test_a_server_that_is_stopped_and_replaced_keeps_no_new_call_waiting(killing: Killing) -> None:
+    first = killing.publish()
+    client = killing.client()
+    held = client.futures.hold()
+    first.wait_for_holds(1)
+    os.kill(first.pid, signal.SIGSTOP)
+    second = killing.publish()
+    assert client.whoami() == second.pid
+    assert client.futures.whoami().result(PATIENCE_S) == second.pid
+    assert not held.done()
+    first.kill()
+    assert failure(held).maybe_executed
 
 
 def test_calls_under_way_may_have_run_and_new_ones_wait(killing: Killing) -> None:
