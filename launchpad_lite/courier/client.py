@@ -15,7 +15,8 @@ from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.in_flight import Full
 from launchpad_lite.courier.messages import Request
-from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
+from launchpad_lite.courier.named_peer import NamedPeer
+from launchpad_lite.courier.peer import AddressedPeer
 from launchpad_lite.courier.stream import Stream
 from launchpad_lite.courier.transport import ConnectOptions
 from launchpad_lite.errors import Unavailable

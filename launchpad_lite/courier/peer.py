@@ -18,7 +18,7 @@ from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.in_flight import InFlight
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Longest, Waiters
-from launchpad_lite.endpoint import EndpointRecord, host_id, is_loopback
+from launchpad_lite.endpoint import is_loopback
 from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, UsageError, nearest
 from launchpad_lite.metrics import Meter, of_stats
 
@@ -37,13 +37,18 @@ WAITING_HINT_S = 10.0
 """Seconds after which whoever waits for a server that is used alone says so in the log."""
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - to connect to these leads to one's own host
-_FIRST_RETRY_S = 0.02
-_LAST_RETRY_S = 1.0
+FIRST_RETRY_S = 0.02
+"""Seconds between the first two attempts to connect; each pause is twice the one before."""
+
+LAST_RETRY_S = 1.0
+"""The longest such pause."""
+
 _ATTEMPT_S = 10.0
 """Seconds for one attempt: who accepts connections and is silent may have a successor by then."""
 
 
-def _attempt(deadline: Deadline) -> float:
+def attempt(deadline: Deadline) -> float:
+    """Return the seconds for one attempt to connect."""
     left = deadline.left()
     return _ATTEMPT_S if left is None else min(left, _ATTEMPT_S)
 
@@ -214,101 +219,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class NamedPeer(Peer):
-    """A service of a run, found by its name."""
-
-    def __init__(self, scope: Scope, name: str, options: ConnectOptions) -> None:
-        """Name the service."""
-        self._name = name
-        self._scope = scope
-        self._newest = 0  # incarnation that is known
-        self._unwatch = scope.watch(name, self._move_on)
-        super().__init__(scope, options)
-
-    @property
-    def title(self) -> str:
-        """See the base class."""
-        return self._name
-
-    def _move_on(self, record: EndpointRecord) -> None:
-        """Leave a server that has a successor; its connections may live as long as they like."""
-        with self._lock:
-            self._newest = max(self._newest, record.incarnation)
-        self._leave_old()
-
-    def _leave_old(self) -> None:
-        channel = self._channel
-        if channel is not None and channel.incarnation < self._newest:
-            self.discard(channel)
-
-    def _install(self, channel: Channel) -> Channel:
-        kept = super()._install(channel)
-        self._leave_old()  # a successor may have been published since it was connected to
-        return kept
-
-    def close(self) -> None:
-        """See the base class."""
-        self._unwatch()
-        super().close()
-
-    def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
-        pause = _FIRST_RETRY_S
-        while True:
-            record = self._resolve(deadline, wait=wait)
-            failure: Exception = Unavailable(
-                f"{self._name} listens at {', '.join(record.endpoints) or 'no place'}, which "
-                "cannot be reached from here",
-                maybe_executed=False,
-            )
-            for endpoint in record.endpoints:
-                if not self._may_reach(endpoint, record):
-                    continue
-                try:
-                    return self._try(endpoint, record, deadline)
-                except (Unavailable, DeadlineExceeded) as error:
-                    failure = error
-            left = deadline.left()
-            if not wait and isinstance(failure, DeadlineExceeded):
-                raise failure
-            if not wait:
-                message = f"failed to connect to all addresses of {self._name}: {failure}"
-                raise Unavailable(message, maybe_executed=False) from failure
-            self._note(failure)
-            if left == 0.0:
-                raise self._too_late(deadline) from failure
-            self._scope.await_change(record, pause if left is None else min(pause, left))
-            pause = min(pause * 2, _LAST_RETRY_S)
-
-    def _resolve(self, deadline: Deadline, *, wait: bool) -> EndpointRecord:
-        try:
-            return self._scope.resolve(self._name, deadline.left() if wait else 0.0)
-        except DeadlineExceeded as error:
-            if wait:
-                message = f"{self._name} did not come up within {deadline}"
-                raise DeadlineExceeded(message) from error
-            message = f"{self._name} is not up yet: failed to connect to all addresses, it has none"
-            raise Unavailable(message, maybe_executed=False) from error
-
-    def _may_reach(self, endpoint: str, record: EndpointRecord) -> bool:
-        scheme = endpoint.partition(":")[0]
-        if self._scope.config.transport not in (None, scheme):
-            return False
-        return scheme not in ("inproc", "unix") or record.host_id == host_id()
-
-    def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
-        transport = transports.get(endpoint.partition(":")[0])
-        credentials = self._scope.credentials
-        channel = transport.connect(endpoint, credentials, _attempt(deadline), self._options)
-        try:
-            messages.check_versions(channel.info, endpoint)
-            messages.check_identity(channel.info, record.run_id, record.name)
-            channel.incarnation = record.incarnation
-        except BaseException:
-            channel.close()
-            raise
-        return channel
-
-
 def _check_here(address: str) -> None:
     """Refuse to show this user's secret to other hosts, and to whoever listens in between.
 
@@ -365,7 +275,7 @@ class AddressedPeer(Peer):
         return self._address
 
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
-        pause = _FIRST_RETRY_S
+        pause = FIRST_RETRY_S
         hint_at = time.monotonic() + WAITING_HINT_S
         while True:
             try:
@@ -383,7 +293,7 @@ class AddressedPeer(Peer):
                         "still waiting for %s, which has not come up yet: %s", self.title, error
                     )
             time.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 2, _LAST_RETRY_S)
+            pause = min(pause * 2, LAST_RETRY_S)
 
     def _try(self, deadline: Deadline) -> Channel:
         scheme = "grpc" if self._credentials is None else "tcp"
@@ -398,7 +308,7 @@ class AddressedPeer(Peer):
     def _open(self, endpoint: str, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._credentials or user_credentials()
-        channel = transport.connect(endpoint, credentials, _attempt(deadline), self._options)
+        channel = transport.connect(endpoint, credentials, attempt(deadline), self._options)
         try:
             messages.check_versions(channel.info, self._address)
         except BaseException:
