@@ -62,6 +62,11 @@ def _require_when_full(when_full: str, name: str) -> None:
     _require(known, f"{name}={when_full!r}: give 'block' or 'fail'.")
 
 
+def _require_codec(codec: str) -> None:
+    known = get_args(CodecName)
+    _require(codec in known, f"no codec {codec!r}{nearest(codec, known)}")
+
+
 def _require_payload_limit(limit: int) -> None:
     within = 0 < limit <= MAX_PAYLOAD_BYTES
     _require(within, f"max_payload_bytes={limit}: give 1 to {MAX_PAYLOAD_BYTES}.")
@@ -184,8 +189,7 @@ class ServerConfig:
         port = self.port
         _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")
         _require_payload_limit(self.max_payload_bytes)
-        known = get_args(CodecName)
-        _require(self.codec in known, f"no codec {self.codec!r}{nearest(self.codec, known)}")
+        _require_codec(self.codec)
         _require_busy_poll(self.busy_poll_us)
 
 
@@ -204,6 +208,8 @@ class ClientConfig:
         server, or at one pool.
       when_in_flight_full: what becomes of one more: "block" waits for the end of another, "fail"
         fails with `ResourceExhausted`.
+      codec: `data` refuses a server that has another codec, so that nothing is ever unpickled that
+        a server sends; `pickle` takes whatever codec the server has.
     """
 
     compress: bool = False
@@ -213,6 +219,7 @@ class ClientConfig:
     busy_poll_us: int = 0
     max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
     when_in_flight_full: WhenFull = "block"
+    codec: CodecName = "pickle"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -227,6 +234,7 @@ class ClientConfig:
         _require(timeout is None or timeout > 0, f"call_timeout={timeout}: give seconds above 0.")
         _require_payload_limit(self.max_payload_bytes)
         _require_busy_poll(self.busy_poll_us)
+        _require_codec(self.codec)
 
 
 class ClientSettings(TypedDict, total=False):
@@ -240,6 +248,7 @@ class ClientSettings(TypedDict, total=False):
       busy_poll_us: as there.
       max_in_flight: as there.
       when_in_flight_full: as there.
+      codec: as there.
     """
 
     compress: bool
@@ -249,6 +258,7 @@ class ClientSettings(TypedDict, total=False):
     busy_poll_us: int
     max_in_flight: int
     when_in_flight_full: WhenFull
+    codec: CodecName
 
 
 def with_settings(config: ClientConfig, settings: Mapping[str, Any]) -> ClientConfig:

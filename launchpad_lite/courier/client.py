@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from launchpad_lite.config import CodecName
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.aio_bridge import AioClient
     from launchpad_lite.courier.codec import Codec
@@ -112,6 +113,7 @@ class Client:
         busy_poll_us: int = 0,
         max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
         when_in_flight_full: WhenFull = "block",
+        codec: CodecName = "pickle",
     ) -> None:
         """Make a client of a server that is used alone.
 
@@ -129,6 +131,8 @@ class Client:
           max_in_flight: calls for futures that this client may have under way.
           when_in_flight_full: what becomes of one more: "block" waits for the end of another,
             "fail" fails with `ResourceExhausted`.
+          codec: `data` to refuse servers with another codec, so that nothing that comes is ever
+            unpickled; `pickle` for whatever codec the server has.
 
         Raises:
           UsageError: an argument is out of its range, or does not go with another.
@@ -140,6 +144,7 @@ class Client:
             busy_poll_us=busy_poll_us,
             max_in_flight=max_in_flight,
             when_in_flight_full=when_in_flight_full,
+            codec=codec,
         )
         credentials = chosen_credentials(credentials, insecure=insecure)
         peer = AddressedPeer(server_address, credentials, _connect_options(config))
@@ -230,13 +235,13 @@ class Client:
         copy: bool = False,
     ) -> Arguments:
         info, local = channel.info, channel.local
-        codec = codecs.of_peer(info.codec)
+        codec = codecs.of_peer(info.codec, self._config.codec)
         limit = min(self._config.max_payload_bytes, info.max_payload_bytes)
         copy = copy or local
         return self._encode(codec, method, args, kwargs, limit=limit, copy=copy, direct=local)
 
     def _decode(self, reply: Reply, info: ServerInfo) -> Any:
-        codec, scope = codecs.of_peer(info.codec), self._peer.scope
+        codec, scope = codecs.of_peer(info.codec, self._config.codec), self._peer.scope
         if reply.ok:
             return codec.decode(reply.content, scope)
         raise codec.decode_failure(reply.content, scope)
@@ -339,7 +344,9 @@ class Client:
 
 def _connect_options(config: ClientConfig, busy_poll_us: int = 0) -> ConnectOptions:
     return ConnectOptions(
-        compress=config.compress, busy_poll_us=config.busy_poll_us or busy_poll_us
+        compress=config.compress,
+        busy_poll_us=config.busy_poll_us or busy_poll_us,
+        codec=config.codec,
     )
 
 

@@ -101,7 +101,7 @@ class NamedPeer(Peer):
         credentials = self._scope.credentials
         channel = transport.connect(endpoint, credentials, attempt(deadline), self._options)
         try:
-            messages.check_versions(channel.info, endpoint)
+            messages.check_versions(channel.info, endpoint, self._options.codec)
             messages.check_identity(channel.info, record.run_id, record.name)
             channel.incarnation = record.incarnation
         except BaseException:

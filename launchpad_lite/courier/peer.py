@@ -310,7 +310,7 @@ class AddressedPeer(Peer):
         credentials = self._credentials or user_credentials()
         channel = transport.connect(endpoint, credentials, attempt(deadline), self._options)
         try:
-            messages.check_versions(channel.info, self._address)
+            messages.check_versions(channel.info, self._address, self._options.codec)
         except BaseException:
             channel.close()
             raise

@@ -42,8 +42,8 @@ class CourierOptions(NodeOptions):
       when_full: what becomes of more: "block" leaves them with their clients until there is room,
         "fail" answers them with `ResourceExhausted`.
       max_streams: streams that are open at a time, each with a thread.
-      codec: `data` for a node that outsiders may reach: it never unpickles, and carries values
-        without code; see docs/other_languages.md.
+      codec: `data` for a node that outsiders may reach: neither it nor its clients ever unpickle,
+        and only values without code travel; see docs/other_languages.md.
       tracebacks: with `data`, whether callers see the tracebacks of exceptions.
       compress: whether clients compress messages, on gRPC.
       call_timeout: seconds for each call of the node's clients; None for no limit.
