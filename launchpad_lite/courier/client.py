@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from launchpad_lite import context as node_context
 from launchpad_lite.config import DEFAULT_MAX_IN_FLIGHT, ClientConfig, WhenFull, seconds
-from launchpad_lite.courier import codecs, metering
+from launchpad_lite.courier import codecs, finalizers, metering
 from launchpad_lite.courier.arguments import Arguments
 from launchpad_lite.courier.auth import chosen_credentials
 from launchpad_lite.courier.codec import check_size
@@ -162,7 +162,7 @@ class Client:
         self._address = address
         self._config = config
         if peer.scope is None:  # nobody else has this peer, and nobody else could close it
-            weakref.finalize(self, peer.close).atexit = False
+            weakref.finalize(self, finalizers.later, peer.close).atexit = False
 
     def __reduce__(self) -> tuple[Callable[..., Client], tuple[Any, ...]]:
         """Pickle as the address; a client of a run becomes one in the receiver's run."""

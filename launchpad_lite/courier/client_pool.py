@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, get_args, overload
 
+from launchpad_lite.courier import finalizers
 from launchpad_lite.courier.client import Client, RemoteMethod
 from launchpad_lite.courier.members import PoolMember
 from launchpad_lite.courier.peer import Peer
@@ -44,7 +45,7 @@ class Pool(Client):
             peer.add(client, server)
         self._policy = policy
         self._set_up(peer, peer.title, servers[0][0]._config)  # noqa: SLF001 - one of the family
-        weakref.finalize(self, peer.close).atexit = False
+        weakref.finalize(self, finalizers.later, peer.close).atexit = False
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Pickle as the members and the policy."""

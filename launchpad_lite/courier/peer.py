@@ -79,7 +79,7 @@ class Peer(Remote):
         self._channel: Channel | None = None
         self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._connecting = threading.Lock()
-        self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
+        self._lock = threading.RLock()  # the waiters take it too
         self._waiters = Waiters(self._lock, self._too_late)
         self._searching = False
 

@@ -6,7 +6,7 @@ import contextlib
 import queue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from launchpad_lite.courier import threads
+from launchpad_lite.courier import finalizers, threads
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.errors import DeadlineExceeded
 
@@ -74,10 +74,10 @@ class Stream(Generic[T]):
         """
         limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
         if not limits:
-            return self._decode(next(self._replies))
+            return self._decode(self._take())
         in_time = deadlines.call_later(min(limits), self._give_up)
         try:
-            reply = next(self._replies)
+            reply = self._take()
         except BaseException:
             if self._late:
                 self._late = False
@@ -87,6 +87,13 @@ class Stream(Generic[T]):
         finally:
             in_time()
         return self._decode(reply)
+
+    def _take(self) -> Reply:
+        try:
+            return next(self._replies)
+        except Exception:  # it has ended
+            self.close()
+            raise
 
     def _give_up(self) -> None:
         self._late = True
@@ -164,8 +171,11 @@ class Stream(Generic[T]):
         self.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # its constructor may have failed
-            self.close()
+        with contextlib.suppress(AttributeError):  # its constructor may have failed
+            if not self._closed:
+                if self._asked is not None:
+                    self._asked.put(None)  # which takes no lock
+                finalizers.later(self._replies.close)
 
 
 class _Ask:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import gc
 import pickle
 import threading
 import weakref
@@ -20,7 +19,7 @@ from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig
 from launchpad_lite.context import entered
 from launchpad_lite.courier.client import client_in_run
-from tests.unit.courier_bench import PATIENCE_S, Bench
+from tests.unit.courier_bench import PATIENCE_S, Bench, await_collection
 
 SHORT_S = 0.1
 NO_WAIT = ClientConfig(wait_for_ready=False)
@@ -319,8 +318,7 @@ def test_a_pool_that_is_forgotten_looks_for_nobody(unix: Bench) -> None:
     pool = lp.pool([courier.Client("localhost:1")])
     peer = weakref.ref(pool._peer)  # noqa: SLF001 - whether it is kept
     del pool
-    gc.collect()
-    assert peer() is None
+    await_collection(peer)
 
 
 def test_a_stop_of_the_run_ends_what_waits(bench: Bench) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import uuid
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,7 +21,7 @@ from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.metering import metrics
 from launchpad_lite.courier.pickle_codec import PickleCodec
 from launchpad_lite.courier.transport import ConnectOptions
-from tests.unit.courier_bench import CREDENTIALS, PATIENCE_S, Bench
+from tests.unit.courier_bench import CREDENTIALS, PATIENCE_S, Bench, await_collection
 
 ARRAY = np.zeros(10_000)
 TIMEOUT = ClientConfig(call_timeout=0.1)
@@ -197,9 +197,10 @@ def test_counts_go_with_what_was_counted() -> None:
         return {each.server for each in metrics("")}
 
     assert address in servers()
+    peer = weakref.ref(client._peer)  # noqa: SLF001 - whether it is kept
     del client
     server.Stop()
-    gc.collect()
+    await_collection(peer)
     assert address not in servers()
 
 
