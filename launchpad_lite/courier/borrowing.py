@@ -91,6 +91,7 @@ class Borrower:
 
         Raises:
           ProtocolError: there is no such segment, they are not in it, or arrays lie in it.
+          PayloadTooLarge: there is no memory to copy them to.
         """
         import numpy as np
 
@@ -108,9 +109,10 @@ class Borrower:
         memory = segment.memory
         if isinstance(memory, Descriptor):
             del self._segments[number]
-            copied = memfd.read(memory.number, lengths)
-            memfd.set_state(memory.number, memfd.UNWANTED)
-            return copied
+            try:
+                return memfd.read(memory.number, lengths)
+            finally:
+                memfd.set_state(memory.number, memfd.UNWANTED)
         owner = np.frombuffer(memory, np.uint8)
         segment.held = weakref.ref(owner, functools.partial(_release, memory, _forks))
         whole = memoryview(cast("Any", owner))  # NumPy's types do not say that it is a buffer

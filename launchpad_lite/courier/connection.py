@@ -120,7 +120,7 @@ class Connection:
           TimeoutError: it did not come in time; the connection cannot be used any more.
           EOFError: the peer hung up.
           OSError: the connection broke.
-          ProtocolError, PayloadTooLarge: see `FrameReader.next`.
+          ProtocolError, PayloadTooLarge, NotReceived: see `FrameReader.next`.
         """
         reader, stream = self._reader, self._stream
         if self.busy_poll_s and (found := self._read_soon(deadline)) is not None:
@@ -156,7 +156,7 @@ class Connection:
         """Return a frame that was received with the one before; None if there is no whole one.
 
         Raises:
-          ProtocolError, PayloadTooLarge: see `FrameReader.next`.
+          ProtocolError, PayloadTooLarge, NotReceived: see `FrameReader.next`.
         """
         return self._reader.next()
 

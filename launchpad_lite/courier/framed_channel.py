@@ -16,6 +16,7 @@ from launchpad_lite.courier import frame
 from launchpad_lite.courier.byte_stream import ByteStream
 from launchpad_lite.courier.codec import Payload, check_size
 from launchpad_lite.courier.connection import Connection
+from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.framed_futures import BROKEN, FramedFutures, gone, stopped
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS, Channel, ReplyStream
@@ -183,8 +184,9 @@ class FramedChannel(Channel):
                 stopping = True
                 begun = number in answer.ids()
                 answer = connection.read(deadline) if begun else None
-        except TimeoutError as error:
-            raise request.late(self.info.name) from error
+        except (TimeoutError, NotReceived) as error:
+            reason = error.reason if isinstance(error, NotReceived) else None
+            raise reason or request.late(self.info.name) from error
         except ConnectionResetError:
             begun = False  # the server closed the connection without reading all of the request
         except BROKEN:
@@ -339,6 +341,9 @@ class _Stream(ReplyStream):
                 answer = self._connection.read()
         except BROKEN:
             answer = None
+        except NotReceived as error:
+            self.close()
+            raise error.reason from None
         if answer is not None and answer.kind in _ANSWERS:
             if answer.kind == frame.Kind.FAILURE:
                 self.close()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from launchpad_lite.courier import frame, threads
 from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.messages import Reply
 from launchpad_lite.errors import PayloadTooLarge, ResourceExhausted, Stopped, Unavailable
 
@@ -277,7 +278,11 @@ class FramedFutures:
         connection, pending = self._connection, self._pending
         try:
             while True:
-                answer = connection.next() or connection.read()
+                try:
+                    answer = connection.next() or connection.read()
+                except NotReceived as error:
+                    self._lose(error)
+                    continue
                 kind = answer.kind
                 if kind == _STOPPING:
                     self._stop_waiting(answer.ids())
@@ -298,6 +303,12 @@ class FramedFutures:
             sent = connection.sent_bytes
             for number in calls:
                 self._fail(number, lambda call: call.end is not None and call.end <= sent)
+
+    def _lose(self, error: NotReceived) -> None:
+        """Fail the call whose reply there was no memory for."""
+        call = self._take(error.call_id)
+        if call is not None:
+            call.done(None, error.reason)
 
     def _stop_waiting(self, begun: set[int]) -> None:
         """Give up the calls that a server which stops will never begin."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.deadlines import deadlines
-from launchpad_lite.courier.frame_reader import FrameReader
+from launchpad_lite.courier.frame_reader import FrameReader, NotReceived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ def read(messages: Iterator[Any], limit: int) -> frame.Frame:
 
     Raises:
       ProtocolError: this is no frame, or only a part of one.
-      PayloadTooLarge: the frame exceeds the limit; there is no memory for it yet.
+      PayloadTooLarge: the frame exceeds the limit, or there is no memory for it.
     """
     reader = FrameReader(limit)
     for message in messages:
@@ -62,7 +62,10 @@ def read(messages: Iterator[Any], limit: int) -> frame.Frame:
             space[:count] = view[:count]
             reader.received(count)
             view = view[count:]
-            found = reader.next()
+            try:
+                found = reader.next()
+            except NotReceived as error:
+                raise error.reason from None
             if found is not None:
                 if view or next(messages, None) is not None:
                     text = "a message goes on after its frame"

@@ -12,6 +12,7 @@ from launchpad_lite import context as node_context
 from launchpad_lite.courier import frame, threads
 from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.outbox import Outbox
 from launchpad_lite.courier.transport import Where
 from launchpad_lite.courier.unix_stream import reader_of, sharing_of
@@ -172,7 +173,7 @@ class ServedConnection:
         self._server = threading.get_ident()
         try:
             while not self._held and not self._closed:
-                found = self._reader.next()
+                found = self._next()
                 if found is None:
                     break
                 if found.kind == _CALL:
@@ -195,6 +196,14 @@ class ServedConnection:
         self._server = 0
         self.outbox.flush()
         return True
+
+    def _next(self) -> frame.Frame | None:
+        while True:
+            try:
+                return self._reader.next()
+            except NotReceived as error:
+                failure = self._service.failure(error.reason)
+                self.outbox.put(frame.pack_reply(failure, error.call_id))
 
     def _hear(self, found: frame.Frame) -> None:
         """Do what a frame says that is no call."""
