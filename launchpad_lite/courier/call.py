@@ -79,6 +79,12 @@ class ReceivedCall(RunningCall):
         """See the base class."""
         return self.origin.name
 
+    def age(self, seconds: float) -> None:
+        """Note that the call was so long on its way: its client's time goes on meanwhile."""
+        if seconds > 0.0 and self.ends_at is not None:
+            self.ends_at -= seconds
+            self.waited = self.waited or self.late
+
     def hung_up(self) -> bool:
         """Whether the client is gone, as far as the transport can tell without waiting."""
         return False

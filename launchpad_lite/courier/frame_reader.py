@@ -127,7 +127,7 @@ class FrameReader:
         if here < _HEAD:
             return None
         head = _unpack_head(self._buffer, start)
-        kind, name, call_id, timeout, pickled, count, _ = frame.check_head(head, self.limit)
+        kind, name, call_id, timeout, pickled, count, detail = frame.check_head(head, self.limit)
         size = _HEAD + name + 8 * count + pickled
         lengths: tuple[int, ...] = ()
         if count and size <= here:
@@ -146,13 +146,14 @@ class FrameReader:
         place += pickled
         if not count:  # as in most
             self._start = place
-            return frame.Frame(kind, call_id, timeout or None, method, Payload(content))
+            return frame.Frame(kind, call_id, timeout or None, method, Payload(content), detail)
         buffers: list[Bytes] = []
         for length in lengths:
             buffers.append(self._buffer[place : place + length])
             place += length
         self._start = place
-        return frame.Frame(kind, call_id, timeout or None, method, Payload(content, buffers))
+        whole = Payload(content, buffers)
+        return frame.Frame(kind, call_id, timeout or None, method, whole, detail)
 
 
 class Apart(Protocol):

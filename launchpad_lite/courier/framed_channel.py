@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.byte_stream import ByteStream
-from launchpad_lite.courier.codec import Payload, check_size
+from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.connection import Connection
 from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.framed_futures import BROKEN, FramedFutures, gone, stopped
@@ -93,8 +93,7 @@ class FramedChannel(Channel):
             connection.send([frame.MAGIC + self._token], deadline)
             self.info = self._read_welcome(connection.read(deadline))
             # not before: a server that refuses a client reads nothing more of it
-            me = frame.pack(frame.Kind.CALLER, 0, Payload(b""), method=self._caller)
-            connection.send(me, deadline)
+            connection.send(frame.pack_caller(self._caller), deadline)
         except BaseException as error:
             if connection is not None:
                 connection.close()

@@ -19,7 +19,6 @@ from launchpad_lite.courier import frame, threads
 from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.courier.frame_reader import NotReceived
-from launchpad_lite.courier.messages import Reply
 from launchpad_lite.errors import PayloadTooLarge, ResourceExhausted, Stopped, Unavailable
 
 if TYPE_CHECKING:
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 
     from launchpad_lite.courier.byte_stream import Bytes
     from launchpad_lite.courier.connection import Connection
-    from launchpad_lite.courier.messages import Request, ServerInfo
+    from launchpad_lite.courier.messages import Reply, Request, ServerInfo
 
 BROKEN = (OSError, EOFError, frame.ProtocolError, PayloadTooLarge)
 """What reading from a connection raises when it is of no use any more."""
 
-_CALL, _RESULT, _STOPPING = frame.Kind.CALL, frame.Kind.RESULT, frame.Kind.STOPPING
+_CALL, _STOPPING = frame.Kind.CALL, frame.Kind.STOPPING
 
 _BATCH_CALLS = 16  # so many that wait are sent by who submits the last of them
 _SEND_BYTES = 2**17  # to be gathered for one system call
@@ -283,13 +282,12 @@ class FramedFutures:
                 except NotReceived as error:
                     self._lose(error)
                     continue
-                kind = answer.kind
-                if kind == _STOPPING:
+                if answer.kind == _STOPPING:
                     self._stop_waiting(answer.ids())
                     continue
                 call = self._take(answer.call_id)
                 if call is not None:
-                    call.done(Reply(kind == _RESULT, answer.content), None)
+                    call.done(answer.reply(), None)
                 del answer, call  # they hold arrays and the client, and the next one may be far off
         except BROKEN:
             pass

@@ -81,7 +81,7 @@ class Reply(msgspec.Struct, frozen=True):
     Attributes:
       ok: whether it is a result; otherwise it is a failure, see `failures`.
       content: the encoded result or failure.
-      code: the status code of a failure, where it is made; it is not sent.
+      code: the name of a failure's status code.
     """
 
     ok: bool

@@ -14,6 +14,7 @@ from launchpad_lite.courier.call import ServerCall
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.outbox import Outbox
+from launchpad_lite.courier.transit import TransitTimes
 from launchpad_lite.courier.transport import Where
 from launchpad_lite.courier.unix_stream import reader_of, sharing_of
 from launchpad_lite.errors import PayloadTooLarge, ResourceExhausted
@@ -93,6 +94,7 @@ class ServedConnection:
         self._stream = stream
         self._descriptor = stream.fileno()
         self._sharing = sharing_of(stream)
+        self._transit = TransitTimes(one_clock=self._sharing is not None)
         self._reader = reader_of(stream, service.max_payload_bytes)
         self._service = service
         self._loop = loop
@@ -178,6 +180,8 @@ class ServedConnection:
                     break
                 if found.kind == _CALL:
                     call = ServedCall(found.request(), self, found.call_id)
+                    if found.detail:
+                        call.age(self._transit.of(found.detail))
                     self.calls.add(call)
                     if not self._begin(call, turn):
                         return False
@@ -210,6 +214,8 @@ class ServedConnection:
         if found.kind == frame.Kind.CANCEL:
             self._cancel(found.ids())
         elif found.kind == frame.Kind.CALLER:
+            if found.detail:
+                self._transit.of(found.detail)
             self.caller = self._service.caller(found.method)
         elif found.kind == frame.Kind.STREAM and not self._streams:
             self._start_stream(found.request())

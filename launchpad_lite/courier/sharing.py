@@ -19,6 +19,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.borrowing import Borrower
 from launchpad_lite.courier.byte_stream import Marker
@@ -148,7 +150,7 @@ class Sharing:
         for (index, _), buffer in zip(pairs, borrowed, strict=True):
             buffers.insert(index, buffer)
         content = Payload(found.content.pickled, buffers)
-        return frame.Frame(found.kind, found.call_id, found.timeout, found.method, content)
+        return msgspec.structs.replace(found, content=content)
 
     def close(self) -> None:
         """Let go of all of it; the arrays that lie in it stay."""

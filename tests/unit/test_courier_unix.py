@@ -427,9 +427,6 @@ def test_a_server_that_stops_says_what_has_begun(directory: str) -> None:
 # Servers that do not behave.
 
 
-_CALLER = b"".join(frame.pack(frame.Kind.CALLER, 0, Payload(b"")))
-
-
 class FakeServer:
     """Accepts, welcomes, and then does as the test says."""
 
@@ -451,7 +448,7 @@ class FakeServer:
         welcome = frame.pack(frame.Kind.WELCOME, 0, Payload(self.info))
         sock.sendall(b"".join(answer or welcome))
         if not answer:  # so the client says who it is
-            assert sock.recv(len(_CALLER), socket.MSG_WAITALL) == _CALLER
+            assert read(sock).kind == frame.Kind.CALLER
         return sock
 
     def connect(self, timeout: float = PATIENCE_S) -> Channel:

@@ -157,3 +157,22 @@ class LimitConformance(TransportSuite):
         assert first.result(PATIENCE_S) == 1
         assert last.result(PATIENCE_S) == 2
         assert gate.entered == 2
+
+    def test_what_is_late_before_it_is_read_never_begins(self, lab: Lab) -> None:
+        gate, noted = lab.gate(), list[int]()
+        served = lab.listen(gate.enter, echo, threads=1, waiting=1)
+        served.service.bind("note", noted.append)
+        served.listener.start()
+        caller = lab.connect(served)
+        calls = [caller.submit("enter", 1)]
+        gate.wait_for(1)
+        calls += [caller.submit("enter", number) for number in (2, 3)]  # nothing is read after them
+        errors = [caller.failure("note", number, timeout=SHORT_S) for number in range(3)]
+        assert all(isinstance(each, (DeadlineExceeded, ResourceExhausted)) for each in errors)
+        gate.open()
+        for number, call in enumerate(calls, 1):
+            error = call.exception(PATIENCE_S)
+            assert error is None or isinstance(error, ResourceExhausted)
+            assert error is not None or call.result() == number
+        assert caller.submit("echo", 4).result(PATIENCE_S) == 4
+        assert noted == []
