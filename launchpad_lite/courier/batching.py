@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime as dt
 import functools
 import inspect
 import threading
@@ -14,11 +13,13 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from launchpad_lite import context as node_context
+from launchpad_lite import validation
 from launchpad_lite.courier import running_call, stacking, threads
 from launchpad_lite.courier.batch_call import running_for
 from launchpad_lite.errors import BatchError, ContextError, ResourceExhausted, UsageError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
 P = ParamSpec("P")
@@ -305,12 +306,13 @@ def batched_handler(
     Raises:
       UsageError: an argument is out of range; the decorator raises it for what cannot be batched.
     """
-    options = Options(
-        _at_least_one("batch_size", batch_size),
-        _at_least_one("max_parallelism", max_parallelism),
-        _seconds(timeout),
-        pad_batch,
-    )
+    with validation.within("lp.batched_handler"):
+        options = Options(
+            _COUNT("batch_size", batch_size),
+            _COUNT("max_parallelism", max_parallelism),
+            _seconds(timeout),
+            validation.boolean("pad_batch", pad_batch),
+        )
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         _check(function)
@@ -319,22 +321,14 @@ def batched_handler(
     return decorate
 
 
-def _at_least_one(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        message = f"batched_handler: {name} must be an integer of at least 1, not {value!r}."
-        raise UsageError(message)
-    return value
+_COUNT = validation.integer(1)
 
 
 def _seconds(timeout: object) -> float:
-    seconds = timeout.total_seconds() if isinstance(timeout, dt.timedelta) else timeout
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        message = (
-            "batched_handler: timeout must be a timedelta or a number of seconds, 0 or more, "
-            f"not {timeout!r}."
-        )
-        raise UsageError(message)
-    return float(seconds)
+    seconds = validation.real(timeout)
+    if not seconds >= 0:
+        validation.refuse("timeout", timeout, "a number of seconds, or a timedelta, of 0 or more")
+    return seconds
 
 
 def _check(function: object) -> None:

@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from launchpad_lite import context as node_context
+from launchpad_lite import validation
 from launchpad_lite.config import DEFAULT_MAX_IN_FLIGHT, ClientConfig, WhenFull, seconds
 from launchpad_lite.courier import codecs, finalizers, metering
 from launchpad_lite.courier.arguments import Arguments
@@ -137,17 +138,18 @@ class Client:
         Raises:
           UsageError: an argument is out of its range, or does not go with another.
         """
-        config = ClientConfig(
-            compress=compress,
-            call_timeout=seconds(call_timeout),
-            wait_for_ready=wait_for_ready,
-            busy_poll_us=busy_poll_us,
-            max_in_flight=max_in_flight,
-            when_in_flight_full=when_in_flight_full,
-            codec=codec,
-        )
-        credentials = chosen_credentials(credentials, insecure=insecure)
-        peer = AddressedPeer(server_address, credentials, _connect_options(config))
+        with validation.within("courier.Client"):
+            config = ClientConfig(
+                compress=compress,
+                call_timeout=seconds(call_timeout),
+                wait_for_ready=wait_for_ready,
+                busy_poll_us=busy_poll_us,
+                max_in_flight=max_in_flight,
+                when_in_flight_full=when_in_flight_full,
+                codec=codec,
+            )
+            credentials = chosen_credentials(credentials, insecure=insecure)
+            peer = AddressedPeer(server_address, credentials, _connect_options(config))
         self._set_up(peer, server_address, config, credentials)
 
     def _set_up(
@@ -334,7 +336,7 @@ class Client:
             left = outer.left()
             if left == 0.0:
                 raise outer.over(title)
-            request = Request(method, content.payload, left, channel.local)
+            request = Request(method, content.payload, left, channel.local, outer.timeout)
             return metering.stream(channel, request), channel.info
 
         replies, info = self._reach(begin)
@@ -365,16 +367,20 @@ def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
     return client
 
 
-def client_at(address: str, credentials: Credentials | None, config: ClientConfig) -> Client:
+def client_at(
+    address: str, credentials: Credentials | None, config: ClientConfig, *, internal: bool = False
+) -> Client:
     """Make a client of a server at an address.
 
     Args:
       address: `localhost:port`, or an endpoint `scheme:place`.
       credentials: what the server has too; None for this user's.
       config: the client's settings.
+      internal: whether its calls hold a run together, and are no user's.
     """
     client = Client.__new__(Client)
     peer = AddressedPeer(address, credentials, _connect_options(config))
+    peer.internal = internal
     client._set_up(peer, address, config, credentials)  # noqa: SLF001 - its third constructor
     return client
 
@@ -388,13 +394,3 @@ def _revive(
     if in_run:
         return client_in_run(receiving_scope() or node_context.scope_for(), address, config)
     return client_at(address, credentials, config)
-
-
-def list_methods(client: Client) -> list[str]:
-    """Ask a client's server for the names of its methods.
-
-    Raises:
-      CallError: the server cannot be reached.
-    """
-    reach = client._reach  # noqa: SLF001 - the client has only user methods
-    return reach(lambda channel, deadline: sorted(channel.refresh(deadline.left()).methods))

@@ -16,6 +16,7 @@ from launchpad_lite.courier import frame
 from launchpad_lite.courier.byte_stream import ByteStream
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.connection import Connection
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.framed_futures import BROKEN, FramedFutures, gone, stopped
 from launchpad_lite.courier.messages import decode_info
@@ -98,7 +99,7 @@ class FramedChannel(Channel):
             if connection is not None:
                 connection.close()
             if isinstance(error, TimeoutError):
-                message = f"no answer from {self._place} within {timeout:g} s"
+                message = f"no answer from {self._place} within {shown(timeout)}"
                 raise DeadlineExceeded(message) from error
             if isinstance(error, BROKEN):
                 message = f"cannot connect to {self._place}: {str(error) or 'it hung up'}"

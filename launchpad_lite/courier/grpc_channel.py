@@ -10,7 +10,7 @@ import grpc
 
 from launchpad_lite.courier import frame, grpc_chunks, grpc_session, threads
 from launchpad_lite.courier.codec import check_size
-from launchpad_lite.courier.deadline import Deadline
+from launchpad_lite.courier.deadline import Deadline, shown
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import Channel, ReplyStream
 from launchpad_lite.credentials import SERVER_NAME
@@ -173,7 +173,7 @@ class GrpcChannel(Channel):
         try:
             return self._read(exchange.open(send(message, **options)), deadline)
         except _FAILED as error:
-            raise self._translate(error, self._title(request), request.timeout) from None
+            raise self._translate(error, self._title(request), request.given) from None
         finally:
             self._end()
 
@@ -198,7 +198,7 @@ class GrpcChannel(Channel):
             call = send.future(message, **options)
         except ValueError as error:
             self._end()
-            raise self._translate(error, self._title(request), request.timeout) from None
+            raise self._translate(error, self._title(request), request.given) from None
         cancelled = threading.Event()
 
         def end(reply: Reply | None, failure: Exception | None) -> None:
@@ -207,7 +207,7 @@ class GrpcChannel(Channel):
                 done(reply, failure)
 
         def fail(error: Exception) -> None:
-            end(None, self._translate(error, self._title(request), request.timeout))
+            end(None, self._translate(error, self._title(request), request.given))
 
         def read(answer: bytes) -> None:
             try:
@@ -262,8 +262,7 @@ class GrpcChannel(Channel):
             return Unavailable(f"{what} got no answer: {error}", maybe_executed=True)
         code, detail = error.code(), error.details() or ""
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            limit = "the time it had" if timeout is None else f"{timeout:g} s"
-            return DeadlineExceeded(f"{what} took over {limit}")
+            return DeadlineExceeded(f"{what} did not end within {shown(timeout)}")
         if code in _OTHER_SERVER:
             message = f"{self._target} belongs to another server now, since {what} began"
             return Unavailable(message, maybe_executed=False)

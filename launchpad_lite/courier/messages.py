@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, StatusCode, VersionMismatch
 from launchpad_lite.version import __version__
 
@@ -68,11 +69,14 @@ class Request(msgspec.Struct, frozen=True):
     local: bool = False
     limit: float | None = None
 
+    @property
+    def given(self) -> float | None:
+        """The seconds it had in the beginning; None for no limit."""
+        return self.timeout if self.limit is None else self.limit
+
     def late(self, server: str) -> DeadlineExceeded:
         """Return what the caller is told when the time is over."""
-        limit = self.timeout if self.limit is None else self.limit
-        shown = "the time it had" if limit is None else f"{limit:.4g} s"
-        return DeadlineExceeded(f"{server}.{self.method} took over {shown}")
+        return DeadlineExceeded(f"{server}.{self.method} did not end within {shown(self.given)}")
 
 
 class Reply(msgspec.Struct, frozen=True):

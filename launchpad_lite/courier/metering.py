@@ -6,6 +6,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
+from launchpad_lite import validation
 from launchpad_lite.courier.counting import clock, code_of, note_end
 from launchpad_lite.courier.transport import ReplyStream
 
@@ -26,6 +27,11 @@ class Source(Protocol):
         """The run it belongs to; empty for none."""
         ...
 
+    @property
+    def internal(self) -> bool:
+        """Whether its calls hold the run together, and are no user's."""
+        ...
+
     def metrics(self) -> Iterator[CallMetrics]:
         """Yield what it has counted."""
         ...
@@ -41,7 +47,7 @@ def register(source: Source) -> None:
         _sources.add(source)
 
 
-def metrics(run_id: str | None = None) -> list[CallMetrics]:
+def metrics(run_id: str | None = None, *, internal: bool = False) -> list[CallMetrics]:
     """Return what this process has counted of calls, those it made and those it answered.
 
     Counting is always on. What a client has counted is kept as long as anyone in the node has a
@@ -49,13 +55,20 @@ def metrics(run_id: str | None = None) -> list[CallMetrics]:
 
     Args:
       run_id: of one run's nodes; None for all that the process has.
+      internal: also the calls that hold a run together, between its nodes and its controller.
+
+    Raises:
+      UsageError: an argument has another type.
     """
+    with validation.within("courier.metrics"):
+        run_id = validation.optional(validation.text)("run_id", run_id)
+        internal = validation.boolean("internal", internal)
     with _lock:
         sources = list(_sources)
     found = [
         row
         for source in sources
-        if run_id is None or source.run_id == run_id
+        if (run_id is None or source.run_id == run_id) and (internal or not source.internal)
         for row in source.metrics()
     ]
     return sorted(found, key=lambda row: (row.node, row.side, row.server, row.method, row.caller))

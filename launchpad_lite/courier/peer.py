@@ -10,16 +10,23 @@ import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from launchpad_lite.context import own_name, process_title
-from launchpad_lite.courier import messages, metering, names, transports
+from launchpad_lite.courier import messages, metering, mismatch, names, transports
 from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.in_flight import InFlight
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Longest, Waiters
 from launchpad_lite.endpoint import is_loopback
-from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, UsageError, nearest
+from launchpad_lite.errors import (
+    DeadlineExceeded,
+    MethodNotFound,
+    NotAuthenticated,
+    Unavailable,
+    UsageError,
+    nearest,
+)
 from launchpad_lite.metrics import Meter, of_stats
 
 if TYPE_CHECKING:
@@ -59,6 +66,7 @@ class Peer(Remote):
     def __init__(self, scope: Scope | None, options: ConnectOptions) -> None:
         """Make a peer that is not connected yet."""
         self.scope = scope
+        self.internal = False
         self.methods: frozenset[str] = frozenset()
         self._node = own_name()
         self._options = dataclasses.replace(options, caller=self._node or process_title())
@@ -252,19 +260,9 @@ class AddressedPeer(Peer):
         Raises:
           UsageError: it is neither an address nor a name, or on another host, without credentials.
         """
-        # which may be anything, where nobody checks types
-        if not isinstance(cast("Any", address), str):
-            message = f"courier.Client({address!r}): give a server's name, or 'host:port'."
-            raise UsageError(message)
-        if names.is_name(address):
-            names.check(address)
-        else:
-            host, _, port = address.rpartition(":")
-            if host.partition(":")[0] not in transports.SCHEMES and not port.isdigit():
-                message = f"{address!r} is no address: {port!r} is no port."
-                raise UsageError(message)
-            if credentials is None:
-                _check_here(address)
+        names.check_address(address)
+        if credentials is None and not names.is_name(address):
+            _check_here(address)
         self._address = address
         self._credentials = credentials
         super().__init__(None, options)
@@ -308,7 +306,10 @@ class AddressedPeer(Peer):
     def _open(self, endpoint: str, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._credentials or user_credentials()
-        channel = transport.connect(endpoint, credentials, attempt(deadline), self._options)
+        try:
+            channel = transport.connect(endpoint, credentials, attempt(deadline), self._options)
+        except (Unavailable, NotAuthenticated) as error:
+            raise mismatch.explained(error, self._address, self._credentials) from error
         try:
             messages.check_versions(channel.info, self._address, self._options.codec)
         except BaseException:

@@ -13,7 +13,7 @@ from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.callers import Callers
 from launchpad_lite.courier.codec import check_size, said
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
-from launchpad_lite.courier.method import Kind, Method
+from launchpad_lite.courier.method import INTERNAL, Kind, Method
 from launchpad_lite.courier.served_stream import ServedStream
 from launchpad_lite.courier.transport import ReplyStream, Where
 from launchpad_lite.errors import (
@@ -65,6 +65,7 @@ class MethodService:
         self.context = context
         self.max_payload_bytes = config.max_payload_bytes
         self.codec = codecs.of_server(config)
+        self.internal = False
         self._streams = 0
         self._callers = Callers()
         self._name = name
@@ -85,7 +86,8 @@ class MethodService:
         """Yield what has been counted of the calls of each method."""
         waiting, node = self._dispatcher.waiting(), self.context.name if self.context else ""
         counted = self._callers.stats()
-        uncalled = self._methods.keys() - {method for method, _, _ in counted}
+        known = {name for name in self._methods if not name.endswith(INTERNAL)}
+        uncalled = known - {method for method, _, _ in counted}
         for method, caller, stats in [*counted, *((name, "", CallStats()) for name in uncalled)]:
             yield of_stats(
                 stats,
@@ -108,9 +110,12 @@ class MethodService:
         *,
         priority: bool = False,
         limit: int | None = None,
-    ) -> None:
-        """Serve a function; see `Server.Bind`."""
-        self._methods[name] = Method(name, function, priority=priority, limit=limit)
+    ) -> bool:
+        """Serve a function; return whether the name had another before. See `Server.Bind`."""
+        method = Method(name, function, priority=priority, limit=limit)
+        before = self._methods.get(name)
+        self._methods[name] = method
+        return before is not None and before.function != function
 
     def unbind(self, name: str) -> None:
         """Serve a name no longer."""

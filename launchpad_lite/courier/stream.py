@@ -7,6 +7,7 @@ import queue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from launchpad_lite.courier import finalizers, threads
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.errors import DeadlineExceeded
 
@@ -72,17 +73,16 @@ class Stream(Generic[T]):
           Unavailable: the server went away.
           Stopped: the run has stopped.
         """
-        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
-        if not limits:
+        limit = self._limit()
+        if limit is None:
             return self._decode(self._take())
-        in_time = deadlines.call_later(min(limits), self._give_up)
+        in_time = deadlines.call_later(limit, self._give_up)
         try:
             reply = self._take()
         except BaseException:
             if self._late:
                 self._late = False
-                message = f"{self._title}: no value came within {min(limits):.4g} s"
-                raise DeadlineExceeded(message) from None
+                raise self._too_late() from None
             raise
         finally:
             in_time()
@@ -94,6 +94,17 @@ class Stream(Generic[T]):
         except Exception:  # it has ended
             self.close()
             raise
+
+    def _limit(self) -> float | None:
+        """Return the seconds in which the next value must come; None for no limit."""
+        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
+        return min(limits, default=None)
+
+    def _too_late(self) -> DeadlineExceeded:
+        if self._outer.passed:
+            return DeadlineExceeded(f"{self._title}: the stream did not end within {self._outer}")
+        message = f"{self._title}: no value came within {shown(self._timeout)}"
+        return DeadlineExceeded(message)
 
     def _give_up(self) -> None:
         self._late = True
@@ -120,17 +131,16 @@ class Stream(Generic[T]):
             self._asked = asked
         came: Future[None] = loop.create_future()
         ask = _Ask(loop, came)
-        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
+        limit = self._limit()
         self._asked.put(ask)
         if self._closed:  # just now, so that the thread may have ended before it was asked
             raise StopAsyncIteration
         try:
-            async with asyncio.timeout(min(limits, default=None)):
+            async with asyncio.timeout(limit):
                 await came
         except TimeoutError:
             self.close()
-            message = f"{self._title}: no value came within {min(limits):.4g} s"
-            raise DeadlineExceeded(message) from None
+            raise self._too_late() from None
         except asyncio.CancelledError:
             self.close()
             raise

@@ -108,7 +108,10 @@ class _TcpAcceptor(Acceptor):
         try:
             self._sock = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
-            message = f"port {port} of {host} cannot be listened on: {error.strerror}"
+            message = (
+                f"port {port} of {host} cannot be listened on: {error.strerror}. Take another "
+                "port, None for any; and a host that is an address of this machine."
+            )
             raise OSError(error.errno, message) from error
         self._secure = secure
         place = join_host(published(host), self._sock.getsockname()[1])
@@ -157,6 +160,8 @@ class TcpTransport(Transport):
         secure = _client_side(credentials)
 
         def dial(seconds: float) -> ByteStream:
+            if seconds <= 0:  # which sockets take for "do not wait"
+                raise TimeoutError
             deadline = time.monotonic() + seconds
             sock = socket.create_connection(address, seconds)
             try:

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from launchpad_lite.courier.byte_stream import ByteStream
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import NotAuthenticated
 
@@ -35,6 +36,7 @@ MAX_BYTES = 2**36
 
 _RECORD = 2**14  # bytes in the largest record of TLS
 _PIECE = 2**16  # bytes that are encrypted, or received, at a time; more do not stay in the cache
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")  # what OpenSSL says of what is no TLS
 _REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")  # words of alerts about certificates
 
 
@@ -163,7 +165,7 @@ class TlsStream(ByteStream):
         try:
             self._shake_hands(self._raw.send, receive)
         except BlockingIOError as error:
-            message = f"the peer did not end the handshake within {seconds:g} s"
+            message = f"the peer did not end the handshake within {shown(seconds)}"
             raise TimeoutError(message) from error
         finally:
             self._raw.limit_receiving(0)
@@ -187,7 +189,7 @@ class TlsStream(ByteStream):
                 message = "the peer hung up in the handshake"
                 raise ConnectionAbortedError(message)
         if self._tls.getpeercert(binary_form=True) != self._certificate:
-            raise self._stranger("it is another")
+            raise self._stranger("it has another")
         if self._tls.selected_alpn_protocol() != PROTOCOL:
             message = "the peer speaks TLS, but not as this package does"
             raise ConnectionAbortedError(message)
@@ -365,11 +367,13 @@ class TlsStream(ByteStream):
             return self._stranger(error.verify_message)
         reason = error.reason or ""
         if "ALERT" in reason and any(word in reason for word in _REFUSALS):
-            return self._stranger("and the peer does not take it")
+            return self._stranger("it does not take this one")
+        if reason in _NO_TLS:
+            return ConnectionAbortedError(f"the peer does not speak TLS 1.3 ({reason})")
         return ConnectionAbortedError(f"no connection with TLS 1.3: {reason or error}")
 
     def _stranger(self, why: str) -> OSError | NotAuthenticated:
-        message = f"the peer does not have the certificate of this run: {why}"
+        message = f"the peer does not have the certificate that this side has ({why})"
         if self._tls.server_side:  # to whom a stranger is no more than a broken connection
             return ConnectionAbortedError(message)
         return NotAuthenticated(message)

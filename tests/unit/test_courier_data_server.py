@@ -242,7 +242,7 @@ def test_a_server_used_alone() -> None:
     assert courier.Client(server.address).add(4, 7) == 11
     server.Stop()
     misspelt: Any = "dta"
-    with pytest.raises(UsageError, match=r"no codec 'dta'; did you mean 'data'\?"):
+    with pytest.raises(UsageError, match=r"codec='dta'; did you mean 'data'\?"):
         courier.Server(codec=misspelt)
 
 

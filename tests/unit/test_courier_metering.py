@@ -204,6 +204,22 @@ def test_counts_go_with_what_was_counted() -> None:
     assert address not in servers()
 
 
+class Lister:
+    def methods(self, *, internal: bool) -> set[str]:
+        return {each.method for each in metrics(internal=internal)}
+
+
+def test_calls_that_hold_a_run_together_are_shown_on_request() -> None:
+    program = lp.Program("metrics")
+    handle = program.add_node(lp.CourierNode(Lister), label="lister")
+    with lp.testing.run(program, "process") as t:
+        shown = t[handle].methods(internal=False)
+        assert "methods" in shown
+        assert not shown & {"attach", "publish", "report"}
+        assert {"methods", "attach", "publish"} <= t[handle].methods(internal=True)
+        assert "status" not in {each.method for each in metrics()}
+
+
 def test_codes_of_exceptions() -> None:
     assert counting.code_of(ValueError()) == "UNKNOWN"
     assert counting.code_of(lp.Unavailable("gone", maybe_executed=True)) == "UNAVAILABLE"

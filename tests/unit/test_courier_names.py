@@ -97,7 +97,7 @@ def test_it_has_its_name_while_it_is_started() -> None:
     with pytest.raises(Unavailable, match="no server named 'calculator' is up here") as caught:
         client(wait_for_ready=False).get()
     assert not caught.value.maybe_executed
-    assert "failed to connect to all addresses" in caught.value.message
+    assert "from the server's Start() to its end" in caught.value.message
     server = named()
     with pytest.raises(Unavailable):
         client(wait_for_ready=False).get()

@@ -25,6 +25,7 @@ FLOORS = (
         "errors",
         "clock",
         "stop_token",
+        "validation",
         "config",
         "resources",
         "python_process",
