@@ -88,8 +88,8 @@ def _unknown(credentials: Credentials | None) -> str:
     if credentials is None:
         return (
             "does not know this user's secret: another user started it, or in another "
-            "XDG_STATE_HOME, machine or container; or it was made with credentials= or "
-            f"insecure=True. If so, {_ALIKE}"
+            "XDG_STATE_HOME, machine or container; or something only forwards to it; or it was made "
+            f"with credentials= or insecure=True. If so, {_ALIKE}"
         )
     if credentials == PUBLIC:
         return f"wants a secret, and this client was made with insecure=True: {_ALIKE}"
@@ -101,5 +101,5 @@ def _unknown(credentials: Credentials | None) -> str:
 
 def _made_with(credentials: Credentials | None) -> str:
     if credentials is None:
-        return "without credentials= and insecure=True"
+        return "with neither credentials= nor insecure=True"
     return "with insecure=True" if credentials == PUBLIC else "with credentials="
