@@ -85,17 +85,17 @@ def _problem(text: str, error: CallError, credentials: Credentials | None) -> st
 
 
 def _unknown(credentials: Credentials | None) -> str:
-    if credentials is None:
-        return (
-            "does not know this user's secret: another user started it, or in another "
-            "XDG_STATE_HOME, machine or container; or something only forwards to it; or it was made "
-            f"with credentials= or insecure=True. If so, {_ALIKE}"
-        )
     if credentials == PUBLIC:
         return f"wants a secret, and this client was made with insecure=True: {_ALIKE}"
+    if credentials is not None and credentials.tls:
+        return (
+            "has other credentials than this client. Copy the file that the server's come from to "
+            "the client's host, and load it there."
+        )
     return (
-        "has other credentials than this client. Copy the file that the server's come from to "
-        "the client's host, and load it there."
+        "does not know this client's secret, which is its user's: another user started it, or in "
+        "another XDG_STATE_HOME, machine or container; or something in between only forwards; or "
+        f"it was made with credentials= or insecure=True. If so, {_ALIKE}"
     )
 
 

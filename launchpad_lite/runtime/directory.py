@@ -120,7 +120,7 @@ class Directory:
                         return record
                     waited = time.monotonic() - start
                     if timeout is not None and waited >= timeout:
-                        message = f"{name} did not come up within {timeout:g} s"
+                        message = f"{name} did not come up within {timeout:.3g} s"
                         raise DeadlineExceeded(message)
                     if waited >= WAITING_HINT_S and not hinted:
                         hinted = True

@@ -426,7 +426,7 @@ def test_another_user_s_server_is_refused(
 ) -> None:
     client = courier.Client(server.address)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with pytest.raises(NotAuthenticated, match="does not know this user's secret: another user"):
+    with pytest.raises(NotAuthenticated, match="does not know this client's secret"):
         client.add(1)
     assert isinstance(client.futures.add(1).exception(PATIENCE_S), NotAuthenticated)
 

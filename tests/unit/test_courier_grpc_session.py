@@ -190,7 +190,7 @@ def test_who_takes_the_port_learns_and_does_nothing(clients: Any, tmp_path: Path
         used.echo(CONFIDENTIAL)
     assert used._peer.connected() is not channel  # noqa: SLF001 - as above
     for one in (used, fresh):
-        with pytest.raises(NotAuthenticated, match="belongs to another run"):
+        with pytest.raises(NotAuthenticated, match="does not know this client's secret"):
             one.echo(CONFIDENTIAL)
     heard = b"\n".join(squatter.heard)
     assert heard
