@@ -251,8 +251,11 @@ def wait_for_stop(timeout_secs: float | None = None) -> bool:
 
     Raises:
       ContextError: the calling thread belongs to no node.
+      UsageError: `timeout_secs` is no number.
     """
-    return context.get_context().scope.stop.wait(timeout_secs)
+    stop = context.get_context().scope.stop
+    with validation.within("lp.wait_for_stop"):
+        return stop.wait(validation.optional(validation.seconds)("timeout_secs", timeout_secs))
 
 
 def stop_event() -> threading.Event:
@@ -281,9 +284,7 @@ def register_stop_handler(handler: Callable[[], Any]) -> None:
     Raises:
       UsageError: it is no function.
     """
-    if not callable(handler):
-        message = f"lp.register_stop_handler({handler!r}): give a function without arguments."
-        raise UsageError(message)
+    validation.function(handler, "lp.register_stop_handler")
     node = _node_or_none()
     if node is not None:
         node.scope.stop.register(handler)

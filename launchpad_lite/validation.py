@@ -104,6 +104,29 @@ def wait(name: str, value: Any) -> float:
     return seconds
 
 
+def seconds(name: str, value: Any) -> float:
+    """Return seconds, which may be none or fewer.
+
+    Raises:
+      UsageError: they are no number.
+    """
+    number = real(value)
+    if math.isnan(number):
+        refuse(name, value, "a number of seconds, or a timedelta")
+    return number
+
+
+def function(given: object, where: str) -> None:
+    """Refuse what cannot be called, for the function `where` that wants to.
+
+    Raises:
+      UsageError: it cannot.
+    """
+    if not callable(given):
+        message = f"{where}({given!r}): give a function."
+        raise UsageError(message)
+
+
 def optional(rule: Rule) -> Rule:
     """Return the rule that lets None pass too."""
     return lambda name, value: None if value is None else rule(name, value)

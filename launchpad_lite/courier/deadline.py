@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import math
 import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite import validation
 from launchpad_lite.courier import running_call
-from launchpad_lite.errors import DeadlineExceeded, UsageError
+from launchpad_lite.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -112,11 +111,8 @@ def deadline(seconds: float | dt.timedelta) -> contextlib.AbstractContextManager
     Raises:
       UsageError: it is no number.
     """
-    timeout = validation.real(seconds)
-    if math.isnan(timeout):
-        message = f"lp.deadline({seconds!r}): give a number of seconds, or a timedelta."
-        raise UsageError(message)
-    return _until(timeout)
+    with validation.within("lp.deadline"):
+        return _until(validation.seconds("seconds", seconds))
 
 
 @contextlib.contextmanager

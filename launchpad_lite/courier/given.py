@@ -50,10 +50,10 @@ def remote_method(method: Callable[..., Any], used: str) -> RemoteMethod:
     if isinstance(method, Client):
         return RemoteMethod(method, "__call__")
     if not isinstance(method, RemoteMethod):
-        message = (
-            f"{used} needs a client's method, such as client.work, not {method!r}. "
-            f"{how_to_get_one(method)}"
-        )
+        advice = f"Give it uncalled, and its arguments after it: {used}(client.work, 3)."
+        if isinstance(method, Handle):
+            advice = how_to_get_one(method)
+        message = f"{used} needs a client's method, such as client.work, not {method!r}. {advice}"
         raise TypeError(message)
     return method
 

@@ -65,6 +65,15 @@ def test_others() -> None:
     assert refusal(rule, []) == "size=[]: give a dict."
 
 
+def test_functions_and_seconds_of_any_sign() -> None:
+    validation.function(len, "lp.bind")
+    with pytest.raises(UsageError, match=r"^lp\.bind\(3\): give a function\.$"):
+        validation.function(3, "lp.bind")
+    given = [-1, 0, math.inf, dt.timedelta(seconds=2)]
+    assert [validation.seconds("left", each) for each in given] == [-1.0, 0.0, math.inf, 2.0]
+    assert refusal(validation.seconds, "x").endswith("give a number of seconds, or a timedelta.")
+
+
 def test_where_it_was() -> None:
     message = r"^lp\.pool: policy=3: give a string\.$"
     with pytest.raises(UsageError, match=message), validation.within("lp.pool"):

@@ -183,8 +183,8 @@ USAGE: list[tuple[Callable[[], object], str]] = [
         "courier.Credentials.save(5): give the path of a file.",
     ),
     # deadlines, batches
-    (lambda: LP.deadline("5"), "lp.deadline('5'): give a number of seconds, or a timedelta."),
-    (lambda: LP.deadline(None), "lp.deadline(None): give a number of seconds, or a timedelta."),
+    (lambda: LP.deadline("5"), "lp.deadline: seconds='5': give a number of seconds, or"),
+    (lambda: LP.deadline(None), "lp.deadline: seconds=None: give a number of seconds, or"),
     (
         lambda: LP.batched_handler("x"),
         "lp.batched_handler: batch_size='x': give a whole number, 1 or more.",
@@ -215,7 +215,7 @@ USAGE: list[tuple[Callable[[], object], str]] = [
     (lambda: LP.PythonProcess(args=3), "PythonProcess: args=3: give a dict of flags and values."),
     (lambda: LP.PythonProcess(env=3), "PythonProcess: env=3: give a dict of names and values."),
     (lambda: LP.Deferred(3), "lp.Deferred(3): give a class or a function, and its arguments"),
-    (lambda: LP.register_stop_handler(3), "lp.register_stop_handler(3): give a function"),
+    (lambda: LP.register_stop_handler(3), "lp.register_stop_handler(3): give a function."),
 ]
 
 
@@ -262,10 +262,33 @@ def test_colocations_take_lists(kind: Any) -> None:
 
 @pytest.mark.parametrize("use", [lp.submit, lp.aio, lp.stream, lp.cached])
 def test_what_is_no_client_s_method(use: Any) -> None:
-    with pytest.raises(TypeError, match=r"such as client\.work, not 3\. Give a client that a node"):
+    with pytest.raises(TypeError, match=r"not 3\. Give it uncalled, and its arguments after"):
         use(3)
     with pytest.raises(TypeError, match=r"Handles become clients in the node that receives them"):
         use(handle())
+
+
+class Misled:
+    def waits(self) -> None:
+        wait: Any = lp.wait_for_stop
+        wait("5")
+
+    def is_told(self) -> None:
+        tell: Any = lp.get_call_context().on_cancel
+        tell(3)
+
+
+def test_wrong_values_in_a_node() -> None:
+    program = lp.Program("misled")
+    declared = program.add_node(lp.CourierNode(Misled), label="misled")
+    with lp.testing.run(program) as t:
+        with pytest.raises(lp.UsageError, match=r"lp\.wait_for_stop: timeout_secs='5': give"):
+            t[declared].waits()
+        with pytest.raises(lp.UsageError, match=r"on_cancel\(3\): give a function\."):
+            t[declared].is_told()
+        on_stop: Any = t.run.on_stop
+        with pytest.raises(lp.UsageError, match=r"run\.on_stop\(3\): give a function\."):
+            on_stop(3)
 
 
 def test_credentials_are_not_overwritten_by_accident(tmp_path: Path) -> None:
