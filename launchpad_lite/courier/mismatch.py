@@ -20,9 +20,7 @@ _ALIKE = (
     "both with neither, which is for one user on one machine."
 )
 _RENEW = "Make new ones with courier.Credentials.create().save(path), and give them to both sides."
-_DATA = (
-    "A server with codec='data', and one of the first two, speaks gRPC: call it at grpc:HOST:PORT."
-)
+_DATA = "If the server has codec='data', give the client codec='data' as well."
 
 # what happened, in the words of OpenSSL, of gRPC and of our transports
 _EXPIRED = "certificate has expired"

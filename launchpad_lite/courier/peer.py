@@ -294,7 +294,9 @@ class AddressedPeer(Peer):
             pause = min(pause * 2, LAST_RETRY_S)
 
     def _try(self, deadline: Deadline) -> Channel:
-        scheme = "grpc" if self._credentials is None else "tcp"
+        # as servers with the same settings choose, see `Server`
+        plain = self._credentials is None or self._options.codec == "data"
+        scheme = "grpc" if plain else "tcp"
         *cheaper, last = names.endpoints_of(self._address, scheme)
         for endpoint in cheaper:
             try:

@@ -119,6 +119,17 @@ def test_two_sides_that_do_not_fit(case: tuple[Case, str]) -> None:
     assert isinstance(client.futures.echo(1).exception(PATIENCE_S), one.error)
 
 
+@pytest.mark.parametrize("settings", [TLS, OPEN, PLAIN], ids=["tls", "insecure", "plain"])
+def test_two_sides_that_fit(settings: dict[str, Any]) -> None:
+    for codec in ({}, DATA):
+        server = courier.Server(**settings, **codec)
+        server.Bind("echo", lambda value: value)
+        server.Start()
+        client = courier.Client(server.address, call_timeout=PATIENCE_S, **settings, **codec)
+        assert client.echo(1) == 1
+        server.Stop()
+
+
 def test_what_is_certain_is_not_waited_for() -> None:
     server = courier.Server()
     server.Start()
