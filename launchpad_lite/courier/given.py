@@ -11,6 +11,8 @@ from launchpad_lite.handle import Handle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_IN_ITS_NODE = "Handles become clients in the node that receives them: do it there."
+
 
 def require_client(client: object, where: str) -> Client:
     """Return a client.
@@ -31,7 +33,7 @@ def require_client(client: object, where: str) -> Client:
 def how_to_get_one(given: object) -> str:
     """Return what to do for whoever gave something else than a client, or a client's method."""
     if isinstance(given, Handle):
-        return "Handles become clients in the node that receives them: do it there."
+        return _IN_ITS_NODE
     if isinstance(given, str):
         return "Make one with courier.Client(address)."
     return "Give a client that a node has in place of a handle, or a courier.Client."
@@ -50,9 +52,10 @@ def remote_method(method: Callable[..., Any], used: str) -> RemoteMethod:
     if isinstance(method, Client):
         return RemoteMethod(method, "__call__")
     if not isinstance(method, RemoteMethod):
+        given: object = method
         advice = f"Give it uncalled, and its arguments after it: {used}(client.work, 3)."
-        if isinstance(method, Handle):
-            advice = how_to_get_one(method)
+        if isinstance(given, Handle):
+            advice = _IN_ITS_NODE
         message = f"{used} needs a client's method, such as client.work, not {method!r}. {advice}"
         raise TypeError(message)
     return method
