@@ -156,11 +156,11 @@ class TlsStream(ByteStream):
         deadline = time.monotonic() + seconds
 
         def receive(buffer: memoryview) -> int:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise BlockingIOError
-            self._raw.limit_receiving(left)
-            return self._raw.receive(buffer)
+            while (left := deadline - time.monotonic()) > 0:
+                self._raw.limit_receiving(left)
+                with contextlib.suppress(BlockingIOError):  # it may be woken early
+                    return self._raw.receive(buffer)
+            raise BlockingIOError
 
         try:
             self._shake_hands(self._raw.send, receive)

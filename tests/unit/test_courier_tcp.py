@@ -239,3 +239,19 @@ def test_a_reset_is_told_as_a_lost_connection() -> None:
             while stream.receive(bytearray(1)):
                 pass
         stream.close()
+
+
+def test_a_host_that_is_there_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its process takes nothing, and answers nothing."""
+    monkeypatch.setattr(tcp, "LOST_S", 0.0)
+    monkeypatch.setattr(tcp, "LOOK_S", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = tcp.TcpStream(socket.create_connection(server.getsockname()))
+        with pytest.raises(BlockingIOError):
+            while True:  # until it takes no more
+                stream.send_now([bytes(2**20)])
+        stream.limit_receiving(0)
+        for _ in range(20):
+            with pytest.raises(BlockingIOError):
+                stream.receive(bytearray(1))
+        stream.close()
