@@ -6,11 +6,13 @@ import contextlib
 import os
 import resource
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+_PATIENCE_S = 30.0
 _STACK_BYTES = 2**30  # address space that a thread asks for
 _ROOM_BYTES = 2**28  # that is left for all else
 
@@ -34,3 +36,11 @@ def no_more_threads() -> Generator[None]:
 def descriptors() -> int:
     """How many this process has open."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1  # that of the directory itself
+
+
+def await_descriptors(most: int) -> None:
+    """Wait until this process has no more open: a server sees a moment later that one has gone."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while descriptors() > most:
+        assert time.monotonic() < deadline, f"{descriptors()} descriptors instead of {most}"
+        time.sleep(0.01)

@@ -15,7 +15,7 @@ import launchpad_lite as lp
 from launchpad_lite import courier
 from launchpad_lite.courier import finalizers
 from tests.unit.courier_bench import PATIENCE_S
-from tests.unit.scarce import descriptors, no_more_threads
+from tests.unit.scarce import await_descriptors, descriptors, no_more_threads
 
 PACKAGE = Path(lp.__file__).parent
 
@@ -132,10 +132,5 @@ def test_a_client_that_is_dropped_lets_go_of_its_connection() -> None:
         assert client.futures.echo(number).result(PATIENCE_S) == number
         del client
     gc.collect()
-    ended = threading.Event()
-    for _ in range(100):
-        if descriptors() <= before:
-            break
-        ended.wait(0.1)
-    assert descriptors() <= before
+    await_descriptors(before)
     with_server.Stop()

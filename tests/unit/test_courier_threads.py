@@ -16,7 +16,7 @@ from launchpad_lite.courier import threads
 from launchpad_lite.courier.deadlines import LINGER_S, Deadlines, deadlines
 from launchpad_lite.errors import ResourceExhausted, Unavailable
 from tests.unit.courier_bench import PATIENCE_S, Bench
-from tests.unit.scarce import descriptors, no_more_threads
+from tests.unit.scarce import await_descriptors, descriptors, no_more_threads
 
 LIMITED = ClientConfig(call_timeout=PATIENCE_S)
 
@@ -84,7 +84,7 @@ def test_futures(bench: Bench) -> None:
         if bench.run.schemes == ("unix",):  # or else the only thread is the server's
             exhausted(client.futures.echo(2))
         assert client.echo(3) == 3
-    assert descriptors() == before
+    await_descriptors(before)
     assert client.futures.echo(4).result(PATIENCE_S) == 4
 
 
@@ -145,7 +145,7 @@ def test_streams_async_methods_and_batches(bench: Bench) -> None:
                 with pytest.raises(ResourceExhausted, match="can't start new thread"):
                     call()
         assert client.echo(2) == 2
-    assert descriptors() <= before + 1
+    await_descriptors(before + 1)
     assert list(lp.stream(client.numbers, 3)) == [0, 1, 2]
     assert client.sleep() == "slept"
     assert client.double(2) == 4
@@ -157,7 +157,7 @@ def test_a_server_that_cannot_start(bench: Bench) -> None:
     before = descriptors()
     with no_more_threads(), pytest.raises(RuntimeError, match="can't start new thread"):
         bench.publish()
-    assert descriptors() == before
+    await_descriptors(before)
     bench.publish()
     assert bench.client().echo(1) == 1
 
