@@ -14,8 +14,9 @@ timeout, and of the first frame, is when it was made, by the client's clock; see
 
 A server that stops says so in a last frame but for the replies: its pickle is the ids, u32, of the
 calls that have begun; the others never will. A client that gives calls up may say so: the pickle of
-such a frame is their ids. Between processes of a host, two more kinds of frames speak of shared
-memory; see `sharing`.
+such a frame is their ids. Who reads a stream tells from time to time, in place of an id, how many
+values more were read; see `stream_window`. Between processes of a host, two more kinds of frames
+speak of shared memory; see `sharing`.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ class Kind(enum.IntEnum):
     STOPPING = 8
     CANCEL = 9
     CALLER = 10
-    PASSING = 11
-    SHARED = 12
+    READ = 11
+    PASSING = 12  # from here on they speak of shared memory
+    SHARED = 13
 
 
 _LEAST, _GREATEST = int(min(Kind)), int(max(Kind))
@@ -178,6 +180,11 @@ def pack_reply(reply: Reply, call_id: int, sharing: Lends | None = None) -> list
 def pack_caller(name: str) -> list[Bytes]:
     """Return the frame that says who the client is; and what time it is there."""
     return pack(Kind.CALLER, 0, Payload(b""), method=name, detail=transit.now())
+
+
+def pack_read(count: int) -> list[Bytes]:
+    """Return the frame that says how many more values of a stream were read."""
+    return pack(Kind.READ, count, Payload(b""))
 
 
 def pack_ids(kind: Kind, ids: Iterable[int]) -> list[Bytes]:

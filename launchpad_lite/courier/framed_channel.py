@@ -19,6 +19,7 @@ from launchpad_lite.courier.connection import Connection
 from launchpad_lite.courier.deadline import shown
 from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.framed_futures import BROKEN, FramedFutures, gone, stopped
+from launchpad_lite.courier.framed_stream import FramedStream
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS, Channel, ReplyStream
 from launchpad_lite.errors import (
@@ -75,7 +76,7 @@ class FramedChannel(Channel):
         self._idle: list[Connection] = []  # its methods are atomic: calls need no lock
         self._open: set[Connection] = set()
         self._opening = 0
-        self._streams: set[_Stream] = set()
+        self._streams: set[FramedStream] = set()
         self._closed = False
         self._retired = False
         self._futures: FramedFutures | None = None
@@ -272,7 +273,7 @@ class FramedChannel(Channel):
         """See the base class."""
         self._check_size(request)
         self._check(request.method)
-        stream = _Stream(self._connect(None), self._streams.discard)
+        stream = FramedStream(self._connect(None), self._streams.discard)
         with self._lock:
             self._streams.add(stream)
             closed = self._closed
@@ -318,54 +319,3 @@ class FramedChannel(Channel):
             stream.end(stopped())
         for futures in shared:
             futures.close()
-
-
-class _Stream(ReplyStream):
-    def __init__(self, connection: Connection, forget: Callable[[_Stream], None]) -> None:
-        self._connection = connection
-        self._forget = forget
-        self._reading = threading.Lock()
-        self._over: Exception | None = None  # why it ends, if not with its last reply
-        self._left = False  # by `close`
-
-    def begin(self, request: Request, gone: Exception) -> None:
-        kind, sharing = frame.Kind.STREAM, self._connection.sharing
-        self._connection.send(frame.pack_request(request, 0, kind, sharing))
-        self._over = gone
-
-    def __next__(self) -> Reply:
-        if self.closed:
-            raise StopIteration
-        try:
-            with self._reading:
-                answer = self._connection.read()
-        except BROKEN:
-            answer = None
-        except NotReceived as error:
-            self.close()
-            raise error.reason from None
-        if answer is not None and answer.kind in _ANSWERS:
-            if answer.kind == frame.Kind.FAILURE:
-                self.close()
-            return answer.reply()
-        broken = answer is None or answer.kind != frame.Kind.END
-        why = None if self._left else self._over
-        self.close()
-        if broken and why is not None:
-            raise why
-        raise StopIteration
-
-    def end(self, why: Exception) -> None:
-        """Close it because of an error."""
-        self._over = why
-        self._hang_up()
-
-    def close(self) -> None:
-        self.closed = self._left = True
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        self._forget(self)
-        self._connection.hang_up()
-        with self._reading:
-            self._connection.close()

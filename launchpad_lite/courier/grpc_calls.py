@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from launchpad_lite.courier.call import ServerCall
-from launchpad_lite.courier.grpc_channel import CALLER
-from launchpad_lite.courier.transport import Where
+from launchpad_lite.courier.grpc_channel import CALLER, STREAM_NUMBER, STREAM_NUMBER_BYTES
+from launchpad_lite.courier.stream_window import Window
+from launchpad_lite.courier.transport import ReplyStream, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request
-    from launchpad_lite.courier.transport import ReplyStream, Service
+    from launchpad_lite.courier.transport import Service
 
 GONE = "the server has stopped"
 """What clients are told then."""
@@ -61,6 +63,28 @@ class _Call(ServerCall):
         self._context.add_callback(self.cancel)  # which does nothing after the call has ended
 
 
+class _Stream(ReplyStream):
+    """A stream that is not further ahead of its reader than that wants."""
+
+    def __init__(self, replies: ReplyStream, *, told: bool) -> None:
+        self.window = Window()
+        self._told = told
+        self._replies = replies
+
+    def __next__(self) -> Reply:
+        if not self.window.wait():
+            raise StopIteration
+        reply = next(self._replies)
+        if self._told:
+            self.window.note(reply.content.size)
+        return reply
+
+    def close(self) -> None:
+        self._replies.close()
+        self.closed = self._replies.closed
+        self.window.close()
+
+
 class GrpcCalls:
     """Gives calls to a service, and knows which have not ended."""
 
@@ -69,7 +93,7 @@ class GrpcCalls:
         self._service = service
         self._changed = threading.Condition()
         self._calls: set[_Call] = set()
-        self._streams: set[ReplyStream] = set()
+        self._streams: dict[bytes, _Stream] = {}
         self._at_stop: dict[grpc.ServicerContext, Callable[[], object]] = {}
         self._stopping = False
 
@@ -111,12 +135,22 @@ class GrpcCalls:
             self._calls.discard(call)
             self._changed.notify_all()
 
-    def stream(self, request: Request, context: grpc.ServicerContext) -> Iterator[Reply]:
-        """Begin a stream of the service; it ends with the server, or when its client is gone."""
-        stream = self._service.open_stream(request, self._caller(context))
+    def stream(
+        self, request: Request, context: grpc.ServicerContext, *, told: bool = True
+    ) -> Iterator[Reply]:
+        """Begin a stream of the service; it ends with the server, or when its client is gone.
+
+        Args:
+          request: which stream.
+          context: gRPC's.
+          told: whether its reader tells how much it has read; otherwise gRPC's windows must do.
+        """
+        stream = _Stream(self._service.open_stream(request, self._caller(context)), told=told)
+        number = os.urandom(STREAM_NUMBER_BYTES)
         with self._changed:
-            self._streams.add(stream)
+            self._streams[number] = stream
             over = self._stopping
+        context.send_initial_metadata(((STREAM_NUMBER, number),))  # it has begun
         if over or not context.add_callback(stream.close):
             stream.close()
         try:
@@ -126,7 +160,13 @@ class GrpcCalls:
         finally:
             stream.close()
             with self._changed:
-                self._streams.discard(stream)
+                del self._streams[number]
+
+    def hear(self, number: bytes, count: int) -> None:
+        """Note that the reader of a stream, if it goes on, has read so many values more."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            stream.window.give(count)
 
     def at_stop(self, context: grpc.ServicerContext, callback: Callable[[], object]) -> None:
         """Call a quick function when the server stops, unless the client has gone by then."""
@@ -152,7 +192,7 @@ class GrpcCalls:
         """Begin no more calls, and end the streams."""
         with self._changed:
             self._stopping = True
-            streams = list(self._streams)
+            streams = list(self._streams.values())
             told, self._at_stop = list(self._at_stop.values()), {}
             self._changed.notify_all()
         self._service.refuse()

@@ -12,6 +12,7 @@ from launchpad_lite.courier import frame, grpc_chunks, grpc_session, threads
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline, shown
 from launchpad_lite.courier.messages import decode_info
+from launchpad_lite.courier.stream_window import Readings
 from launchpad_lite.courier.transport import Channel, ReplyStream
 from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import (
@@ -36,6 +37,9 @@ CALL = "/launchpad_lite.Courier/Call"
 BULK = "/launchpad_lite.Courier/CallInPieces"
 FETCH = "/launchpad_lite.Courier/Fetch"
 STREAM = "/launchpad_lite.Courier/Stream"
+READ = "/launchpad_lite.Courier/Read"
+STREAM_NUMBER = "launchpad-lite-stream-bin"  # metadata of a stream, for who reads it to name it
+STREAM_NUMBER_BYTES = 8
 NONCE = "launchpad-lite-nonce-bin"  # metadata of a handshake: what the client adds to it
 TICKET = "launchpad-lite-ticket-bin"  # metadata of a call: that its client has the secret
 METHOD = "launchpad-lite-method-bin"  # metadata that lets the server choose before it reads
@@ -93,6 +97,7 @@ class GrpcChannel(Channel):
         self._bulk: Any = channel.stream_unary(BULK)
         self._fetch: Any = channel.unary_stream(FETCH)
         self._stream: Any = channel.unary_stream(STREAM)
+        self._tells: Any = channel.unary_unary(READ)
         try:
             self.refresh(timeout)
         except BaseException:
@@ -246,11 +251,22 @@ class GrpcChannel(Channel):
         if not call.add_callback(self._end):
             self._end()
         title = self._title(request)
+        metadata: dict[str, bytes] = dict(call.initial_metadata() or ())
+        number = metadata.get(STREAM_NUMBER, b"")
         return _GrpcStream(
             call,
             lambda message: self._read(exchange.open(message), Deadline(None)),
+            lambda count: self._tell(number, count),
             lambda error: self._translate(error, title, None),
         )
+
+    def _tell(self, stream: bytes, count: int) -> None:
+        """Tell the server that so many values more of a stream were read."""
+        session = self._session
+        message = session.exchange(READ, client=True).seal(stream + count.to_bytes(4, "little"))
+        with contextlib.suppress(ValueError):  # the channel is closed, and so the stream
+            told = self._tells.future(message, metadata=self._metadata_of(session))
+            told.add_done_callback(_ignore)  # which keeps it from being dropped, and so cancelled
 
     def _title(self, request: Request) -> str:
         return f"{self.info.name}.{request.method}"
@@ -312,23 +328,34 @@ class _GrpcStream(ReplyStream):
         self,
         call: Any,
         read: Callable[[bytes], Reply],
+        tell: Callable[[int], object],
         translate: Callable[[Exception], Exception],
     ) -> None:
         self._call = call
         self._read = read
+        self._tell = tell
+        self._readings = Readings()
         self._translate = translate
 
     def __next__(self) -> Reply:
         if self.closed:
             raise StopIteration
         try:
-            return self._read(next(self._call))
+            reply = self._read(next(self._call))
         except (grpc.RpcError, frame.ProtocolError) as error:
             if self.closed:
                 raise StopIteration from None
             self.close()
             raise self._translate(error) from None
+        count = self._readings.note(reply.content.size)
+        if count:
+            self._tell(count)
+        return reply
 
     def close(self) -> None:
         self.closed = True
         self._call.cancel()
+
+
+def _ignore(_: object) -> None:
+    """Do nothing."""

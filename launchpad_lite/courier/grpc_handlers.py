@@ -20,7 +20,9 @@ from launchpad_lite.courier.grpc_channel import (
     METHOD,
     NONCE,
     NOT_BEGUN,
+    READ,
     STREAM,
+    STREAM_NUMBER_BYTES,
     TICKET,
 )
 from launchpad_lite.courier.grpc_health import Health
@@ -68,6 +70,7 @@ class Handlers(grpc.GenericRpcHandler):
             BULK: (grpc.stream_unary_rpc_method_handler, self._call_in_pieces),
             FETCH: (grpc.unary_stream_rpc_method_handler, self._fetch),
             STREAM: (grpc.unary_stream_rpc_method_handler, self._stream),
+            READ: (grpc.unary_unary_rpc_method_handler, self._hear),
         }
         self._of_friends: dict[str, _Handler] = {**outside.handlers, **self._health.handlers}
         self._of_others: dict[str, _Handler] = self._health.handlers_for_strangers
@@ -177,7 +180,6 @@ class Handlers(grpc.GenericRpcHandler):
             request = frame.parse(message, self._service.max_payload_bytes).request()
         except (frame.ProtocolError, PayloadTooLarge):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a frame")
-        context.send_initial_metadata(())  # it has begun
         held: list[bytes] = []
         context.add_callback(lambda: self._held.drop(held))
         for reply in self._calls.stream(request, context):
@@ -187,6 +189,13 @@ class Handlers(grpc.GenericRpcHandler):
                 held.append(number)
             yield message
         held.clear()  # its client may still fetch the last
+
+    def _hear(self, message: bytes, context: grpc.ServicerContext) -> bytes:
+        if len(message) != STREAM_NUMBER_BYTES + 4:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this is about no stream")
+        count = int.from_bytes(message[STREAM_NUMBER_BYTES:], "little")
+        self._calls.hear(message[:STREAM_NUMBER_BYTES], count)
+        return b""
 
     def refuse(self) -> None:
         """Begin no more calls, and end the streams."""

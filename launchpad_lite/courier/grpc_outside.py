@@ -86,7 +86,7 @@ class Outside:
 
     def _stream(self, message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         asked = self._read(message, context)
-        for reply in self._calls.stream(asked.request, context):
+        for reply in self._calls.stream(asked.request, context, told=False):
             yield self._write(reply, asked, context)
 
     def _read(self, message: bytes, context: grpc.ServicerContext) -> _Asked:

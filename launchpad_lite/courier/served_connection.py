@@ -8,12 +8,11 @@ import select
 import threading
 from typing import TYPE_CHECKING
 
-from launchpad_lite import context as node_context
-from launchpad_lite.courier import frame, threads
+from launchpad_lite.courier import frame
 from launchpad_lite.courier.call import ServerCall
-from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.outbox import Outbox
+from launchpad_lite.courier.stream_sender import StreamSender
 from launchpad_lite.courier.transit import TransitTimes
 from launchpad_lite.courier.transport import Where
 from launchpad_lite.courier.unix_stream import reader_of, sharing_of
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.byte_stream import ByteStream
     from launchpad_lite.courier.event_loop import EventLoop, Turn
     from launchpad_lite.courier.messages import Reply, Request
-    from launchpad_lite.courier.transport import ReplyStream, Service
+    from launchpad_lite.courier.transport import Service
 
 _FLUSH_REPLIES = 64  # that the leader collects before it sends them
 _TURN_BYTES = 2**20  # of a large request that are received before others have their turn
@@ -102,8 +101,7 @@ class ServedConnection:
         self._when_closed = closed
         self._server = 0  # the thread that serves a batch of requests, and flushes in the end
         self._held: collections.deque[ServedCall] = collections.deque()  # the service is full
-        self._replies: ReplyStream | None = None
-        self._streams = False
+        self._sender: StreamSender | None = None  # a stream has the connection to itself
         self._parting = False  # the client was told which calls it may still wait for
         self._lock = threading.Lock()  # of what the loop is told
         self._closed = False
@@ -217,8 +215,10 @@ class ServedConnection:
             if found.detail:
                 self._transit.of(found.detail)
             self.caller = self._service.caller(found.method)
-        elif found.kind == frame.Kind.STREAM and not self._streams:
+        elif found.kind == frame.Kind.STREAM and self._sender is None:
             self._start_stream(found.request())
+        elif found.kind == frame.Kind.READ and self._sender is not None:
+            self._sender.hear(found.call_id)
         else:
             self.close()
 
@@ -246,11 +246,11 @@ class ServedConnection:
                 return
             self._closed = True
             self._loop.unregister(self._descriptor)
-            replies = self._replies
+            sender = self._sender
         self._held.clear()
         self.outbox.close()
-        if replies is not None:
-            replies.close()
+        if sender is not None:
+            sender.close()
         for call in list(self.calls):
             call.cancel()
         self._when_closed(self)
@@ -285,8 +285,8 @@ class ServedConnection:
         """
         begun = [call.number for call in list(self.calls) if call.begun]
         self.outbox.put(frame.pack_ids(frame.Kind.STOPPING, begun))
-        self._parting = not self._streams
-        if self._streams:
+        self._parting = self._sender is None
+        if self._sender is not None:
             self.outbox.hang_up()
         elif last or not self.busy:
             self.outbox.part()
@@ -307,33 +307,13 @@ class ServedConnection:
             poll.register(self._descriptor, select.POLLRDHUP)
             return bool(poll.poll(0))
 
-    # Streams have a connection and a thread of their own.
-
     def _start_stream(self, request: Request) -> None:
-        self._streams = True
-        name = f"lp-stream {self._service.info().name}"
+        sender = StreamSender(self._service, self.outbox, self._sharing)
+        with self._lock:
+            self._sender = sender
         try:
-            threads.start(name, self._send_stream, request)
+            sender.start(request, self.caller)
         except ResourceExhausted as error:
             self.outbox.put(frame.pack_reply(self._service.failure(error), 0))
             self.outbox.part()
             self.close()
-
-    def _send_stream(self, request: Request) -> None:
-        node_context.adopt(self._service.context)
-        replies = self._service.open_stream(request, self.caller)
-        with self._lock:
-            self._replies = replies
-            closed = self._closed
-        if closed:
-            replies.close()
-        try:
-            for reply in replies:
-                self.outbox.send(frame.pack_reply(reply, 0, self._sharing))
-            if not replies.closed:
-                self.outbox.send(frame.pack(frame.Kind.END, 0, Payload(b"")))
-        except OSError:
-            pass  # the client is gone
-        finally:
-            replies.close()
-            self.outbox.hang_up()

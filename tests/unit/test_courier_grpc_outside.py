@@ -149,10 +149,10 @@ def test_a_generator_streams_to_outsiders() -> None:
     metadata = ((TOKEN, user_credentials().token.hex()),)
     with grpc.insecure_channel(server.address) as channel:
         stream: Any = channel.unary_stream(f"{SERVICE}/Stream")
-        answers = stream(request("feed", [3]), metadata=metadata, timeout=PATIENCE_S)
+        answers = stream(request("feed", [300]), metadata=metadata, timeout=PATIENCE_S)
         values = [bytes(protobuf.read_bytes_fields(answer)[1]) for answer in answers]
     server.Stop()
-    assert values == [b"0", b"1", b"2"]
+    assert values == [str(number).encode() for number in range(300)]
 
 
 def test_the_package_has_the_description_of_its_messages() -> None:
