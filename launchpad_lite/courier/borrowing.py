@@ -11,10 +11,10 @@ them first: such segments are never released.
 from __future__ import annotations
 
 import functools
-import os
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
+from launchpad_lite import forks
 from launchpad_lite.courier import memfd
 from launchpad_lite.courier.frame import ProtocolError
 from launchpad_lite.courier.lending import most_segments
@@ -36,9 +36,8 @@ def _note_fork() -> None:
     _forks += 1
 
 
-if hasattr(os, "register_at_fork"):
-    # Before, for what is held; after, for what was received meanwhile in another thread.
-    os.register_at_fork(before=_note_fork, after_in_parent=_note_fork, after_in_child=_note_fork)
+# Before, for what is held; after, for what was received meanwhile in another thread.
+forks.around(_note_fork)
 
 
 class _Segment:

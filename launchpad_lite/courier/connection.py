@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite import forks
 from launchpad_lite.courier.unix_stream import reader_of, sharing_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class Connection:
         self._reader = reader_of(stream, limit)
         self._ending = threading.Lock()
         self._closed = False
+        forks.track(self)
+
+    def begin(self) -> None:
+        """Leave the connection to the parent of a forked process; see `forks`."""
+        self._ending = threading.Lock()
+        self._closed = True
+        self._stream.close()  # and not `hang_up`, which would be felt there
 
     @property
     def limit(self) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite import forks
 from launchpad_lite.courier import threads
 
 if TYPE_CHECKING:
@@ -121,5 +121,4 @@ class Deadlines:
 
 
 deadlines = Deadlines()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=deadlines.begin)
+forks.track(deadlines)

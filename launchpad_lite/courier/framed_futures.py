@@ -15,6 +15,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
+from launchpad_lite import forks
 from launchpad_lite.courier import frame, threads
 from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.deadlines import deadlines
@@ -91,6 +92,7 @@ class FramedFutures:
         self._retired = False
         self._waiting: collections.deque[_Call] = collections.deque()
         self._given_up: collections.deque[int] = collections.deque()
+        forks.track(self)
         self._sending = threading.Lock()  # of what follows, for whoever sends
         self._rest: list[Bytes] = []  # gathered and not yet sent
         self._gathered = connection.sent_bytes
@@ -100,6 +102,12 @@ class FramedFutures:
 
     def _start(self, name: str, function: Callable[[], object]) -> None:
         threads.start(f"{name} {self._info.name}", function)
+
+    def begin(self) -> None:
+        """Leave all calls to the parent of a forked process; see `forks`."""
+        self.broken = self.over = True
+        self._sending = threading.Lock()
+        self._pending = {}
 
     def submit(
         self, request: Request, done: Callable[[Reply | None, Exception | None], object]

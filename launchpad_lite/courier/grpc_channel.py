@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from launchpad_lite import forks
 from launchpad_lite.courier import frame, grpc_chunks, grpc_session, threads
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline, shown
@@ -88,6 +89,8 @@ class GrpcChannel(Channel):
         else:
             self._channel = grpc.insecure_channel(target, OPTIONS, compression)
         self._lock = threading.Lock()
+        self._calls: set[Any] = set()  # for futures
+        forks.track(self)
         self._running = 0
         self._retired = False
         self._closed = False
@@ -103,6 +106,12 @@ class GrpcChannel(Channel):
         except BaseException:
             self._channel.close()
             raise
+
+    def begin(self) -> None:
+        """Leave the connection to the parent of a forked process; see `forks`."""
+        for each in (self._channel, *self._calls):
+            forks.abandon(each)
+        self._calls.clear()
 
     def refresh(self, timeout: float | None) -> ServerInfo:
         """See the base class."""
@@ -204,9 +213,11 @@ class GrpcChannel(Channel):
         except ValueError as error:
             self._end()
             raise self._translate(error, self._title(request), request.given) from None
+        self._calls.add(call)
         cancelled = threading.Event()
 
         def end(reply: Reply | None, failure: Exception | None) -> None:
+            self._calls.discard(call)
             self._end()
             if not cancelled.is_set():
                 done(reply, failure)
@@ -229,9 +240,13 @@ class GrpcChannel(Channel):
 
         def cancel() -> None:
             cancelled.set()
-            call.cancel()
+            self._cancel(call)
 
         return cancel
+
+    def _cancel(self, call: Any) -> None:
+        if call in self._calls:  # it has not ended, and is this process's
+            call.cancel()
 
     def stream(self, request: Request) -> ReplyStream:
         """See the base class."""
@@ -332,10 +347,15 @@ class _GrpcStream(ReplyStream):
         translate: Callable[[Exception], Exception],
     ) -> None:
         self._call = call
+        forks.track(self)
         self._read = read
         self._tell = tell
         self._readings = Readings()
         self._translate = translate
+
+    def begin(self) -> None:
+        """Leave the stream to the parent of a forked process; see `forks`."""
+        forks.abandon(self._call)
 
     def __next__(self) -> Reply:
         if self.closed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import grpc
 
+from launchpad_lite import forks
 from launchpad_lite.courier.grpc_channel import CONNECT_S, OPTIONS, GrpcChannel
 from launchpad_lite.courier.grpc_handlers import Handlers
 from launchpad_lite.courier.grpc_session import one_place
@@ -52,6 +53,11 @@ class GrpcListener(Listener):
         self._handlers.sessions.place = place
         self.endpoint = f"grpc:{place}"
         self._started = False
+        forks.track(self)
+
+    def begin(self) -> None:
+        """Leave the server to the parent of a forked process; see `forks`."""
+        forks.abandon(self._server)
 
     def _bind(self, place: str, credentials: Credentials) -> int:
         if not credentials.tls:
@@ -84,9 +90,25 @@ class GrpcTransport(Transport):
     """Calls over gRPC."""
 
     scheme: ClassVar[str] = "grpc"
+    _process: int | None = None  # that uses gRPC
+
+    def _check_process(self) -> None:
+        """Refuse to use gRPC in a child of a process that did: its threads are not there.
+
+        Raises:
+          UsageError: this is such a child.
+        """
+        if self._process is None:
+            self._process = forks.number()
+        advice = (
+            "gRPC has threads, which are not forked. Start the process anew, as multiprocessing "
+            "does with the method 'spawn' or 'forkserver', or use another transport."
+        )
+        forks.check(self._process, "what uses gRPC", advice)
 
     def listen(self, service: Service, options: ListenOptions) -> GrpcListener:
         """See the base class."""
+        self._check_process()
         return GrpcListener(service, options.host, options.port)
 
     def connect(
@@ -97,6 +119,7 @@ class GrpcTransport(Transport):
         options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> Channel:
         """See the base class."""
+        self._check_process()
         target = endpoint.partition(":")[2]
         timeout = CONNECT_S if timeout is None else timeout
         return GrpcChannel(target, credentials, timeout, options)

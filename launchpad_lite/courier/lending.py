@@ -25,7 +25,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
-from launchpad_lite import flags
+from launchpad_lite import flags, forks
 from launchpad_lite.courier import memfd
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.courier.memfd import Descriptor
@@ -200,8 +200,7 @@ def _allowed() -> int:
 
 
 POOL = Pool(_allowed)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=POOL.begin)
+forks.track(POOL)
 
 
 class Lender:

@@ -6,12 +6,12 @@ import abc
 import dataclasses
 import logging
 import math
-import os
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING
 
+from launchpad_lite import forks
 from launchpad_lite.context import own_name, process_title
 from launchpad_lite.courier import messages, metering, mismatch, names, transports
 from launchpad_lite.courier.auth import user_credentials
@@ -72,7 +72,7 @@ class Peer(Remote):
         self._options = dataclasses.replace(options, caller=self._node or process_title())
         self._meter = Meter()
         self.begin()
-        _peers.add(self)
+        forks.track(self)
         metering.register(self)
         self.failure: Exception | None = None  # why the last attempt to connect failed
         if scope is not None:
@@ -213,18 +213,6 @@ class Peer(Remote):
         for channel in channels:
             channel.close()
         self.in_flight.close()
-
-
-_peers: weakref.WeakSet[Peer] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for peer in list(_peers):
-        peer.begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _check_here(address: str) -> None:

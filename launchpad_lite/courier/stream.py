@@ -6,6 +6,7 @@ import contextlib
 import queue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from launchpad_lite import forks
 from launchpad_lite.courier import finalizers, threads
 from launchpad_lite.courier.deadline import shown
 from launchpad_lite.courier.deadlines import deadlines
@@ -59,6 +60,11 @@ class Stream(Generic[T]):
         self._late = False
         self._closed = False
         self._asked: queue.SimpleQueue[_Ask | None] | None = None
+        self._process = forks.number()
+
+    def _check_process(self) -> None:
+        advice = "Begin another one here, with lp.stream."
+        forks.check(self._process, f"the stream of {self._title}", advice)
 
     def __iter__(self) -> Self:
         return self
@@ -72,7 +78,9 @@ class Stream(Generic[T]):
             `lp.deadline` that the stream was begun in is over. The stream is closed then.
           Unavailable: the server went away.
           Stopped: the run has stopped.
+          UsageError: the stream is that of a process which this one was forked from.
         """
+        self._check_process()
         limit = self._limit()
         if limit is None:
             return self._decode(self._take())
@@ -122,6 +130,7 @@ class Stream(Generic[T]):
         """
         import asyncio  # takes a moment to import
 
+        self._check_process()
         if self._closed:
             raise StopAsyncIteration
         loop = asyncio.get_running_loop()
@@ -154,6 +163,8 @@ class Stream(Generic[T]):
     def close(self) -> None:
         """End the stream, from any thread; who waits in it gets its end."""
         self._closed = True
+        if self._process != forks.number():  # it goes on in the process that it belongs to
+            return
         self._replies.close()
         if self._asked is not None:
             self._asked.put(None)

@@ -33,6 +33,7 @@ FLOORS = (
         "launch_type",
         "metrics",
         "version",
+        "forks",
         "frames",
         "owner",
         "importable",
