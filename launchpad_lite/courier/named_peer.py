@@ -87,7 +87,10 @@ class NamedPeer(Peer):
             if wait:
                 message = f"{self._name} did not come up within {deadline}"
                 raise DeadlineExceeded(message) from error
-            message = f"{self._name} is not up yet: failed to connect to all addresses, it has none"
+            message = (
+                f"{self._name} is not up yet: failed to connect to all addresses, for it has told "
+                "none. Its clients have wait_for_ready=False; with True they would wait."
+            )
             raise Unavailable(message, maybe_executed=False) from error
 
     def _may_reach(self, endpoint: str, record: EndpointRecord) -> bool:
