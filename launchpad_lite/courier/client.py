@@ -121,7 +121,7 @@ class Client:
         Args:
           server_address: `localhost:port`, what `Server.address` says; or the name that a server
             of this host and user was given.
-          compress: whether to compress messages, on gRPC.
+          compress: whether to compress what calls send, on gRPC, where only TLS encrypts it.
           call_timeout: seconds for each call; None or 0 for no limit.
           wait_for_ready: whether calls wait for a server that is not up yet.
           chunk_tensors: accepted and not needed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 import socket
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import grpc
 import pytest
 
+from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import frame, transports
 from launchpad_lite.courier.client import client_at
@@ -21,7 +23,7 @@ from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.grpc_channel import CALL, HELLO, NONCE, STREAM, TICKET
 from launchpad_lite.courier.grpc_outside import TOKEN as TOKEN_KEY
 from launchpad_lite.courier.service import MethodService
-from launchpad_lite.courier.transport import ConnectOptions, ListenOptions
+from launchpad_lite.courier.transport import ListenOptions
 from launchpad_lite.credentials import PUBLIC, Credentials
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
 from tests.unit.raw_grpc import Bomb, RawClient
@@ -153,9 +155,57 @@ def test_a_server_that_has_gone_was_not_reached(bench: Bench) -> None:
     channel.close()
 
 
-def test_compressed_messages_arrive(bench: Bench) -> None:
-    channel = transports.get("grpc").connect(
-        bench.listener.endpoint, CREDENTIALS, PATIENCE_S, ConnectOptions(compress=True)
-    )
-    assert channel.info.name == "server"
-    channel.close()
+class Relay:
+    """Passes bytes on to a port, and counts those that it has passed there."""
+
+    def __init__(self, port: int) -> None:
+        self.passed = 0
+        self._port = port
+        self._open = contextlib.ExitStack()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._accepts = threading.Thread(target=self._accept, daemon=True)
+        self._accepts.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                near = self._open.enter_context(self._listener.accept()[0])
+                far = self._open.enter_context(socket.create_connection(("127.0.0.1", self._port)))
+                for ends in ((near, far), (far, near)):
+                    pump = functools.partial(self._pump, *ends, counted=ends[0] is near)
+                    thread = threading.Thread(target=pump, daemon=True)
+                    thread.start()
+                    self._open.callback(thread.join)
+
+    def _pump(self, source: socket.socket, target: socket.socket, *, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(2**16):
+                self.passed += len(data) if counted else 0
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """End, after both ends have."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepts.join()
+        self._listener.close()
+        self._open.close()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_arguments_are_compressed_on_the_wire(compress: bool) -> None:
+    """Not sealed ones: what is encrypted cannot be compressed."""
+    size = 2**20
+    server = courier.Server(codec="data", insecure=True)
+    server.Bind("count", len)
+    server.Start()
+    relay = Relay(server.port)
+    place = f"grpc:127.0.0.1:{relay.port}"
+    client: Any = courier.Client(place, compress, PATIENCE_S, insecure=True)
+    assert client.count(bytes(size)) == size
+    assert (relay.passed < size / 100) == compress
+    assert client.futures.count(bytes(size)).result(PATIENCE_S) == size
+    client._peer.close()  # noqa: SLF001 - sooner than garbage collection would
+    server.Stop()
+    relay.close()
