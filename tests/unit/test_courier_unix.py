@@ -254,6 +254,15 @@ def test_a_pickle_that_is_none_fails_its_call(bench: Bench) -> None:
         assert (answer.kind, answer.call_id) == (frame.Kind.FAILURE, 7)
 
 
+@pytest.mark.parametrize("name", ["_private", "__reduce__", "__class__", "echo.__call__"])
+def test_names_that_are_not_bound_are_not_called(bench: Bench, name: str) -> None:
+    sock = bench.greeted()
+    sock.sendall(call(name))
+    answer = read(sock)
+    assert answer.kind == frame.Kind.FAILURE
+    assert b"MethodNotFound" in bytes(answer.content.pickled)
+
+
 def test_half_a_frame_does_not_hold_up_the_others(bench: Bench) -> None:
     """It keeps one thread, but another waits for requests."""
     sock = bench.greeted()
@@ -671,7 +680,7 @@ def test_idle_connections_are_used_again(bench: Bench) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number
     for number in range(50):
         client.echo(number)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 NOBODY = 65534
