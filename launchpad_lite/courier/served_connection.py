@@ -119,8 +119,7 @@ class ServedConnection:
                 self._loop.modify(self._descriptor, mask if self._paused else _IN)
         if not self._paused:
             self._when_changed()
-            if self._stream.pending or self._parting:
-                self._loop.soon(self)
+            self._loop.soon(self)  # something may have been received before
 
     @property
     def _paused(self) -> bool:
@@ -172,7 +171,7 @@ class ServedConnection:
         """Begin the calls that have been received; return whether this thread still leads."""
         self._server = threading.get_ident()
         try:
-            while not self._held and not self._closed:
+            while not self._paused and not self._closed:
                 found = self._next()
                 if found is None:
                     break
