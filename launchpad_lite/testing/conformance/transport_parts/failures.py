@@ -87,6 +87,13 @@ def _fail_to_load() -> NoReturn:
     raise pickle.UnpicklingError("not to be loaded")
 
 
+def _deep() -> Any:
+    inner: Any = []
+    for _ in range(100_000):
+        inner = [inner]
+    return inner
+
+
 def fail_with(error: Any) -> NoReturn:
     """Raise an exception made by a function."""
     raise error()
@@ -198,6 +205,13 @@ class FailureConformance(TransportSuite):
         for error in _both(caller, "give", lambda: (value for value in "abc")):
             assert type(error) is TypeError
             assert "the result of server.give cannot be sent" in str(error)
+        assert caller.call("echo", 1) == 1
+
+    def test_a_result_deeper_than_pickles_go_is_named(self, lab: Lab) -> None:
+        caller = lab.caller(give, echo, threads=1)
+        for error in _both(caller, "give", _deep):
+            assert type(error) is TypeError
+            assert "the result of server.give cannot be sent: " in str(error)
         assert caller.call("echo", 1) == 1
 
     def test_a_result_that_cannot_be_read_fails_its_call_only(self, lab: Lab) -> None:
