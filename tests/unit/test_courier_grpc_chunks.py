@@ -56,11 +56,13 @@ class Slow:
 
     def __init__(self) -> None:
         self.opened = threading.Event()
+        self.made = threading.Semaphore(0)
         self.freed = threading.Semaphore(0)
 
     def make(self) -> np.ndarray[Any, Any]:
         array = large()
         weakref.finalize(array, self.freed.release)
+        self.made.release()
         return array
 
     def late(self) -> np.ndarray[Any, Any]:
@@ -200,6 +202,8 @@ def test_what_a_stream_s_client_left_is_not_held(client: Any, slow: Slow) -> Non
     values = stream(client.endless)
     next(values)
     assert slow.freed.acquire(timeout=SOON_S)  # that was fetched
+    for _ in range(2):
+        assert slow.made.acquire(timeout=SOON_S)
     values.close()
     assert slow.freed.acquire(timeout=SOON_S)  # the next, which was not
 
