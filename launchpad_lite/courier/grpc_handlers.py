@@ -187,6 +187,8 @@ class Handlers(grpc.GenericRpcHandler):
             number = grpc_chunks.held_number(message)
             if number is not None:
                 held.append(number)
+                if not context.is_active():  # since just now, so that it may not have been dropped
+                    self._held.drop(held)
             yield message
         held.clear()  # its client may still fetch the last
 
