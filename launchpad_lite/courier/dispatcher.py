@@ -110,7 +110,7 @@ class Dispatcher:
                 call.begun = True
                 return _RUN
             if self._waiting.full:
-                late = self._waiting.take_late()
+                late = self._take_late()
                 if not late:
                     return Verdict.FULL
             call.waits(self._withdraw)
@@ -127,14 +127,20 @@ class Dispatcher:
             method.running -= 1
             if not self._waiting:
                 return None
-            limited = self._limited.get(method)
-            if limited and (first := self._waiting.first(limited)) is not None:
-                lane.ready.append(first.number_in_line)
+            self._let_next_wait(method)
             following = self._next(lane)
             callbacks = self._take_callbacks()
         for callback in callbacks:
             callback()
         return following
+
+    def _let_next_wait(self, method: Method) -> None:
+        """Let the first call that waits for its method's limit wait for a slot, if it may."""
+        limited = self._limited.get(method)
+        if limited and method.running < method.limit:
+            first = self._waiting.first(limited)
+            if first is not None:
+                self._lanes[method.lane].ready.append(first.number_in_line)
 
     def _next(self, lane: _Lane) -> ServerCall | None:
         found: ServerCall | None = None
@@ -161,11 +167,20 @@ class Dispatcher:
         """Note that a call is given up which waits, or has begun just now."""
         with self._lock:
             waited = self._waiting.remove(call)
+            if waited:
+                self._let_next_wait(call.method)  # it may have waited for a slot, ahead of them
             callbacks = self._take_callbacks() if waited else []
         if waited:
             self._drop(call)
         for callback in callbacks:
             callback()
+
+    def _take_late(self) -> list[ServerCall]:
+        """Remove the calls whose time is over, and return them."""
+        late = self._waiting.take_late()
+        for call in late:
+            self._let_next_wait(call.method)
+        return late
 
     def _drop_all(self, calls: list[ServerCall]) -> None:
         for call in calls:
@@ -202,7 +217,7 @@ class Dispatcher:
     def _look(self) -> None:
         with self._lock:
             self._watches = False
-            late = self._waiting.take_late() if self._on_space else []
+            late = self._take_late() if self._on_space else []
             callbacks = self._take_callbacks()
             if self._on_space:
                 self._watch()

@@ -92,6 +92,30 @@ def test_a_limit_holds_for_calls_that_waited_for_a_thread(dispatcher: Dispatcher
     assert dispatcher.finish(waiting[0]) is waiting[1]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_who_gives_up_in_line_for_a_slot_is_followed_by_the_next_of_its_method(
+    dropped: list[ServerCall], *, late: bool
+) -> None:
+    config = ServerConfig(thread_pool_size=2, max_waiting_calls=3)
+    dispatcher = Dispatcher("lp-test", config, None, dropped.append)
+    slow, other = method("slow", limit=1), method("other")
+    first, third, more = Call(slow), Call(slow), Call(other)
+    second = Call(slow, timeout=0.0 if late else None)
+    busy = [Call(other), Call(other)]
+    offers = [dispatcher.offer(each) for each in (first, *busy, second, third)]
+    assert offers == [RUN, RUN, WAIT, WAIT, WAIT]
+    assert dispatcher.finish(first) is busy[1]  # which came before the second
+    assert dispatcher.offer(more) is WAIT
+    if late:
+        assert dispatcher.offer(Call(other)) is WAIT  # in the place of the second
+    else:
+        second.cancel()
+    assert dropped == [second]
+    assert [dispatcher.finish(each) for each in busy] == [more, third]
+    dispatcher.close()
+    dispatcher.join(PATIENCE_S)
+
+
 def test_priority_does_not_wait_for_the_others(dispatcher: Dispatcher) -> None:
     work, urgent = method(), method("urgent", priority=True)
     assert [dispatcher.offer(Call(work)) for _ in range(3)] == [RUN, RUN, WAIT]
