@@ -57,10 +57,11 @@ class TransitTimes:
         return max(0, _difference(took, self._least or 0)) / 1000
 
     def _learn(self, took: int, arrived: int) -> None:
-        if self._least is None:
+        age = arrived - self._since & _MASK
+        if self._least is None or age > 2 * WINDOW_MS:  # all that is known is too old
             self._least = self._recent = took
             self._since = arrived
-        elif _difference(arrived, self._since) > WINDOW_MS:
+        elif age > WINDOW_MS:
             self._least, self._recent, self._since = self._recent, took, arrived
         elif _difference(took, self._recent) < 0:
             self._recent = took

@@ -42,3 +42,11 @@ def test_the_least_is_forgotten_after_a_while() -> None:
     assert found[9] == 5.0  # though a window has gone
     assert found[-1] == 0.0
     assert times.of(3 * WINDOW_MS, 3 * WINDOW_MS + offset + 1000) == 1.0
+
+
+def test_after_a_long_silence_all_is_learnt_anew() -> None:
+    times = TransitTimes(one_clock=False)
+    silence, drift = 12 * 3_600_000, 2000
+    assert times.of(0, 40) == 0.0
+    assert times.of(silence, silence + 40 + drift) == 0.0
+    assert times.of(silence, silence + 540 + drift) == 0.5
