@@ -132,6 +132,9 @@ class FramedFutures:
             if self._take(number) is not None:
                 raise
             return call.cancel  # it was told already
+        except BaseException:  # this thread is interrupted, or there is no memory
+            self._take(number)
+            raise
         if mine:
             self._sending.release()
         if self._take(number) is not None:
@@ -189,10 +192,18 @@ class FramedFutures:
                     return
         except OSError:
             self._connection.hang_up()
+        except BaseException:  # this thread is interrupted, or there is no memory
+            self._break_off()
+            raise
         finally:
             self._sending.release()
         if self._connection.worn:
             self.over = True
+
+    def _break_off(self) -> None:
+        """Hang up when it is not known what has gone: nothing may go twice, and all may have."""
+        self._connection.sent_bytes = self._gathered
+        self._connection.hang_up()
 
     def _gather(self) -> bool:
         """Add to `_rest` what waits, as much as goes at a time; return whether there is any."""
@@ -246,6 +257,9 @@ class FramedFutures:
                     self.over = True
         except OSError:
             self._connection.hang_up()
+        except BaseException:
+            self._break_off()
+            raise
 
     # Receiving.
 

@@ -604,6 +604,29 @@ def test_futures_know_whether_they_may_have_run(fake: FakeServer) -> None:
     channel.close()
 
 
+def test_what_an_interrupted_thread_has_sent_is_not_sent_again(fake: FakeServer) -> None:
+    channel, sock, ending = submitted(fake, 0)
+    first = read(sock).call_id
+    sock.sendall(b"".join(frame.pack_reply(_reply(), first)))
+    assert ending.futures[0].result(PATIENCE_S).ok  # so that this thread sends the next itself
+
+    def interrupt(_: object, event: str, function: Any) -> None:
+        if event == "c_return" and function.__name__ == "send":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ending.submit()
+    finally:
+        sys.setprofile(None)
+    assert read(sock).call_id != first
+    assert sock.recv(1) == b""  # nothing more comes this way
+    channel.close()
+    assert not ending.futures[1].done()  # for its error was raised
+
+
 def test_futures_of_a_server_that_stops(fake: FakeServer) -> None:
     channel, sock, ending = submitted(fake, 0, 0, 0)
     first = read(sock).call_id
