@@ -23,8 +23,9 @@ class NamedPeer(Peer):
         self._name = name
         self._scope = scope
         self._newest = 0  # incarnation that is known
-        self._unwatch = scope.watch(name, self._move_on)
         super().__init__(scope, options)
+        self._unwatch = scope.watch(name, self._move_on)  # from now on it may be called
+        scope.stop.on_close(self.close)
 
     @property
     def title(self) -> str:

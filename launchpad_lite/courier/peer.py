@@ -75,8 +75,6 @@ class Peer(Remote):
         forks.track(self)
         metering.register(self)
         self.failure: Exception | None = None  # why the last attempt to connect failed
-        if scope is not None:
-            scope.stop.on_close(self.close)
 
     def begin(self) -> None:
         """Forget the connections: those that a process was forked with are its parent's.

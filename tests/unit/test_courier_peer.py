@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from launchpad_lite.config import ClientConfig
+from launchpad_lite.courier.named_peer import NamedPeer
+from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS
 from launchpad_lite.courier.typed import stream
-from launchpad_lite.endpoint import EndpointRecord
+from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
 from tests.unit.courier_bench import PATIENCE_S, Bench
+from tests.unit.fake_scope import FakeScope
 
 SHORT_S = 0.1
 
@@ -282,3 +285,21 @@ def test_the_next_endpoint_is_tried(unix: Bench) -> None:
     server = unix.serve()
     unix.run.move("server/0", "unix:/tmp/lp-nobody", "carrier-pigeon:roof", *server.endpoints)
     assert unix.client(NO_WAIT).echo(1) == 1
+
+
+class _QuickScope(FakeScope):
+    """Tells of a new record while it is asked to."""
+
+    def watch(
+        self, name: str, callback: Callable[[EndpointRecord], object]
+    ) -> Callable[[], object]:
+        forget = super().watch(name, callback)
+        callback(EndpointRecord(self.run_id, name, 1, host_id(), ()))
+        return forget
+
+
+def test_a_record_may_be_published_while_its_peer_is_made() -> None:
+    scope = _QuickScope()
+    NamedPeer(scope, "server", DEFAULT_CONNECT_OPTIONS)
+    scope.stop.close()
+    assert not any(scope.watchers.values())
