@@ -87,7 +87,7 @@ class FrameReader:
         return self._apart is not None
 
     def space(self) -> memoryview:
-        """Return where the next bytes are to be received; never empty."""
+        """Return where the next bytes are to be received; empty only before frames are taken."""
         if self._apart is not None:
             return self._apart.space()
         start, end = self._start, self._end

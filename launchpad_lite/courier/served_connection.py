@@ -150,8 +150,13 @@ class ServedConnection:
     def _receive(self, turn: Turn) -> bool:
         reader, stream, left = self._reader, self._stream, _TURN_BYTES
         while not self._closed and not self._paused:
+            space = reader.space()
+            if not space:  # it is full of what had come when this was paused
+                if not self._serve(turn):
+                    return False
+                continue
             try:
-                count = stream.receive_now(reader.space())
+                count = stream.receive_now(space)
             except BlockingIOError:
                 break
             except OSError:

@@ -159,3 +159,19 @@ def test_a_client_that_calls_while_it_streams_and_reads_nothing(directory: str) 
         assert client.echo(number) == number
     sock.close()
     bench.close()
+
+
+def test_requests_that_came_while_their_client_did_not_read_are_all_answered(
+    directory: str,
+) -> None:
+    """They fill the server's buffer, whose end is no end of the connection."""
+    bench = Bench(directory)
+    sock = bench.greeted()
+    count, value = 2000, bytes(2**13)
+    requests = b"".join(call("echo", value, call_id=number) for number in range(count))
+    with ThreadPoolExecutor(1) as threads:
+        sent = threads.submit(sock.sendall, requests)
+        answers = [read(sock) for _ in range(count)]
+        sent.result(PATIENCE_S)
+    assert {answer.call_id for answer in answers} == set(range(count))
+    bench.close()
