@@ -218,7 +218,7 @@ def _client_side(credentials: Credentials) -> Callable[[ByteStream, float], Byte
         return lambda stream, _: stream
     from launchpad_lite.courier import tls  # a run on one host does without
 
-    sessions = tls.Sessions()
+    sessions = tls.Sessions(credentials)
 
     def secure(stream: ByteStream, seconds: float) -> ByteStream:
         encrypted = tls.TlsStream(stream, credentials, sessions)

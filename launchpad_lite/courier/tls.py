@@ -53,8 +53,13 @@ _scratch = _Scratch()
 class Sessions:
     """The session that a client's next connection to a server resumes, for a faster handshake."""
 
-    def __init__(self) -> None:
-        """Begin without one."""
+    def __init__(self, credentials: Credentials) -> None:
+        """Begin without one.
+
+        Raises:
+          ValueError: the credentials have no certificate.
+        """
+        self.context = client_context(credentials)  # a session is of use to its own context alone
         self.last: ssl.SSLSession | None = None
 
 
@@ -130,7 +135,7 @@ class TlsStream(ByteStream):
                 self._incoming, self._outgoing, server_side=True
             )
         else:
-            self._tls = client_context(credentials).wrap_bio(
+            self._tls = sessions.context.wrap_bio(
                 self._incoming, self._outgoing, server_hostname=SERVER_NAME, session=sessions.last
             )
         # given a buffer, it returns a number
