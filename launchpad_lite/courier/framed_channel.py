@@ -245,7 +245,10 @@ class FramedChannel(Channel):
             return self._open_futures(request).submit(request, done)  # it was worn just now
 
     def _open_futures(self, request: Request) -> FramedFutures:
-        with self._opening_futures:
+        timeout = CONNECT_S if request.timeout is None else request.timeout
+        if not self._opening_futures.acquire(timeout=timeout):  # another thread connects
+            raise request.late(self.info.name)
+        try:
             before = self._futures
             if before is None or before.over:
                 self._check(request.method)
@@ -268,6 +271,8 @@ class FramedChannel(Channel):
                     futures.retire()
                 return futures
             return before
+        finally:
+            self._opening_futures.release()
 
     def stream(self, request: Request) -> ReplyStream:
         """See the base class."""

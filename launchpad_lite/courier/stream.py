@@ -99,7 +99,7 @@ class Stream(Generic[T]):
     def _take(self) -> Reply:
         try:
             return next(self._replies)
-        except Exception:  # it has ended
+        except BaseException:  # it has ended, or this thread was interrupted with half of a value
             self.close()
             raise
 
