@@ -365,4 +365,6 @@ def gone(info: ServerInfo, method: str, *, maybe_executed: bool) -> Unavailable:
     """Return the error of a call whose server went away."""
     what = "during the call of" if maybe_executed else "before the call of"
     message = f"{info.name or 'the server'} went away {what} {method!r}"
+    if maybe_executed:
+        message += ": it may have run, or not, and is not made again"
     return Unavailable(message, maybe_executed=maybe_executed)

@@ -69,7 +69,7 @@ class Peer(Remote):
         self.internal = False
         self.methods: frozenset[str] = frozenset()
         self._node = own_name()
-        self._options = dataclasses.replace(options, caller=self._node or process_title())
+        self._options = options
         self._meter = Meter()
         self.begin()
         forks.track(self)
@@ -81,6 +81,8 @@ class Peer(Remote):
 
         Were both to use one, each could get the other's replies.
         """
+        caller = self._node or process_title()
+        self._options = dataclasses.replace(self._options, caller=caller)
         self.in_flight = InFlight()
         self._channel: Channel | None = None
         self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()

@@ -25,6 +25,7 @@ bench = Bench({scheme!r})
 bench.run.credentials = lp.courier.Credentials.create(tls={scheme!r} == "tcp")
 server = bench.publish()
 server.Bind("count", lambda: iter(range(1000)))
+server.Bind("caller", lambda: lp.get_call_context().peer)
 client = bench.client()
 kept = [client.echo(each) for each in range(3)]
 values = stream(client.count)
@@ -45,6 +46,7 @@ if child == 0:
     refused(lambda: next(values), "the stream of server/0.count belongs to the process that")
     if {anew!r}:
         assert [client.echo(each) for each in range(300)] == list(range(300))
+        assert f"process {{os.getpid()}} " in client.caller()
         assert client.futures.echo(1).result(PATIENCE_S) == 1
         assert list(stream(client.count)) == list(range(1000))
     else:
