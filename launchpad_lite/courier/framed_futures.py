@@ -332,7 +332,8 @@ class FramedFutures:
 
     def _stop_waiting(self, begun: set[int]) -> None:
         """Give up the calls that a server which stops will never begin."""
-        self.broken = self.over = True
+        self.over = True
+        self.retire()  # those that run may still be cancelled
         for number in [each for each in list(self._pending) if each not in begun]:
             self._fail(number, lambda _: False)
 

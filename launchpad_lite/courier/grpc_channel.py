@@ -12,9 +12,10 @@ from launchpad_lite import forks
 from launchpad_lite.courier import frame, grpc_chunks, grpc_session, threads
 from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.deadline import Deadline, shown
+from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.courier.grpc_stream import GrpcStream
 from launchpad_lite.courier.messages import decode_info
-from launchpad_lite.courier.stream_window import Readings
-from launchpad_lite.courier.transport import Channel, ReplyStream
+from launchpad_lite.courier.transport import Channel
 from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import (
     DeadlineExceeded,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.byte_stream import Bytes
     from launchpad_lite.courier.grpc_session import Exchange, Session
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
-    from launchpad_lite.courier.transport import ConnectOptions
+    from launchpad_lite.courier.transport import ConnectOptions, ReplyStream
     from launchpad_lite.credentials import Credentials
 
 HELLO = "/launchpad_lite.Courier/Hello"
@@ -208,18 +209,11 @@ class GrpcChannel(Channel):
         """See the base class."""
         send, message, options, exchange = self._prepare(request, keep=True)
         deadline = Deadline(request.timeout)
-        try:
-            call = send.future(message, **options)
-        except ValueError as error:
-            self._end()
-            raise self._translate(error, self._title(request), request.given) from None
-        self._calls.add(call)
-        cancelled = threading.Event()
+        first = threading.Lock()  # who takes it tells of the end, or nobody
 
         def end(reply: Reply | None, failure: Exception | None) -> None:
-            self._calls.discard(call)
-            self._end()
-            if not cancelled.is_set():
+            if first.acquire(blocking=False):
+                self._end()
                 done(reply, failure)
 
         def fail(error: Exception) -> None:
@@ -233,16 +227,50 @@ class GrpcChannel(Channel):
             else:
                 end(reply, None)
 
+        call, forget = self._start(lambda: send.future(message, **options), request, end)
+
         def finish(ended: Any) -> None:
+            self._calls.discard(ended)
+            forget()
             _read_soon(ended, exchange, read, fail)
 
         call.add_done_callback(finish)
 
         def cancel() -> None:
-            cancelled.set()
+            if first.acquire(blocking=False):
+                self._end()
             self._cancel(call)
 
         return cancel
+
+    def _start(
+        self,
+        start: Callable[[], Any],
+        request: Request,
+        end: Callable[[Reply | None, Exception | None], object],
+    ) -> tuple[Any, Callable[[], object]]:
+        """Start a call for a future; return it, and what forgets when its time is over.
+
+        Which gRPC does not tell of while it writes to a server that stands still.
+        """
+        try:
+            call = start()
+        except ValueError as error:
+            self._end()
+            raise self._translate(error, self._title(request), request.given) from None
+        self._calls.add(call)
+
+        def over() -> None:
+            end(None, request.late(self.info.name))
+            self._cancel(call)
+
+        try:
+            return call, deadlines.call_later(request.timeout, over) if request.timeout else _ignore
+        except ResourceExhausted:
+            self._end()
+            self._cancel(call)
+            self._calls.discard(call)
+            raise
 
     def _cancel(self, call: Any) -> None:
         if call in self._calls:  # it has not ended, and is this process's
@@ -268,7 +296,7 @@ class GrpcChannel(Channel):
         title = self._title(request)
         metadata: dict[str, bytes] = dict(call.initial_metadata() or ())
         number = metadata.get(STREAM_NUMBER, b"")
-        return _GrpcStream(
+        return GrpcStream(
             call,
             lambda message: self._read(exchange.open(message), Deadline(None)),
             lambda count: self._tell(number, count),
@@ -338,44 +366,5 @@ def _read_soon(
         fail(error)
 
 
-class _GrpcStream(ReplyStream):
-    def __init__(
-        self,
-        call: Any,
-        read: Callable[[bytes], Reply],
-        tell: Callable[[int], object],
-        translate: Callable[[Exception], Exception],
-    ) -> None:
-        self._call = call
-        forks.track(self)
-        self._read = read
-        self._tell = tell
-        self._readings = Readings()
-        self._translate = translate
-
-    def begin(self) -> None:
-        """Leave the stream to the parent of a forked process; see `forks`."""
-        forks.abandon(self._call)
-
-    def __next__(self) -> Reply:
-        if self.closed:
-            raise StopIteration
-        try:
-            reply = self._read(next(self._call))
-        except (grpc.RpcError, frame.ProtocolError) as error:
-            if self.closed:
-                raise StopIteration from None
-            self.close()
-            raise self._translate(error) from None
-        count = self._readings.note(reply.content.size)
-        if count:
-            self._tell(count)
-        return reply
-
-    def close(self) -> None:
-        self.closed = True
-        self._call.cancel()
-
-
-def _ignore(_: object) -> None:
+def _ignore(*_: object) -> None:
     """Do nothing."""

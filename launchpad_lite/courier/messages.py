@@ -15,7 +15,7 @@ from launchpad_lite.version import __version__
 if TYPE_CHECKING:
     from launchpad_lite.config import CodecName
 
-PROTOCOL = 1
+PROTOCOL = 2
 """The version of the messages; peers must agree."""
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])

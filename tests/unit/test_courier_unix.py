@@ -642,6 +642,20 @@ def test_futures_of_a_server_that_stops(fake: FakeServer) -> None:
     channel.close()
 
 
+def test_a_server_that_stops_is_told_of_a_call_that_is_given_up(fake: FakeServer) -> None:
+    channel, sock, ending = submitted(fake, 0)
+    first = read(sock).call_id
+    ending.submit(timeout=SHORT_S)
+    late = read(sock).call_id
+    sock.sendall(b"".join(frame.pack_ids(frame.Kind.STOPPING, [first, late])))
+    told = read(sock)
+    assert (told.kind, told.ids()) == (frame.Kind.CANCEL, {late})
+    assert isinstance(ending.futures[1].exception(PATIENCE_S), DeadlineExceeded)
+    sock.sendall(b"".join(frame.pack_reply(_reply(), first)))
+    assert ending.futures[0].result(PATIENCE_S).ok
+    channel.close()
+
+
 def test_answers_to_nobody_are_ignored(fake: FakeServer) -> None:
     channel, sock, ending = submitted(fake, 0)
     number = read(sock).call_id
