@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+import os
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast, get_args
 
+from launchpad_lite import validation
 from launchpad_lite.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 CodecName = Literal["pickle", "data"]
@@ -43,28 +45,56 @@ TRANSPORTS = ("inproc", "unix", "tcp", "grpc")
 MAX_BUSY_POLL_US = 10**6
 """The longest busy waiting: a second, after which to sleep costs nothing that counts."""
 
-MAX_WAIT_S = 10.0**7
-"""The longest notice or grace: four months, well within what threads can wait."""
+
+def _call_timeout(name: str, value: Any) -> float:
+    timeout = validation.real(value)
+    if not timeout > 0:
+        validation.refuse(name, value, "a number of seconds above 0, or None for no limit")
+    return timeout
 
 
-def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as an assertion
-    if not condition:
-        raise UsageError(message)
+def _path(name: str, value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        validation.refuse(name, value, "a path, or None for a place inside the run directory")
+    return os.fspath(cast("str", value))
 
 
-def _require_busy_poll(micros: int) -> None:
-    within = 0 <= micros <= MAX_BUSY_POLL_US
-    _require(within, f"busy_poll_us={micros}: give 0 to {MAX_BUSY_POLL_US} microseconds.")
+_BYTES = validation.integer(1, MAX_PAYLOAD_BYTES, "bytes")
+_BUSY_POLL = validation.integer(0, MAX_BUSY_POLL_US, "microseconds")
+_CODEC = validation.one_of(get_args(CodecName))
+_WHEN_FULL = validation.one_of(get_args(WhenFull))
 
-
-def _require_when_full(when_full: str, name: str) -> None:
-    known = when_full in {"block", "fail"}
-    _require(known, f"{name}={when_full!r}: give 'block' or 'fail'.")
-
-
-def _require_payload_limit(limit: int) -> None:
-    within = 0 < limit <= MAX_PAYLOAD_BYTES
-    _require(within, f"max_payload_bytes={limit}: give 1 to {MAX_PAYLOAD_BYTES}.")
+_RUN_RULES = {
+    "notice_s": validation.wait,
+    "grace_s": validation.wait,
+    "seed": validation.integer(),
+    "max_payload_bytes": _BYTES,
+    "checkpoint_dir": validation.optional(_path),
+    "pdb": validation.boolean,
+    "transport": validation.optional(validation.one_of(TRANSPORTS)),
+    "busy_poll_us": _BUSY_POLL,
+}
+_SERVER_RULES = {
+    "port": validation.optional(validation.integer(0, 2**16 - 1)),  # 0 for any
+    "thread_pool_size": validation.integer(1),
+    "max_payload_bytes": _BYTES,
+    "max_waiting_calls": validation.integer(1),
+    "max_streams": validation.integer(0),
+    "when_full": _WHEN_FULL,
+    "codec": _CODEC,
+    "tracebacks": validation.boolean,
+    "busy_poll_us": _BUSY_POLL,
+}
+_CLIENT_RULES = {
+    "compress": validation.boolean,
+    "call_timeout": validation.optional(_call_timeout),
+    "wait_for_ready": validation.boolean,
+    "max_payload_bytes": _BYTES,
+    "busy_poll_us": _BUSY_POLL,
+    "max_in_flight": validation.integer(1),
+    "when_in_flight_full": _WHEN_FULL,
+    "codec": _CODEC,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,11 +140,13 @@ class RunConfig:
         Raises:
           UsageError: it does not.
         """
-        message = (
-            f"transport 'inproc' carries calls inside one process, and launcher {launcher!r} gives "
-            "each node its own. Choose transport 'unix', 'tcp' or 'grpc', or launcher 'thread'."
-        )
-        _require(in_process or self.transport != "inproc", message)
+        if self.transport == "inproc" and not in_process:
+            message = (
+                "transport 'inproc' carries calls inside one process, and launcher "
+                f"{launcher!r} gives each node its own. Choose transport 'unix', 'tcp' or 'grpc', "
+                "or launcher 'thread'."
+            )
+            raise UsageError(message)
 
     def seed_of(self, node: str) -> int:
         """Return a node's own seed, 32 bits."""
@@ -125,15 +157,9 @@ class RunConfig:
         """Refuse what cannot work.
 
         Raises:
-          UsageError: a value is out of its range.
+          UsageError: a value has another type, or is out of its range.
         """
-        for name, value in (("notice_s", self.notice_s), ("grace_s", self.grace_s)):
-            _require(0 <= value <= MAX_WAIT_S, f"{name}={value}: give 0 to {MAX_WAIT_S:g} seconds.")
-        _require_payload_limit(self.max_payload_bytes)
-        _require_busy_poll(self.busy_poll_us)
-        if self.transport is not None and self.transport not in TRANSPORTS:
-            message = f"unknown transport {self.transport!r}{nearest(self.transport, TRANSPORTS)}"
-            raise UsageError(message)
+        validation.validate(self, _RUN_RULES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,21 +198,9 @@ class ServerConfig:
         """Refuse what cannot work.
 
         Raises:
-          UsageError: a value is out of its range.
+          UsageError: a value has another type, or is out of its range.
         """
-        size = self.thread_pool_size
-        _require(size >= 1, f"thread_pool_size={size}: a server needs at least one thread.")
-        waiting = self.max_waiting_calls
-        _require(waiting >= 1, f"max_waiting_calls={waiting}: give 1 or more.")
-        streams = self.max_streams
-        _require(streams >= 0, f"max_streams={streams}: give 0 or more.")
-        _require_when_full(self.when_full, "when_full")
-        port = self.port
-        _require(port is None or 0 <= port < 2**16, f"port={port}: give 0 (any) to 65535.")
-        _require_payload_limit(self.max_payload_bytes)
-        known = get_args(CodecName)
-        _require(self.codec in known, f"no codec {self.codec!r}{nearest(self.codec, known)}")
-        _require_busy_poll(self.busy_poll_us)
+        validation.validate(self, _SERVER_RULES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,6 +218,8 @@ class ClientConfig:
         server, or at one pool.
       when_in_flight_full: what becomes of one more: "block" waits for the end of another, "fail"
         fails with `ResourceExhausted`.
+      codec: `data` refuses a server that has another codec, so that nothing is ever unpickled that
+        a server sends; `pickle` takes whatever codec the server has.
     """
 
     compress: bool = False
@@ -213,20 +229,15 @@ class ClientConfig:
     busy_poll_us: int = 0
     max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
     when_in_flight_full: WhenFull = "block"
+    codec: CodecName = "pickle"
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
 
         Raises:
-          UsageError: a value is out of its range.
+          UsageError: a value has another type, or is out of its range.
         """
-        most = self.max_in_flight
-        _require(most >= 1, f"max_in_flight={most}: give 1 or more.")
-        _require_when_full(self.when_in_flight_full, "when_in_flight_full")
-        timeout = self.call_timeout
-        _require(timeout is None or timeout > 0, f"call_timeout={timeout}: give seconds above 0.")
-        _require_payload_limit(self.max_payload_bytes)
-        _require_busy_poll(self.busy_poll_us)
+        validation.validate(self, _CLIENT_RULES)
 
 
 class ClientSettings(TypedDict, total=False):
@@ -240,6 +251,7 @@ class ClientSettings(TypedDict, total=False):
       busy_poll_us: as there.
       max_in_flight: as there.
       when_in_flight_full: as there.
+      codec: as there.
     """
 
     compress: bool
@@ -249,6 +261,7 @@ class ClientSettings(TypedDict, total=False):
     busy_poll_us: int
     max_in_flight: int
     when_in_flight_full: WhenFull
+    codec: CodecName
 
 
 def with_settings(config: ClientConfig, settings: Mapping[str, Any]) -> ClientConfig:
@@ -273,6 +286,11 @@ def with_settings(config: ClientConfig, settings: Mapping[str, Any]) -> ClientCo
 
 
 def seconds(timeout: float | dt.timedelta | None) -> float | None:
-    """Return a timeout in seconds; the original's 0 and `timedelta(0)` mean no limit."""
-    value = timeout.total_seconds() if isinstance(timeout, dt.timedelta) else timeout
-    return float(value) if value else None
+    """Return a timeout in seconds; the original's 0 and `timedelta(0)` mean no limit.
+
+    Raises:
+      UsageError: it is no number, or a negative one.
+    """
+    if timeout is None or validation.real(timeout) == 0:
+        return None
+    return _call_timeout("call_timeout", timeout)

@@ -102,6 +102,12 @@ class Scope(Protocol):
         """Wait until a record that does not work is replaced, or for `timeout` seconds."""
         ...
 
+    def watch(
+        self, name: str, callback: Callable[[EndpointRecord], object]
+    ) -> Callable[[], object]:
+        """Call a quick function with each new record of a service; return what ends that."""
+        ...
+
     def publish(self, name: str, endpoints: tuple[str, ...]) -> EndpointRecord:
         """Say where a service of this node listens."""
         ...

@@ -7,12 +7,16 @@ whoever has the key belongs to the run. Its name is the same for all hosts, whic
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import pathlib
 import secrets
 from typing import Any, cast
 
 import msgspec
+
+from launchpad_lite.errors import UsageError
+from launchpad_lite.validation import boolean, within
 
 TOKEN_BYTES = 32
 
@@ -43,14 +47,21 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what cannot be credentials.
 
         Raises:
-          ValueError: the token has another length, or a certificate is without its key.
+          UsageError: the token has another length, or a certificate is without its key.
         """
-        if len(self.token) != TOKEN_BYTES:
-            message = f"a token has {TOKEN_BYTES} bytes, not {len(self.token)}"
-            raise ValueError(message)
+        token = cast("Any", self.token)
+        if not isinstance(token, bytes) or len(token) != TOKEN_BYTES:
+            message = (
+                f"courier.Credentials: a token is {TOKEN_BYTES} random bytes. Make new credentials "
+                "with courier.Credentials.create(), or take saved ones: courier.Credentials.load."
+            )
+            raise UsageError(message)
         if (self.certificate is None) != (self.key is None):
-            message = "a certificate and its key go together"
-            raise ValueError(message)
+            message = (
+                "courier.Credentials: a certificate and its key go together, both PEM. "
+                "courier.Credentials.create() makes them."
+            )
+            raise UsageError(message)
 
     @classmethod
     def create(cls, *, tls: bool = True) -> Credentials:
@@ -58,26 +69,40 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
         Args:
           tls: whether they can encrypt connections, as those between hosts must be.
+
+        Raises:
+          UsageError: `tls` is neither True nor False.
         """
+        with within("courier.Credentials.create"):
+            tls = boolean("tls", tls)
         certificate, key = make_certificate() if tls else (None, None)
         return cls(token=secrets.token_bytes(TOKEN_BYTES), certificate=certificate, key=key)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write them to a file that only this user can read (mode 0600), all or nothing.
 
+        Args:
+          path: the file.
+          overwrite: whether it may take the place of another file, such as that of credentials
+            which other hosts still have.
+
         Raises:
+          FileExistsError: there is such a file already.
           OSError: the file cannot be written.
+          UsageError: `path` is none.
         """
-        target = pathlib.Path(path)
+        target = _path(path, "save")
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
             with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
                 file.write(msgspec.json.encode(self))
-            temporary.replace(target)
-        except BaseException:
+            if overwrite:
+                temporary.replace(target)
+            else:
+                _link(temporary, target)
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Credentials:
@@ -86,8 +111,9 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
           OSError: there is no such file.
           PermissionError: others than its owner may read it, or it holds no credentials.
+          UsageError: `path` is none.
         """
-        with pathlib.Path(path).open("rb") as file:
+        with _path(path, "load").open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read()
         if mode & 0o077:
@@ -117,6 +143,29 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show no secret; msgspec's own would."""
         return []
+
+
+def _path(path: object, used: str) -> pathlib.Path:
+    if not isinstance(path, str | os.PathLike):
+        message = f"courier.Credentials.{used}({path!r}): give the path of a file."
+        raise UsageError(message)
+    return pathlib.Path(cast("str", path))
+
+
+def _link(temporary: pathlib.Path, target: pathlib.Path) -> None:
+    """Give a file its name, unless another has it.
+
+    Raises:
+      FileExistsError: another has it.
+    """
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        message = (
+            "there is a file of this name already, and who has those credentials could not call "
+            "with new ones. Load it, or choose another name, or give save(..., overwrite=True)"
+        )
+        raise FileExistsError(errno.EEXIST, message, str(target)) from None
 
 
 PUBLIC = Credentials(token=bytes(TOKEN_BYTES))

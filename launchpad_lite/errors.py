@@ -269,7 +269,7 @@ class PayloadTooLarge(CallError):
 
 
 class ResourceExhausted(CallError):
-    """The server or the client has as many calls as it takes, and is told not to wait."""
+    """The server or the client has as many calls, or its process as many threads, as it may."""
 
     code = StatusCode.RESOURCE_EXHAUSTED
 

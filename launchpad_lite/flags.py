@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from absl import flags
 
-from launchpad_lite import config
+from launchpad_lite import config, validation
 from launchpad_lite.errors import UnpicklableError, UsageError, nearest
 from launchpad_lite.launch_type import LaunchType
 
@@ -133,7 +133,7 @@ def parse_known(command_line: Sequence[str]) -> None:
 def run_config() -> config.RunConfig:
     """Return the run's settings as the flags give them."""
     return config.RunConfig(
-        notice_s=config.MAX_WAIT_S if value(NOTICE) < 0 else value(NOTICE),
+        notice_s=validation.MAX_WAIT_S if value(NOTICE) < 0 else value(NOTICE),
         grace_s=value(GRACE),
         seed=value(SEED),
         max_payload_bytes=value(MAX_PAYLOAD),

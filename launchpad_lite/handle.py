@@ -13,6 +13,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from launchpad_lite import context, walk
+from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -94,7 +95,17 @@ class DeferredConstruction(Dereferenceable, walk.Container):
     """An object that is made in the worker, from arguments that may hold handles."""
 
     def __init__(self, constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Remember what to call with what."""
+        """Remember what to call with what.
+
+        Raises:
+          UsageError: it cannot be called.
+        """
+        if not callable(constructor):
+            message = (
+                f"lp.Deferred({constructor!r}): give a class or a function, and its arguments; "
+                "the object is made in the worker."
+            )
+            raise UsageError(message)
         self.constructor = constructor
         self.args = args
         self.kwargs = kwargs

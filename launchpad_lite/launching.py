@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite import context, flags, source
+from launchpad_lite import context, flags, source, validation
+from launchpad_lite.config import RunConfig
 from launchpad_lite.errors import ContextError, ExitCode, UsageError, describe_os_error, nearest
 from launchpad_lite.launch_type import LaunchType, launch_type_named, launcher_of
 from launchpad_lite.launchers import registry
@@ -20,12 +22,15 @@ from launchpad_lite.stop_token import call_handler
 if TYPE_CHECKING:
     import threading
     import unittest
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from launchpad_lite.config import RunConfig
     from launchpad_lite.python_process import PythonProcess
     from launchpad_lite.resources import Resources
     from launchpad_lite.runtime.run import Run
+
+_CONFIG = validation.optional(validation.instance(RunConfig, "an lp.RunConfig, or None"))
+_OPTIONS = validation.optional(validation.instance(LaunchOptions, "an lp.LaunchOptions, or None"))
+_BY_GROUP = validation.optional(validation.instance(Mapping, "a dict by the groups' labels"))
 
 on_launch: list[Callable[[Run], object]] = []
 """Are told of each run that `launch` starts in this process."""
@@ -78,6 +83,8 @@ def launch(
     """
     source.check_launch_allowed()
     source.parse_flags()
+    with validation.within("the launch"):
+        _OPTIONS("options", options)
     options = options or _options_of_flags()
     if terminal is not None:
         options = dataclasses.replace(options, terminal=terminal)
@@ -156,7 +163,12 @@ def plan(
     Raises:
       ProgramError: the program cannot be launched as it is; all of its errors are named.
       UnpicklableError: a node cannot be pickled.
+      UsageError: there is no such launcher, or an argument has another type.
     """
+    with validation.within("the launch"):
+        _CONFIG("config", config)
+        _BY_GROUP("resources", resources)
+        _BY_GROUP("local_resources", local_resources)
     chosen = launcher or flags.value(flags.LAUNCHER) or flags.value(flags.LAUNCH_TYPE)
     compiled = compile_program(
         program,
@@ -239,8 +251,11 @@ def wait_for_stop(timeout_secs: float | None = None) -> bool:
 
     Raises:
       ContextError: the calling thread belongs to no node.
+      UsageError: `timeout_secs` is no number.
     """
-    return context.get_context().scope.stop.wait(timeout_secs)
+    stop = context.get_context().scope.stop
+    with validation.within("lp.wait_for_stop"):
+        return stop.wait(validation.optional(validation.seconds)("timeout_secs", timeout_secs))
 
 
 def stop_event() -> threading.Event:
@@ -265,7 +280,11 @@ def register_stop_handler(handler: Callable[[], Any]) -> None:
     """Call a function once, in another thread, when the program stops; one after another.
 
     Outside a node this is the next program to stop of those that this process launches.
+
+    Raises:
+      UsageError: it is no function.
     """
+    validation.function(handler, "lp.register_stop_handler")
     node = _node_or_none()
     if node is not None:
         node.scope.stop.register(handler)

@@ -11,6 +11,7 @@ from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.frames import user_place
 from launchpad_lite.handle import Handle
 from launchpad_lite.python_process import clean_env
+from launchpad_lite.validation import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -131,11 +132,8 @@ class Node(abc.ABC, Generic[T_co]):
             if name not in known:
                 message = f"{self.place}: {self.kind} has no option {name!r}{nearest(name, known)}"
                 raise UsageError(message)
-        try:
+        with within(f"{self.place}: {self.kind}"):
             self._options = dataclasses.replace(self._options, **options)
-        except UsageError as error:
-            message = f"{self.place}: {self.kind}: {error}"
-            raise UsageError(message) from None
         return self
 
     @property

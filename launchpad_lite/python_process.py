@@ -6,13 +6,14 @@ import dataclasses
 import importlib.util
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from launchpad_lite import flags
+from launchpad_lite import flags, validation
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 def clean_env(env: Mapping[str, str | float]) -> dict[str, str]:
@@ -21,6 +22,8 @@ def clean_env(env: Mapping[str, str | float]) -> dict[str, str]:
     Raises:
       UsageError: a name or a value cannot be one.
     """
+    if not isinstance(cast("object", env), Mapping):
+        validation.refuse("env", env, "a dict of names and values")
     result: dict[str, str] = {}
     for name, value in env.items():
         if not _is_text(name) or not name or "=" in name:
@@ -65,7 +68,11 @@ class PythonProcess:
         Raises:
           UsageError: an environment variable or a module's name cannot be one.
         """
-        object.__setattr__(self, "env", clean_env(self.env))
+        with validation.within("PythonProcess"):
+            if not isinstance(cast("object", self.args), Mapping):
+                validation.refuse("args", self.args, "a dict of flags and values")
+            validation.validate(self, {"interpreter": validation.optional(validation.text)})
+            object.__setattr__(self, "env", clean_env(self.env))
         if isinstance(self.preload, str):
             message = f"preload: give a list of modules, [{self.preload!r}], not a string."
             raise UsageError(message)

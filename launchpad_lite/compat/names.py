@@ -54,7 +54,8 @@ _COURIER_NODE = {
 }
 _PROGRAM = _same("program", "Program", "make_program")
 _CLIENT = {
-    **_same("courier.client", "Client", "list_methods"),
+    **_same("courier.client", "Client"),
+    **_same("courier.given", "list_methods"),
     **_same("compat.status", "exception_handler", "translate_status"),
     "StatusNotOk": f"{ROOT}.errors:CallError",
     "StatusThrown": f"{ROOT}.errors:CallError",

@@ -101,6 +101,9 @@ async def result_of(begin: Callable[[], Future[R]]) -> R:
     return future.result()
 
 
+result_of.__qualname__ = "lp.aio"  # Python warns by this name of one that nobody awaited
+
+
 class AioClient:
     """Calls a server's methods to be awaited: `await client.aio.method(...)`."""
 

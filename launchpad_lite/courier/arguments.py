@@ -19,12 +19,14 @@ class Arguments(msgspec.Struct, frozen=True):
 
     Attributes:
       payload: what they are encoded to.
+      size: the bytes of it.
       codec: by which.
       scope: where handles in them have their names.
       title: the method, with its server, for messages.
     """
 
     payload: Payload
+    size: int
     codec: Codec
     scope: Scope | None
     title: str

@@ -11,9 +11,9 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launchpad_lite import context as node_context
-from launchpad_lite.courier import running_call
+from launchpad_lite.courier import running_call, threads
 from launchpad_lite.courier.deadlines import deadlines
-from launchpad_lite.errors import Unavailable
+from launchpad_lite.errors import ResourceExhausted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -63,6 +63,7 @@ class AsyncMethods:
 
         Raises:
           Unavailable: the server has stopped.
+          ResourceExhausted: there can be no thread for the loop.
         """
         future: Future[R] = Future()
 
@@ -96,14 +97,17 @@ class AsyncMethods:
             self._loop.call_soon_threadsafe(start, context=contextvars.Context())
             watched, self._watched = self._watched, True
         if not watched:
-            deadlines.call_later(BLOCKED_S, self._look)
+            with contextlib.suppress(ResourceExhausted):  # then nobody looks, once
+                deadlines.call_later(BLOCKED_S, self._look)
         return future
 
     def _begin(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
-        name = f"lp-async {self._name}"
-        self._thread = threading.Thread(target=self._run, args=(loop,), name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread = threads.start(f"lp-async {self._name}", self._run, loop)
+        except ResourceExhausted:
+            loop.close()
+            raise
         return loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:

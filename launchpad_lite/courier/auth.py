@@ -9,6 +9,7 @@ import pathlib
 import secrets
 from typing import Any, cast
 
+from launchpad_lite import validation
 from launchpad_lite.credentials import PUBLIC, TOKEN_BYTES, Credentials
 from launchpad_lite.errors import UsageError
 
@@ -67,8 +68,9 @@ def chosen_credentials(credentials: Credentials | None, *, insecure: bool) -> Cr
     Raises:
       UsageError: both were given, or the credentials cannot encrypt.
     """
+    insecure = validation.boolean("insecure", insecure)
     if insecure and credentials is not None:
-        message = "give credentials=, or insecure=True, not both"
+        message = "give credentials=, or insecure=True, not both."
         raise UsageError(message)
     # which may be anything, where nobody checks types
     if not isinstance(cast("Any", credentials), Credentials | None):
@@ -78,6 +80,31 @@ def chosen_credentials(credentials: Credentials | None, *, insecure: bool) -> Cr
         )
         raise UsageError(message)
     if credentials is not None and credentials != PUBLIC and not credentials.tls:
-        message = "these credentials have no certificate: make them with Credentials.create()"
+        message = (
+            "credentials=: these have no certificate, so they cannot encrypt. Make them with "
+            "courier.Credentials.create()."
+        )
         raise UsageError(message)
+    if credentials is not None and credentials.tls:
+        _check_certificate(credentials)
     return PUBLIC if insecure else credentials
+
+
+def _check_certificate(credentials: Credentials) -> None:
+    """Refuse a certificate or a key that is none.
+
+    Raises:
+      UsageError: it is damaged, or they do not belong together.
+    """
+    import ssl  # takes a moment to import
+
+    from launchpad_lite.courier import tls
+
+    try:
+        tls.server_context(credentials)
+    except (ssl.SSLError, UnicodeDecodeError) as error:
+        message = (
+            "credentials=: their certificate or key is damaged, or they do not belong together "
+            f"({error}). Copy the file again, or make new ones with courier.Credentials.create()."
+        )
+        raise UsageError(message) from error

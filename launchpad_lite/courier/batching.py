@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime as dt
 import functools
 import inspect
 import threading
@@ -14,11 +13,13 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from launchpad_lite import context as node_context
-from launchpad_lite.courier import running_call, stacking
+from launchpad_lite import validation
+from launchpad_lite.courier import running_call, stacking, threads
 from launchpad_lite.courier.batch_call import running_for
-from launchpad_lite.errors import BatchError, ContextError, UsageError
+from launchpad_lite.errors import BatchError, ContextError, ResourceExhausted, UsageError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
 P = ParamSpec("P")
@@ -129,6 +130,7 @@ class BatchedMethod:
 
         Raises:
           BatchError: the call does not fit the batch.
+          ResourceExhausted: there can be no thread to run it.
           TypeError: these are not the method's arguments.
         """
         try:
@@ -139,6 +141,7 @@ class BatchedMethod:
         structure = stacking.structure_of(arguments)
         call = _Call(arguments, structure, time.monotonic(), Future(), running_call.current.get())
         outdone: list[_Call] = []
+        exhausted: ResourceExhausted | None = None
         with self._changed:
             batches, size = self._batches, self._options.batch_size
             if not batches or len(batches[-1]) == size:
@@ -150,10 +153,14 @@ class BatchedMethod:
                 batches.append([])
             batches[-1].append(call)
             if len(batches[-1]) in {1, size}:
-                self._wake()
+                exhausted = self._wake()
+                if exhausted is not None:  # without a thread there is no other batch
+                    batches.clear()
         for other in outdone:
             if other.future.set_running_or_notify_cancel():
                 other.future.set_exception(self._misfit(other, call))
+        if exhausted is not None:
+            raise exhausted
         return call.future
 
     def _misfit(self, call: _Call, other: _Call) -> BatchError:
@@ -169,15 +176,20 @@ class BatchedMethod:
             "the same arguments, with the same keys, lengths, shapes and dtypes."
         )
 
-    def _wake(self) -> None:
-        """See to it that a thread looks at the batches, unless as many as may are busy."""
+    def _wake(self) -> ResourceExhausted | None:
+        """See to it that a thread looks at the batches, unless as many as may are busy.
+
+        Returns:
+          Why no thread ever will; None if one does.
+        """
         if self._idle > 0:
             self._changed.notify()
         elif len(self._threads) < self._options.max_parallelism:
-            name = f"lp-batch {self._title}"
-            thread = threading.Thread(target=self._run, name=name, daemon=True)
-            thread.start()  # it waits for the lock
-            self._threads.add(thread)
+            try:  # it waits for the lock
+                self._threads.add(threads.start(f"lp-batch {self._title}", self._run))
+            except ResourceExhausted as error:
+                return None if self._threads else error
+        return None
 
     def _run(self) -> None:
         if self._context is not None:
@@ -294,12 +306,13 @@ def batched_handler(
     Raises:
       UsageError: an argument is out of range; the decorator raises it for what cannot be batched.
     """
-    options = Options(
-        _at_least_one("batch_size", batch_size),
-        _at_least_one("max_parallelism", max_parallelism),
-        _seconds(timeout),
-        pad_batch,
-    )
+    with validation.within("lp.batched_handler"):
+        options = Options(
+            _COUNT("batch_size", batch_size),
+            _COUNT("max_parallelism", max_parallelism),
+            _seconds(timeout),
+            validation.boolean("pad_batch", pad_batch),
+        )
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         _check(function)
@@ -308,22 +321,14 @@ def batched_handler(
     return decorate
 
 
-def _at_least_one(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        message = f"batched_handler: {name} must be an integer of at least 1, not {value!r}."
-        raise UsageError(message)
-    return value
+_COUNT = validation.integer(1)
 
 
 def _seconds(timeout: object) -> float:
-    seconds = timeout.total_seconds() if isinstance(timeout, dt.timedelta) else timeout
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
-        message = (
-            "batched_handler: timeout must be a timedelta or a number of seconds, 0 or more, "
-            f"not {timeout!r}."
-        )
-        raise UsageError(message)
-    return float(seconds)
+    seconds = validation.real(timeout)
+    if not seconds >= 0:
+        validation.refuse("timeout", timeout, "a number of seconds, or a timedelta, of 0 or more")
+    return seconds
 
 
 def _check(function: object) -> None:

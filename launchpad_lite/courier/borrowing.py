@@ -11,10 +11,10 @@ them first: such segments are never released.
 from __future__ import annotations
 
 import functools
-import os
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
+from launchpad_lite import forks
 from launchpad_lite.courier import memfd
 from launchpad_lite.courier.frame import ProtocolError
 from launchpad_lite.courier.lending import most_segments
@@ -36,9 +36,8 @@ def _note_fork() -> None:
     _forks += 1
 
 
-if hasattr(os, "register_at_fork"):
-    # Before, for what is held; after, for what was received meanwhile in another thread.
-    os.register_at_fork(before=_note_fork, after_in_parent=_note_fork, after_in_child=_note_fork)
+# Before, for what is held; after, for what was received meanwhile in another thread.
+forks.around(_note_fork)
 
 
 class _Segment:
@@ -91,6 +90,7 @@ class Borrower:
 
         Raises:
           ProtocolError: there is no such segment, they are not in it, or arrays lie in it.
+          PayloadTooLarge: there is no memory to copy them to.
         """
         import numpy as np
 
@@ -108,9 +108,10 @@ class Borrower:
         memory = segment.memory
         if isinstance(memory, Descriptor):
             del self._segments[number]
-            copied = memfd.read(memory.number, lengths)
-            memfd.set_state(memory.number, memfd.UNWANTED)
-            return copied
+            try:
+                return memfd.read(memory.number, lengths)
+            finally:
+                memfd.set_state(memory.number, memfd.UNWANTED)
         owner = np.frombuffer(memory, np.uint8)
         segment.held = weakref.ref(owner, functools.partial(_release, memory, _forks))
         whole = memoryview(cast("Any", owner))  # NumPy's types do not say that it is a buffer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -11,6 +12,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.errors import ResourceExhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -193,7 +195,8 @@ class Cache:
 
     def _look_later(self, key: Hashable, entry: _Entry, seconds: float) -> None:
         entry.cancel()
-        entry.cancel = self._call_later(seconds, lambda: self._look(key, entry))
+        with contextlib.suppress(ResourceExhausted):  # without a thread, who asks next looks
+            entry.cancel = self._call_later(seconds, lambda: self._look(key, entry))
 
     def _look(self, key: Hashable, entry: _Entry) -> None:
         """Refresh an entry if it was asked for; drop it once it is stale."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from launchpad_lite.courier.client import RemoteMethod, list_methods
-from launchpad_lite.courier.typed import remote_method
+from launchpad_lite.courier.client import RemoteMethod
+from launchpad_lite.courier.given import list_methods, remote_method
+from launchpad_lite.courier.method import INTERNAL
 from launchpad_lite.errors import MethodNotFound, UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-CACHED = "cached:"
+CACHED = f"cached{INTERNAL}"
 """The cacher's method that tells ages; no method of a user's can be called so."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.courier import counting
 from launchpad_lite.courier.deadlines import deadlines
@@ -33,15 +33,18 @@ class ReceivedCall(RunningCall):
       stats: counts the calls of this method by this client; the service sets it then too.
       begun: whether it runs or has run. When a server stops, clients are told which have begun.
       waited: whether it had to wait for its turn, and its client may have gone meanwhile.
+      number_in_line: its number while it waits; see `WaitingCalls`.
     """
 
     __slots__ = (
         "_callbacks",
         "_cancelled",
         "_timer",
+        "_withdraw",
         "arrived",
         "begun",
         "method",
+        "number_in_line",
         "origin",
         "request",
         "stats",
@@ -50,6 +53,7 @@ class ReceivedCall(RunningCall):
 
     method: Method
     stats: CallStats
+    number_in_line: int
 
     def __init__(self, request: Request, origin: Caller) -> None:
         """Take a request that has just arrived from a client."""
@@ -61,6 +65,7 @@ class ReceivedCall(RunningCall):
         self._cancelled = False
         self._callbacks: list[Callable[[], object]] | None = None
         self._timer: Callable[[], object] | None = None
+        self._withdraw: Callable[[Any], object] | None = None
         self.begun = False
         self.waited = False
 
@@ -73,6 +78,12 @@ class ReceivedCall(RunningCall):
     def caller(self) -> str:
         """See the base class."""
         return self.origin.name
+
+    def age(self, seconds: float) -> None:
+        """Note that the call was so long on its way: its client's time goes on meanwhile."""
+        if seconds > 0.0 and self.ends_at is not None:
+            self.ends_at -= seconds
+            self.waited = self.waited or self.late
 
     def hung_up(self) -> bool:
         """Whether the client is gone, as far as the transport can tell without waiting."""
@@ -111,6 +122,17 @@ class ReceivedCall(RunningCall):
         self._cancelled = True
         if self._callbacks is not None:
             run_all(self._take())
+        if self._withdraw is not None:
+            self._withdraw(self)
+
+    def waits(self, withdraw: Callable[[Any], object]) -> None:
+        """Note that the call waits for its turn.
+
+        Args:
+          withdraw: takes the call when its client has given it up.
+        """
+        self.waited = True
+        self._withdraw = withdraw
 
     def ended(self) -> None:
         """Note that the method has ended, and nobody is to hear of a later end of its client."""
@@ -129,6 +151,12 @@ class ServerCall(ReceivedCall):
     """A call that a listener has received; each transport has a subclass, which can answer it."""
 
     __slots__ = ()
+
+    def watch(self) -> None:
+        """Hear from now on of a client that gives the call up, which has to wait; from any thread.
+
+        It is for transports that otherwise have to be asked.
+        """
 
     @abc.abstractmethod
     def answer(self, reply: Reply) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite import validation
 from launchpad_lite.courier import running_call
 from launchpad_lite.errors import ContextError
 
@@ -70,7 +71,11 @@ class CallContext:
 
         Args:
           callback: what to call; what it raises is logged.
+
+        Raises:
+          UsageError: it is no function.
         """
+        validation.function(callback, "on_cancel")
         self._call.on_cancel(callback)
 
     def __repr__(self) -> str:

@@ -6,8 +6,9 @@ import weakref
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from launchpad_lite import context as node_context
+from launchpad_lite import validation
 from launchpad_lite.config import DEFAULT_MAX_IN_FLIGHT, ClientConfig, WhenFull, seconds
-from launchpad_lite.courier import codecs, metering
+from launchpad_lite.courier import codecs, finalizers, metering
 from launchpad_lite.courier.arguments import Arguments
 from launchpad_lite.courier.auth import chosen_credentials
 from launchpad_lite.courier.codec import check_size
@@ -15,7 +16,8 @@ from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.future_call import FutureCall
 from launchpad_lite.courier.in_flight import Full
 from launchpad_lite.courier.messages import Request
-from launchpad_lite.courier.peer import AddressedPeer, NamedPeer
+from launchpad_lite.courier.named_peer import NamedPeer
+from launchpad_lite.courier.peer import AddressedPeer
 from launchpad_lite.courier.stream import Stream
 from launchpad_lite.courier.transport import ConnectOptions
 from launchpad_lite.errors import Unavailable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from launchpad_lite.config import CodecName
     from launchpad_lite.context import Scope
     from launchpad_lite.courier.aio_bridge import AioClient
     from launchpad_lite.courier.codec import Codec
@@ -111,13 +114,14 @@ class Client:
         busy_poll_us: int = 0,
         max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
         when_in_flight_full: WhenFull = "block",
+        codec: CodecName = "pickle",
     ) -> None:
         """Make a client of a server that is used alone.
 
         Args:
           server_address: `localhost:port`, what `Server.address` says; or the name that a server
             of this host and user was given.
-          compress: whether to compress messages, on gRPC.
+          compress: whether to compress what calls send, on gRPC, where only TLS encrypts it.
           call_timeout: seconds for each call; None or 0 for no limit.
           wait_for_ready: whether calls wait for a server that is not up yet.
           chunk_tensors: accepted and not needed.
@@ -128,20 +132,24 @@ class Client:
           max_in_flight: calls for futures that this client may have under way.
           when_in_flight_full: what becomes of one more: "block" waits for the end of another,
             "fail" fails with `ResourceExhausted`.
+          codec: `data` to refuse servers with another codec, so that nothing that comes is ever
+            unpickled; `pickle` for whatever codec the server has.
 
         Raises:
           UsageError: an argument is out of its range, or does not go with another.
         """
-        config = ClientConfig(
-            compress=compress,
-            call_timeout=seconds(call_timeout),
-            wait_for_ready=wait_for_ready,
-            busy_poll_us=busy_poll_us,
-            max_in_flight=max_in_flight,
-            when_in_flight_full=when_in_flight_full,
-        )
-        credentials = chosen_credentials(credentials, insecure=insecure)
-        peer = AddressedPeer(server_address, credentials, _connect_options(config))
+        with validation.within("courier.Client"):
+            config = ClientConfig(
+                compress=compress,
+                call_timeout=seconds(call_timeout),
+                wait_for_ready=wait_for_ready,
+                busy_poll_us=busy_poll_us,
+                max_in_flight=max_in_flight,
+                when_in_flight_full=when_in_flight_full,
+                codec=codec,
+            )
+            credentials = chosen_credentials(credentials, insecure=insecure)
+            peer = AddressedPeer(server_address, credentials, _connect_options(config))
         self._set_up(peer, server_address, config, credentials)
 
     def _set_up(
@@ -156,7 +164,7 @@ class Client:
         self._address = address
         self._config = config
         if peer.scope is None:  # nobody else has this peer, and nobody else could close it
-            weakref.finalize(self, peer.close).atexit = False
+            weakref.finalize(self, finalizers.later, peer.close).atexit = False
 
     def __reduce__(self) -> tuple[Callable[..., Client], tuple[Any, ...]]:
         """Pickle as the address; a client of a run becomes one in the receiver's run."""
@@ -205,15 +213,21 @@ class Client:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         *,
-        copy: bool,
-        direct: bool,
+        limit: int,
+        copy: bool = False,
+        direct: bool = False,
     ) -> Arguments:
-        scope, title = self._peer.scope, f"{self._peer.title}.{method}"
-        encoded = codec.encode_arguments(args, kwargs, scope, title, copy=copy, direct=direct)
-        check_size(encoded, self._config.max_payload_bytes, "the arguments of a call to ", title)
-        return Arguments(encoded, codec, scope, title)
+        peer = self._peer
+        scope, title = peer.scope, f"{peer.title}.{method}"
+        encoded = codec.encode_arguments(
+            args, kwargs, scope, title, copy=copy, direct=direct, limit=limit
+        )
+        size = encoded.size
+        if size > limit:
+            check_size(encoded, limit, "the arguments of a call to ", title)
+        return Arguments(encoded, size, codec, scope, title)
 
-    def _arguments_for(
+    def _encode_for(
         self,
         channel: Channel,
         method: str,
@@ -222,11 +236,14 @@ class Client:
         *,
         copy: bool = False,
     ) -> Arguments:
-        codec, local = codecs.of_peer(channel.info.codec), channel.local
-        return self._encode(codec, method, args, kwargs, copy=copy or local, direct=local)
+        info, local = channel.info, channel.local
+        codec = codecs.of_peer(info.codec, self._config.codec)
+        limit = min(self._config.max_payload_bytes, info.max_payload_bytes)
+        copy = copy or local
+        return self._encode(codec, method, args, kwargs, limit=limit, copy=copy, direct=local)
 
     def _decode(self, reply: Reply, info: ServerInfo) -> Any:
-        codec, scope = codecs.of_peer(info.codec), self._peer.scope
+        codec, scope = codecs.of_peer(info.codec, self._config.codec), self._peer.scope
         if reply.ok:
             return codec.decode(reply.content, scope)
         raise codec.decode_failure(reply.content, scope)
@@ -265,11 +282,11 @@ class Client:
     ) -> tuple[Reply, ServerInfo]:
         if method not in self._peer.methods:
             self._peer.check_method(channel, method, deadline)
-        content = self._arguments_for(channel, method, args, kwargs).payload
+        content = self._encode_for(channel, method, args, kwargs)
         left = deadline.left()
         if left == 0.0:
-            raise deadline.over(f"{self._peer.title}.{method}")
-        request = Request(method, content, left, channel.local, deadline.timeout)
+            raise deadline.over(content.title)
+        request = Request(method, content.payload, left, channel.local, deadline.timeout)
         reply = metering.call(channel, request)
         if left is not None and deadline.passed:  # kernels wake who waits some milliseconds late
             raise request.late(self._peer.title)
@@ -286,8 +303,8 @@ class Client:
             channel = peer.connected()
             if channel is not None:
                 copy = channel.local or peer.places > 1  # where a second try likely helps
-                content = self._arguments_for(channel, method, args, kwargs, copy=copy)
-                call.take_place(content.payload.size, most, fail=fail, wait=wait)
+                content = self._encode_for(channel, method, args, kwargs, copy=copy)
+                call.take_place(content.size, most, fail=fail, wait=wait)
                 # arrays that were not copied may have changed when it is time to try again
                 again = copy or not content.payload.buffers
                 try:
@@ -298,8 +315,9 @@ class Client:
                         raise
                 else:
                     return call.future
-            content = self._encode(codecs.PICKLE, method, args, kwargs, copy=True, direct=False)
-            call.take_place(content.payload.size, most, fail=fail, wait=wait)
+            limit = config.max_payload_bytes
+            content = self._encode(codecs.PICKLE, method, args, kwargs, limit=limit, copy=True)
+            call.take_place(content.size, most, fail=fail, wait=wait)
             call.begin_when_ready(content)
         except Full:
             raise
@@ -314,11 +332,11 @@ class Client:
         def begin(channel: Channel, deadline: Deadline) -> tuple[ReplyStream, ServerInfo]:
             if method not in self._peer.methods:
                 self._peer.check_method(channel, method, deadline)
-            content = self._arguments_for(channel, method, args, kwargs).payload
+            content = self._encode_for(channel, method, args, kwargs)
             left = outer.left()
             if left == 0.0:
                 raise outer.over(title)
-            request = Request(method, content, left, channel.local)
+            request = Request(method, content.payload, left, channel.local, outer.timeout)
             return metering.stream(channel, request), channel.info
 
         replies, info = self._reach(begin)
@@ -328,7 +346,9 @@ class Client:
 
 def _connect_options(config: ClientConfig, busy_poll_us: int = 0) -> ConnectOptions:
     return ConnectOptions(
-        compress=config.compress, busy_poll_us=config.busy_poll_us or busy_poll_us
+        compress=config.compress,
+        busy_poll_us=config.busy_poll_us or busy_poll_us,
+        codec=config.codec,
     )
 
 
@@ -347,16 +367,20 @@ def client_in_run(scope: Scope, name: str, config: ClientConfig) -> Client:
     return client
 
 
-def client_at(address: str, credentials: Credentials | None, config: ClientConfig) -> Client:
+def client_at(
+    address: str, credentials: Credentials | None, config: ClientConfig, *, internal: bool = False
+) -> Client:
     """Make a client of a server at an address.
 
     Args:
       address: `localhost:port`, or an endpoint `scheme:place`.
       credentials: what the server has too; None for this user's.
       config: the client's settings.
+      internal: whether its calls hold a run together, and are no user's.
     """
     client = Client.__new__(Client)
     peer = AddressedPeer(address, credentials, _connect_options(config))
+    peer.internal = internal
     client._set_up(peer, address, config, credentials)  # noqa: SLF001 - its third constructor
     return client
 
@@ -370,13 +394,3 @@ def _revive(
     if in_run:
         return client_in_run(receiving_scope() or node_context.scope_for(), address, config)
     return client_at(address, credentials, config)
-
-
-def list_methods(client: Client) -> list[str]:
-    """Ask a client's server for the names of its methods.
-
-    Raises:
-      CallError: the server cannot be reached.
-    """
-    reach = client._reach  # noqa: SLF001 - the client has only user methods
-    return reach(lambda channel, deadline: sorted(channel.refresh(deadline.left()).methods))

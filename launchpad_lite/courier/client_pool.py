@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, get_args, overload
 
+from launchpad_lite import validation
+from launchpad_lite.courier import finalizers
 from launchpad_lite.courier.client import Client, RemoteMethod
+from launchpad_lite.courier.given import how_to_get_one
 from launchpad_lite.courier.members import PoolMember
 from launchpad_lite.courier.peer import Peer
 from launchpad_lite.courier.pool_peer import PoolPeer, least_loaded, round_robin
-from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.errors import UsageError
 from launchpad_lite.handle import Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
 P = ParamSpec("P")
@@ -32,8 +36,13 @@ class Pool(Client):
 
     def __init__(self, clients: Iterable[Any], policy: str) -> None:
         """See `pool`."""
-        if policy not in _POLICIES:
-            message = f"lp.pool: no policy {policy!r}{nearest(policy, _POLICIES)}"
+        with validation.within("lp.pool"):
+            policy = validation.one_of(get_args(Policy))("policy", policy)
+        if isinstance(clients, Client | Handle) or not isinstance(cast("Any", clients), Iterable):
+            message = (
+                f"lp.pool needs several clients, in a list, not {clients!r}. "
+                "Give those that a node has in place of a group's handles."
+            )
             raise UsageError(message)
         servers = [(client, _server(client, "lp.pool")) for client in clients]
         if not servers:
@@ -44,7 +53,7 @@ class Pool(Client):
             peer.add(client, server)
         self._policy = policy
         self._set_up(peer, peer.title, servers[0][0]._config)  # noqa: SLF001 - one of the family
-        weakref.finalize(self, peer.close).atexit = False
+        weakref.finalize(self, finalizers.later, peer.close).atexit = False
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Pickle as the members and the policy."""
@@ -58,12 +67,9 @@ class Pool(Client):
 def _server(client: object, where: str) -> Peer:
     if isinstance(client, Client) and isinstance(client._peer, Peer):  # noqa: SLF001 - of the family
         return client._peer  # noqa: SLF001 - as above
-    if isinstance(client, Handle):
-        advice = "Handles become clients in the node that receives them: make the pool there."
-    elif isinstance(client, Pool):
+    advice = how_to_get_one(client)
+    if isinstance(client, Pool):
         advice = "A pool cannot be in a pool: give its clients."
-    else:
-        advice = "Give the clients that a node has in place of the handles it was given."
     message = f"{where} needs clients, not {client!r}. {advice}"
     raise UsageError(message)
 

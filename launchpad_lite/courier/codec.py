@@ -55,11 +55,18 @@ class Codec(abc.ABC):
 
     @abc.abstractmethod
     def encode(
-        self, value: object, scope: Scope | None = None, *, copy: bool = False, direct: bool = False
+        self,
+        value: object,
+        scope: Scope | None = None,
+        *,
+        copy: bool = False,
+        direct: bool = False,
+        limit: int | None = None,
     ) -> Payload:
         """Encode a result; see `encode` for the arguments.
 
         Raises:
+          PayloadTooLarge: it exceeds the limit; nothing was copied.
           Exception: it cannot be sent.
         """
 
@@ -81,6 +88,7 @@ class Codec(abc.ABC):
         *,
         copy: bool = False,
         direct: bool = False,
+        limit: int | None = None,
     ) -> Payload:
         """Encode a call's arguments; see `encode` for the others.
 
@@ -91,8 +99,10 @@ class Codec(abc.ABC):
           title: the method, with its server, for the message.
           copy: as in `encode`.
           direct: as in `encode`.
+          limit: as in `encode`.
 
         Raises:
+          PayloadTooLarge: they exceed the limit; nothing was copied.
           LaunchpadError: one of them cannot be sent; the message says which.
         """
 
@@ -116,7 +126,12 @@ class Codec(abc.ABC):
 
 
 def encode(
-    value: object, scope: Scope | None = None, *, copy: bool = False, direct: bool = False
+    value: object,
+    scope: Scope | None = None,
+    *,
+    copy: bool = False,
+    direct: bool = False,
+    limit: int | None = None,
 ) -> Payload:
     """Encode an object.
 
@@ -126,8 +141,10 @@ def encode(
       copy: copy the buffers of arrays, for a payload that outlives this call; otherwise they are
         views of the arrays' own memory.
       direct: the receiver is in this process: let immutable atoms pass as they are.
+      limit: the most bytes, if arrays are among them; None for any number.
 
     Raises:
+      PayloadTooLarge: it exceeds the limit; nothing was copied.
       Exception: whatever pickling the object raises.
     """
     if direct and _is_immutable(value):
@@ -149,7 +166,8 @@ def encode(
         current_names.reset(token)
     if not buffers:
         return Payload(pickled)
-    raw = [buffer.raw() for buffer in buffers]
+    check_bytes(len(pickled) + sum(map(arrays.size, buffers)), limit)
+    raw = [arrays.memory(buffer) for buffer in buffers]
     return Payload(pickled, [bytearray(buffer) for buffer in raw] if copy else raw)
 
 
@@ -216,10 +234,27 @@ def check_size(encoded: Payload, limit: int, *what: str) -> Payload:
     Raises:
       PayloadTooLarge: it exceeds `limit` bytes.
     """
-    if encoded.size > limit:
+    try:
+        check_bytes(encoded.size, limit)
+    except PayloadTooLarge as error:
+        raise said(error, *what) from None
+    return encoded
+
+
+def check_bytes(size: int, limit: int | None) -> None:
+    """Refuse a number of bytes that exceeds a limit, if there is one.
+
+    Raises:
+      PayloadTooLarge: it does.
+    """
+    if limit is not None and size > limit:
         message = (
-            f"{''.join(what)}: {encoded.size:,} bytes exceed the limit of {limit:,}. Send less at "
-            "a time, or raise --lp_max_payload_bytes."
+            f"{size:,} bytes exceed the limit of {limit:,}. Send less at a time, or raise "
+            "--lp_max_payload_bytes."
         )
         raise PayloadTooLarge(message)
-    return encoded
+
+
+def said(error: PayloadTooLarge, *what: str) -> PayloadTooLarge:
+    """Return the error of `check_bytes` as one that says what is too large; see `check_size`."""
+    return PayloadTooLarge(f"{''.join(what)}: {error}")

@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite import forks
 from launchpad_lite.courier.unix_stream import reader_of, sharing_of
 
 if TYPE_CHECKING:
@@ -33,12 +34,20 @@ class Connection:
           limit: the most bytes of a frame to accept.
         """
         self.sent_bytes = 0
+        self._number = 0
         self.busy_poll_s = 0.0
         self.sharing = sharing_of(stream)
         self._stream = stream
         self._reader = reader_of(stream, limit)
         self._ending = threading.Lock()
         self._closed = False
+        forks.track(self)
+
+    def begin(self) -> None:
+        """Leave the connection to the parent of a forked process; see `forks`."""
+        self._ending = threading.Lock()
+        self._closed = True
+        self._stream.close()  # and not `hang_up`, which would be felt there
 
     @property
     def limit(self) -> int:
@@ -48,6 +57,15 @@ class Connection:
     @limit.setter
     def limit(self, limit: int) -> None:
         self._reader.limit = limit
+
+    def next_number(self) -> int:
+        """Return a number for a call that has the connection to itself.
+
+        A server that stops tells by numbers which calls have begun: one that has been answered must
+        not be taken for the next.
+        """
+        self._number = (self._number + 1) & 0xFFFFFFFF
+        return self._number
 
     @property
     def worn(self) -> bool:
@@ -110,7 +128,7 @@ class Connection:
           TimeoutError: it did not come in time; the connection cannot be used any more.
           EOFError: the peer hung up.
           OSError: the connection broke.
-          ProtocolError, PayloadTooLarge: see `FrameReader.next`.
+          ProtocolError, PayloadTooLarge, NotReceived: see `FrameReader.next`.
         """
         reader, stream = self._reader, self._stream
         if self.busy_poll_s and (found := self._read_soon(deadline)) is not None:
@@ -146,7 +164,7 @@ class Connection:
         """Return a frame that was received with the one before; None if there is no whole one.
 
         Raises:
-          ProtocolError, PayloadTooLarge: see `FrameReader.next`.
+          ProtocolError, PayloadTooLarge, NotReceived: see `FrameReader.next`.
         """
         return self._reader.next()
 

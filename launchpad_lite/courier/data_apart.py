@@ -7,7 +7,7 @@ import enum
 import types
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.courier import data_arrays, data_classes
+from launchpad_lite.courier import arrays, data_arrays, data_classes
 from launchpad_lite.courier.data_marks import EXTENSIONS, PLAIN, Mark
 from launchpad_lite.handle import Dereferenceable
 
@@ -41,13 +41,12 @@ class Apart:
     """Takes a value apart.
 
     Attributes:
-      buffers: the bytes of the arrays that were met; views of their own memory where that is
-        possible.
+      arrays: those that were met.
     """
 
     def __init__(self) -> None:
         """Begin."""
-        self.buffers: list[memoryview] = []
+        self.arrays: list[Any] = []
         self._depth = 0
 
     def take(self, value: object) -> Any:
@@ -161,8 +160,8 @@ class Apart:
             raise Refused(message)
         if not is_array:
             return [EXTENSIONS[Mark.SCALAR], name, value.tobytes()]
-        order, buffer = data_arrays.raw(value)
-        self.buffers.append(buffer)
+        self.arrays.append(value)
+        order = "F" if arrays.is_by_column(value) else "C"
         return [EXTENSIONS[Mark.ARRAY], name, list(value.shape), order]
 
 

@@ -42,20 +42,6 @@ def read_dtype(name: object) -> np.dtype[Any]:
     raise CodecError(message)
 
 
-def raw(array: Array) -> tuple[str, memoryview]:
-    """Return an array's order, `C` or `F`, and its bytes in that order.
-
-    They are the array's own memory unless its elements do not lie side by side.
-    """
-    import numpy as np
-
-    by_column = array.flags.f_contiguous and not array.flags.c_contiguous
-    flat = array.T if by_column else np.ascontiguousarray(array)
-    # datetimes and text have no format that memoryview knows
-    view: Any = flat.reshape(-1).view(np.uint8)
-    return "F" if by_column else "C", memoryview(view)
-
-
 def make_array(name: object, shape: object, order: object, buffer: Any) -> Array:
     """Return the array whose memory a buffer is; writable.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
+from launchpad_lite import validation
 from launchpad_lite.errors import CodecError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -94,10 +95,11 @@ def register_dataclass(
 
 
 def _register(cls: type[T], name: str | None) -> type[T]:
-    known = name or cls.__name__
     if not isinstance(cast("object", cls), type) or not dataclasses.is_dataclass(cls):
-        message = f"{cls!r} is not a dataclass: put @register_dataclass above @dataclass"
+        message = f"{cls!r} is not a dataclass: put @register_dataclass above @dataclass."
         raise UsageError(message)
+    with validation.within("courier.register_dataclass"):
+        known: str = cls.__name__ if name is None else validation.text("name", name)
     for field in getattr(cls, "__dataclass_fields__", {}).values():
         if "InitVar" in str(field.type) or type(field.type) is dataclasses.InitVar:
             message = (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 
-from launchpad_lite.courier.codec import Codec, Payload
+from launchpad_lite.courier import arrays
+from launchpad_lite.courier.codec import Codec, Payload, check_bytes, said
 from launchpad_lite.courier.data_apart import Apart, Refused
 from launchpad_lite.courier.data_marks import read_mark
 from launchpad_lite.courier.data_together import Together
@@ -86,9 +87,11 @@ def _rebuild(failure: _Failure) -> Exception | None:
         return None
 
 
-def _pack(taken: object, apart: Apart, *, copy: bool) -> Payload:
-    buffers = [bytearray(each) for each in apart.buffers] if copy else apart.buffers
-    return Payload(_encoder.encode(taken), buffers)
+def _pack(taken: object, apart: Apart, *, copy: bool, limit: int | None) -> Payload:
+    encoded = _encoder.encode(taken)
+    check_bytes(len(encoded) + sum(array.nbytes for array in apart.arrays), limit)
+    buffers = [arrays.raw(array) for array in apart.arrays]
+    return Payload(encoded, [bytearray(each) for each in buffers] if copy else buffers)
 
 
 def _are_arguments(value: Any) -> bool:
@@ -113,12 +116,19 @@ class DataCodec(Codec):
         self._tracebacks = tracebacks
 
     def encode(
-        self, value: object, scope: Scope | None = None, *, copy: bool = False, direct: bool = False
+        self,
+        value: object,
+        scope: Scope | None = None,
+        *,
+        copy: bool = False,
+        direct: bool = False,
+        limit: int | None = None,
     ) -> Payload:
         """See the base class.
 
         Raises:
           CodecError: something in it does not travel; the message says where it is.
+          PayloadTooLarge: it exceeds the limit.
         """
         apart = Apart()
         try:
@@ -126,7 +136,7 @@ class DataCodec(Codec):
         except Refused as refused:
             message = f"it{refused}. {_CARRIED}"
             raise CodecError(message) from None
-        return _pack(taken, apart, copy=copy)
+        return _pack(taken, apart, copy=copy, limit=limit)
 
     def encode_arguments(
         self,
@@ -137,6 +147,7 @@ class DataCodec(Codec):
         *,
         copy: bool = False,
         direct: bool = False,
+        limit: int | None = None,
     ) -> Payload:
         """See the base class."""
         apart = Apart()
@@ -149,7 +160,10 @@ class DataCodec(Codec):
         except Refused as refused:
             message = f"{title}: {name}{refused}. {_CARRIED}."
             raise CodecError(message) from None
-        return _pack([positional, named], apart, copy=copy)
+        try:
+            return _pack([positional, named], apart, copy=copy, limit=limit)
+        except PayloadTooLarge as error:
+            raise said(error, "the arguments of a call to ", title) from None
 
     def decode(self, encoded: Payload, scope: Scope | None = None) -> Any:
         """See the base class.

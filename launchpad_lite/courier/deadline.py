@@ -7,31 +7,46 @@ import contextvars
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite import validation
 from launchpad_lite.courier import running_call
-from launchpad_lite.errors import DeadlineExceeded, UsageError
+from launchpad_lite.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Generator
 
 _FOREVER_S = 2.0**31  # more than locks, sockets or gRPC can wait, infinity included
 
-_block: contextvars.ContextVar[float | None] = contextvars.ContextVar("lp_deadline", default=None)
-"""When the innermost `with deadline(...)` ends."""
+_block: contextvars.ContextVar[Deadline | None] = contextvars.ContextVar(
+    "lp_deadline", default=None
+)
+"""That of the innermost `with deadline(...)`, or of one around it that ends earlier."""
+
+
+def shown(seconds: float | None) -> str:
+    """Return a time limit for people."""
+    if seconds is None:
+        return "the time it had"
+    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"  # noqa: PLR2004 - not 1e+03
 
 
 class Deadline:
     """What is left of a timeout.
 
     Attributes:
-      timeout: the seconds that there were in the beginning; None for no limit.
+      timeout: the seconds that there were in the beginning, as the user set them; None for no
+        limit.
+      at: when it ends, a time of `time.monotonic`; None for never.
     """
+
+    __slots__ = ("at", "timeout")
 
     def __init__(self, timeout: float | None) -> None:
         """Start the clock; None never ends."""
         if timeout is not None and timeout >= _FOREVER_S:
             timeout = None
         self.timeout = timeout
-        self._at = None if timeout is None else time.monotonic() + timeout
+        self.at = None if timeout is None else time.monotonic() + timeout
 
     @classmethod
     def of_call(cls, timeout: float | None) -> Deadline:
@@ -42,15 +57,22 @@ class Deadline:
         """
         block, call = _block.get(), running_call.current.get()
         outer = call.ends_at if call is not None else None
-        if block is None and outer is None:
-            return _NEVER if timeout is None else cls(timeout)
-        ends = [at for at in (block, outer) if at is not None]
-        left = max(0.0, min(ends) - time.monotonic())
-        return cls(left if timeout is None else min(timeout, left))
+        own = _NEVER if timeout is None else cls(timeout)
+        if block is not None:
+            own = own.or_before(block)
+        if outer is not None and (own.at is None or outer < own.at):
+            own = cls(max(0.0, outer - time.monotonic()))
+        return own
+
+    def or_before(self, other: Deadline) -> Deadline:
+        """Return the one of two that ends first."""
+        if other.at is None:
+            return self
+        return other if self.at is None or other.at < self.at else self
 
     def left(self) -> float | None:
         """Return the seconds left, at least 0; None for no limit."""
-        return None if self._at is None else max(0.0, self._at - time.monotonic())
+        return None if self.at is None else max(0.0, self.at - time.monotonic())
 
     def over(self, call: str) -> DeadlineExceeded:
         """Return why a call was not made."""
@@ -58,7 +80,7 @@ class Deadline:
 
     def __str__(self) -> str:
         """Return what there was in the beginning, for messages."""
-        return "the time there was" if self.timeout is None else f"{self.timeout:.4g} s"
+        return shown(self.timeout)
 
     @property
     def passed(self) -> bool:
@@ -69,8 +91,7 @@ class Deadline:
 _NEVER = Deadline(None)  # that of most calls
 
 
-@contextlib.contextmanager
-def deadline(seconds: float) -> Generator[None]:
+def deadline(seconds: float | dt.timedelta) -> contextlib.AbstractContextManager[None]:
     """Let all calls that are made inside a block end within some seconds of its beginning.
 
     It holds for the thread or asyncio task, for all clients and ways to call, and together with
@@ -84,16 +105,20 @@ def deadline(seconds: float) -> Generator[None]:
       ```
 
     Args:
-      seconds: the time that there is; with 0 or less every call fails at once.
+      seconds: the time that there is, from the beginning of the block; with 0 or less every call
+        fails at once.
 
     Raises:
       UsageError: it is no number.
     """
-    if seconds != seconds:  # noqa: PLR0124 - not a number
-        message = "lp.deadline(nan): give seconds."
-        raise UsageError(message)
-    ends_at, outer = time.monotonic() + seconds, _block.get()
-    token = _block.set(ends_at if outer is None else min(ends_at, outer))
+    with validation.within("lp.deadline"):
+        return _until(validation.seconds("seconds", seconds))
+
+
+@contextlib.contextmanager
+def _until(timeout: float) -> Generator[None]:
+    own, outer = Deadline(timeout), _block.get()
+    token = _block.set(own if outer is None else own.or_before(outer))
     try:
         yield
     finally:

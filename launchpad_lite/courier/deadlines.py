@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite import context as node_context
+from launchpad_lite import forks
+from launchpad_lite.courier import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,16 +59,20 @@ class Deadlines:
         return len(self._heap)
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Callable[[], None]:
-        """Call a quick function later; return what prevents it."""
+        """Call a quick function later; return what prevents it.
+
+        Raises:
+          ResourceExhausted: there can be no thread to call it.
+        """
         entry = _Entry(time.monotonic() + seconds, next(self._count), function)
         with self._changed:
+            if not self._running:
+                threads.start("lp-deadlines", self._run, for_all=True)  # it waits for the lock
+                self._running = True
+                self._wakes_at = 0.0  # so it need not be woken
             heapq.heappush(self._heap, entry)
             self._live += 1
-            if not self._running:
-                thread = threading.Thread(target=self._run, name="lp-deadlines", daemon=True)
-                node_context.start_for_all(thread)
-                self._running = True
-            elif entry.at < self._wakes_at:
+            if entry.at < self._wakes_at:
                 self._changed.notify()
 
         def cancel() -> None:
@@ -117,5 +121,4 @@ class Deadlines:
 
 
 deadlines = Deadlines()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=deadlines.begin)
+forks.track(deadlines)

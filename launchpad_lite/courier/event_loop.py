@@ -127,6 +127,7 @@ class EventLoop:
         self._turn = Turn(self)
         self._leading: threading.Thread | None = None
         self._guarding: threading.Thread | None = None
+        self._guardless = False  # for want of a thread
         self._ending = False
         self._closed = False
 
@@ -141,9 +142,17 @@ class EventLoop:
         return thread
 
     def register(self, descriptor: int, subject: Subject, mask: int) -> None:
-        """Tell a subject of events."""
+        """Tell a subject of events.
+
+        Raises:
+          OSError: there is no room for more.
+        """
         self._subjects[descriptor] = subject
-        self._epoll.register(descriptor, mask)
+        try:
+            self._epoll.register(descriptor, mask)
+        except OSError:
+            del self._subjects[descriptor]
+            raise
 
     def modify(self, descriptor: int, mask: int) -> None:
         """Tell the descriptor's subject of other events."""
@@ -168,6 +177,16 @@ class EventLoop:
 
     def _lead(self, turn: Turn) -> None:
         node_context.adopt(self._context)
+        following: Turn | None = turn
+        while following is not None:
+            following = self._lead_in(following)
+        if self._guardless:  # others led meanwhile, and none was left to look after them
+            self._guardless = False
+            self._guarding = threading.current_thread()
+            self._guard()
+
+    def _lead_in(self, turn: Turn) -> Turn | None:
+        """Lead until another thread does; return a turn in which this one has to go on."""
         try:
             subject = turn.subject
             leads = subject is None or self._tell(subject, None, turn)
@@ -176,21 +195,21 @@ class EventLoop:
                 leads = self._sweep(turn)
         except BaseException:
             _log.exception("%s: a subject raised", self._name)
-            self._replace(turn)
-        else:
-            if leads:
-                turn.give_up()
+            return self._replace(turn)
+        if leads:
+            turn.give_up()
+        return None
 
-    def _replace(self, turn: Turn) -> None:
-        """Let another thread lead after this one has failed, unless one does so already."""
+    def _replace(self, turn: Turn) -> Turn | None:
+        """Lead anew after a failure, unless another thread does so already."""
         with self._lock:
             if self._turn is not turn:
-                return
+                return None
             if self._ending:
                 turn.give_up()
-                return
+                return None
             self._turn = Turn(self)
-            self._leading = self._spawn(self._lead, self._turn)
+            return self._turn
 
     def _sweep(self, turn: Turn) -> bool:
         for descriptor, mask in self._events():
@@ -238,8 +257,10 @@ class EventLoop:
             time.sleep(TICK_S)
             idle = idle + 1 if self.steps == seen else 0
             if idle and (turn := self._take_over()) is not None:
-                with contextlib.suppress(RuntimeError):  # there can be no more threads
+                try:
                     self._guarding = self._spawn(self._guard)
+                except RuntimeError:  # there can be no more threads: whoever is free guards
+                    self._guardless = True
                 self._lead(turn)
                 return
 

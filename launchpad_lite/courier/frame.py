@@ -6,13 +6,17 @@ place of a method):
 
 ```
 kind u8, pad, method length u16, call id u32, timeout f64 (0: none), pickle length u64, buffers u32,
-reserved u32 | method, utf-8 | length of each buffer, u64 | pickle | buffers
+detail u32 | method, utf-8 | length of each buffer, u64 | pickle | buffers
 ```
 
-All numbers are little-endian. A server that stops says so in a last frame but for the replies: its
-pickle is the ids, u32, of the calls that have begun; the others never will. A client that gives
-calls up may say so: the pickle of such a frame is their ids. Between processes of a host, two more
-kinds of frames speak of shared memory; see `sharing`.
+All numbers are little-endian. The detail of a failure is its status code. That of a call with a
+timeout, and of the first frame, is when it was made, by the client's clock; see `TransitTimes`.
+
+A server that stops says so in a last frame but for the replies: its pickle is the ids, u32, of the
+calls that have begun; the others never will. A client that gives calls up may say so: the pickle of
+such a frame is their ids. Who reads a stream tells from time to time, in place of an id, how many
+values more were read; see `stream_window`. Between processes of a host, two more kinds of frames
+speak of shared memory; see `sharing`.
 """
 
 from __future__ import annotations
@@ -23,9 +27,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from launchpad_lite.courier import transit
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.messages import Reply, Request
-from launchpad_lite.errors import PayloadTooLarge
+from launchpad_lite.errors import PayloadTooLarge, StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -35,7 +40,8 @@ if TYPE_CHECKING:
 MAGIC = b"LPC1"
 HEAD = struct.Struct("<BxHIdQII")
 Head = tuple[int, int, int, float, int, int, int]
-"""What `HEAD` unpacks: kind, bytes of the method, id, timeout, bytes of the pickle, buffers, 0."""
+"""What `HEAD` unpacks: kind, bytes of the method, id, timeout, bytes of the pickle, buffers, and
+detail."""
 
 MAX_METHOD = 2**12
 _ONE_PIECE = 2**12  # bytes; one piece costs less than two
@@ -54,12 +60,17 @@ class Kind(enum.IntEnum):
     STOPPING = 8
     CANCEL = 9
     CALLER = 10
-    PASSING = 11
-    SHARED = 12
+    READ = 11
+    PASSING = 12  # from here on they speak of shared memory
+    SHARED = 13
 
 
 _LEAST, _GREATEST = int(min(Kind)), int(max(Kind))
 _CALL, _RESULT, _FAILURE = Kind.CALL, Kind.RESULT, Kind.FAILURE  # an enum is slow to ask
+_DETAILED = (_CALL, Kind.STREAM, _FAILURE, Kind.CALLER)
+_NUMBERS = {code.name: int(code) for code in StatusCode}
+_NAMES = {number: name for name, number in _NUMBERS.items()}
+_UNKNOWN = StatusCode.UNKNOWN.name
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -70,6 +81,7 @@ class Frame(msgspec.Struct, frozen=True):
     timeout: float | None
     method: str
     content: Payload
+    detail: int = 0
 
     def request(self) -> Request:
         """Return it as a request."""
@@ -77,7 +89,9 @@ class Frame(msgspec.Struct, frozen=True):
 
     def reply(self) -> Reply:
         """Return it as a reply."""
-        return Reply(self.kind == _RESULT, self.content)
+        if self.kind == _RESULT:
+            return Reply(True, self.content)
+        return Reply(False, self.content, _NAMES.get(self.detail, _UNKNOWN))
 
     def ids(self) -> set[int]:
         """Return the ids in a frame that is about several calls.
@@ -112,6 +126,7 @@ def pack(
     *,
     method: str = "",
     timeout: float | None = None,
+    detail: int = 0,
     sharing: Lends | None = None,
 ) -> list[Bytes]:
     """Return a frame as pieces to be sent one after the other; array buffers are not copied.
@@ -121,13 +136,14 @@ def pack(
     name = method.encode()
     pickled = content.pickled
     if not content.buffers:
-        first = HEAD.pack(kind, len(name), call_id, timeout or 0.0, len(pickled), 0, 0) + name
+        first = HEAD.pack(kind, len(name), call_id, timeout or 0.0, len(pickled), 0, detail) + name
         return [first + pickled] if len(pickled) < _ONE_PIECE else [first, pickled]
     ahead: list[Bytes] = []
     if sharing is not None:
         ahead, content = sharing.take_out(content)
     buffers = [memoryview(buffer).cast("B") for buffer in content.buffers]
-    head = HEAD.pack(kind, len(name), call_id, timeout or 0.0, len(pickled), len(buffers), 0)
+    sizes = len(pickled), len(buffers)
+    head = HEAD.pack(kind, len(name), call_id, timeout or 0.0, *sizes, detail)
     lengths = struct.pack(f"<{len(buffers)}Q", *map(len, buffers))
     before = ahead.pop() if ahead else b""
     first = b"".join((before, head, name, lengths))
@@ -140,14 +156,35 @@ def pack_request(
     request: Request, call_id: int, kind: Kind = _CALL, sharing: Lends | None = None
 ) -> list[Bytes]:
     """Return a request as a frame; see `pack`."""
-    method, timeout = request.method, request.timeout
-    return pack(kind, call_id, request.arguments, method=method, timeout=timeout, sharing=sharing)
+    timeout = request.timeout
+    return pack(
+        kind,
+        call_id,
+        request.arguments,
+        method=request.method,
+        timeout=timeout,
+        detail=0 if timeout is None else transit.now(),
+        sharing=sharing,
+    )
 
 
 def pack_reply(reply: Reply, call_id: int, sharing: Lends | None = None) -> list[Bytes]:
     """Return a reply as a frame; see `pack`."""
-    kind = _RESULT if reply.ok else _FAILURE
-    return pack(kind, call_id, reply.content, sharing=sharing)
+    if reply.ok:
+        return pack(_RESULT, call_id, reply.content, sharing=sharing)
+    return pack(
+        _FAILURE, call_id, reply.content, detail=_NUMBERS.get(reply.code, 0), sharing=sharing
+    )
+
+
+def pack_caller(name: str) -> list[Bytes]:
+    """Return the frame that says who the client is; and what time it is there."""
+    return pack(Kind.CALLER, 0, Payload(b""), method=name, detail=transit.now())
+
+
+def pack_read(count: int) -> list[Bytes]:
+    """Return the frame that says how many more values of a stream were read."""
+    return pack(Kind.READ, count, Payload(b""))
 
 
 def pack_ids(kind: Kind, ids: Iterable[int]) -> list[Bytes]:
@@ -173,8 +210,9 @@ def check_head(head: Head, limit: int) -> Head:
       ProtocolError: this is no frame.
       PayloadTooLarge: it exceeds the limit.
     """
-    kind, name, _, _, pickled, buffers, reserved = head
-    if not _LEAST <= kind <= _GREATEST or reserved or name > MAX_METHOD:
+    kind, name, _, _, pickled, buffers, detail = head
+    known = _LEAST <= kind <= _GREATEST and (not detail or kind in _DETAILED)
+    if not known or name > MAX_METHOD:
         message = "the peer sent something that is not a frame"
         raise ProtocolError(message)
     if pickled > limit or 8 * buffers > limit:
@@ -222,7 +260,7 @@ def assemble(head: Head, limit: int) -> Generator[int, bytearray | memoryview, F
       ProtocolError: this is no frame.
       PayloadTooLarge: it exceeds the limit.
     """
-    kind, name, call_id, timeout, pickled, count, _ = check_head(head, limit)
+    kind, name, call_id, timeout, pickled, count, detail = check_head(head, limit)
     first = memoryview((yield name + 8 * count + pickled))
     lengths = struct.unpack_from(f"<{count}Q", first, name)
     check_lengths(pickled, lengths, limit)
@@ -230,9 +268,8 @@ def assemble(head: Head, limit: int) -> Generator[int, bytearray | memoryview, F
     buffers: list[Bytes] = []
     for length in lengths:
         buffers.append((yield length))  # noqa: PERF401 - a comprehension cannot yield
-    return Frame(
-        kind, call_id, timeout or None, method, Payload(first[name + 8 * count :], buffers)
-    )
+    content = Payload(first[name + 8 * count :], buffers)
+    return Frame(kind, call_id, timeout or None, method, content, detail)
 
 
 def parse(message: bytes, limit: int) -> Frame:

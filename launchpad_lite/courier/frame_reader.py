@@ -24,6 +24,25 @@ _HEAD = frame.HEAD.size
 _unpack_head = frame.HEAD.unpack_from
 
 
+_SKIPPED_BYTES = 2**20  # at a time
+_MOST_SKIPPED_BYTES = 2**36  # more will hardly come
+
+
+class NotReceived(Exception):
+    """There was no memory for a frame, which was skipped; the next one is in its place.
+
+    Attributes:
+      reason: what to tell whose call it is.
+      call_id: of the frame.
+    """
+
+    def __init__(self, reason: PayloadTooLarge, call_id: int) -> None:
+        """Keep what is known."""
+        self.reason = reason
+        self.call_id = call_id
+        super().__init__(reason, call_id)
+
+
 def allocate(size: int) -> bytearray | memoryview:
     """Return memory for what a peer has announced, of which nothing may come.
 
@@ -68,7 +87,7 @@ class FrameReader:
         return self._apart is not None
 
     def space(self) -> memoryview:
-        """Return where the next bytes are to be received; never empty."""
+        """Return where the next bytes are to be received; empty only before frames are taken."""
         if self._apart is not None:
             return self._apart.space()
         start, end = self._start, self._end
@@ -92,19 +111,23 @@ class FrameReader:
 
         Raises:
           ProtocolError: these are not frames.
-          PayloadTooLarge: the frame exceeds the limit.
+          PayloadTooLarge: the frame exceeds the limit, or there is no memory to know it by.
+          NotReceived: there is no memory for it; the stream goes on.
         """
-        if self._apart is not None:
-            found = self._apart.frame
+        apart = self._apart
+        if apart is not None:
+            found = apart.frame
             if found is not None:
                 self._apart = None
+                if apart.lost is not None:
+                    raise NotReceived(apart.lost, found.call_id)
             return found
         start = self._start
         here = self._end - start
         if here < _HEAD:
             return None
         head = _unpack_head(self._buffer, start)
-        kind, name, call_id, timeout, pickled, count, _ = frame.check_head(head, self.limit)
+        kind, name, call_id, timeout, pickled, count, detail = frame.check_head(head, self.limit)
         size = _HEAD + name + 8 * count + pickled
         lengths: tuple[int, ...] = ()
         if count and size <= here:
@@ -123,13 +146,14 @@ class FrameReader:
         place += pickled
         if not count:  # as in most
             self._start = place
-            return frame.Frame(kind, call_id, timeout or None, method, Payload(content))
+            return frame.Frame(kind, call_id, timeout or None, method, Payload(content), detail)
         buffers: list[Bytes] = []
         for length in lengths:
             buffers.append(self._buffer[place : place + length])
             place += length
         self._start = place
-        return frame.Frame(kind, call_id, timeout or None, method, Payload(content, buffers))
+        whole = Payload(content, buffers)
+        return frame.Frame(kind, call_id, timeout or None, method, whole, detail)
 
 
 class Apart(Protocol):
@@ -137,9 +161,11 @@ class Apart(Protocol):
 
     Attributes:
       frame: what it is, once all of it has come.
+      lost: why only its head and its size are known.
     """
 
     frame: frame.Frame | None
+    lost: PayloadTooLarge | None
 
     def space(self) -> memoryview:
         """Return where the next bytes are to be received; never empty."""
@@ -155,9 +181,15 @@ class _Large:
 
     def __init__(self, head: frame.Head, limit: int, begun: memoryview) -> None:
         self.frame: frame.Frame | None = None
+        self.lost: PayloadTooLarge | None = None
         self._parts = frame.assemble(head, limit)
-        self._part = allocate(next(self._parts))
-        self._filled = 0
+        _, name, _, _, _, buffers, _ = head
+        self._nameless = bytearray(name)  # in place of what is skipped
+        self._part: bytearray | memoryview = self._nameless
+        self._filled = self._size = 0
+        self._begin(next(self._parts))
+        if self.lost is not None and buffers:
+            raise self.lost  # the lengths of its buffers are not known
         self.received(0)
         while begun and self.frame is None:
             space = self.space()
@@ -167,13 +199,25 @@ class _Large:
             begun = begun[count:]
 
     def space(self) -> memoryview:
-        return memoryview(self._part)[self._filled :]
+        if self.lost is None:
+            return memoryview(self._part)[self._filled :]
+        return memoryview(bytearray(min(self._size - self._filled, _SKIPPED_BYTES)))
+
+    def _begin(self, size: int) -> None:
+        """Have memory for the next part; when there was none once, all that follows is skipped."""
+        self._filled, self._size, self._part = 0, size, self._nameless
+        if self.lost is None:
+            try:
+                self._part = allocate(size)
+            except PayloadTooLarge as error:
+                if size > _MOST_SKIPPED_BYTES:
+                    raise
+                self.lost = error.with_traceback(None)
 
     def received(self, count: int) -> None:
         self._filled += count
         try:
-            while self._filled == len(self._part):
-                self._part = allocate(self._parts.send(self._part))
-                self._filled = 0
+            while self._filled == self._size:
+                self._begin(self._parts.send(self._part))
         except StopIteration as end:
             self.frame = end.value

@@ -14,12 +14,20 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.byte_stream import ByteStream
-from launchpad_lite.courier.codec import Payload, check_size
+from launchpad_lite.courier.codec import check_size
 from launchpad_lite.courier.connection import Connection
+from launchpad_lite.courier.deadline import shown
+from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.framed_futures import BROKEN, FramedFutures, gone, stopped
+from launchpad_lite.courier.framed_stream import FramedStream
 from launchpad_lite.courier.messages import decode_info
 from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS, Channel, ReplyStream
-from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
+from launchpad_lite.errors import (
+    DeadlineExceeded,
+    NotAuthenticated,
+    ResourceExhausted,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
@@ -68,7 +76,7 @@ class FramedChannel(Channel):
         self._idle: list[Connection] = []  # its methods are atomic: calls need no lock
         self._open: set[Connection] = set()
         self._opening = 0
-        self._streams: set[_Stream] = set()
+        self._streams: set[FramedStream] = set()
         self._closed = False
         self._retired = False
         self._futures: FramedFutures | None = None
@@ -87,13 +95,12 @@ class FramedChannel(Channel):
             connection.send([frame.MAGIC + self._token], deadline)
             self.info = self._read_welcome(connection.read(deadline))
             # not before: a server that refuses a client reads nothing more of it
-            me = frame.pack(frame.Kind.CALLER, 0, Payload(b""), method=self._caller)
-            connection.send(me, deadline)
+            connection.send(frame.pack_caller(self._caller), deadline)
         except BaseException as error:
             if connection is not None:
                 connection.close()
             if isinstance(error, TimeoutError):
-                message = f"no answer from {self._place} within {timeout:g} s"
+                message = f"no answer from {self._place} within {shown(timeout)}"
                 raise DeadlineExceeded(message) from error
             if isinstance(error, BROKEN):
                 message = f"cannot connect to {self._place}: {str(error) or 'it hung up'}"
@@ -167,27 +174,31 @@ class FramedChannel(Channel):
                 return self._call_sharing(request)
             connection = another
         answer: frame.Frame | None = None
-        begun = False
+        begun = stopping = False
+        number = connection.next_number()
         try:
-            connection.send(frame.pack_request(request, 0, sharing=connection.sharing), deadline)
+            pieces = frame.pack_request(request, number, sharing=connection.sharing)
+            connection.send(pieces, deadline)
             begun = True  # it may have, from now on
             answer = connection.read(deadline)
             if answer.kind == frame.Kind.STOPPING:
-                begun = 0 in answer.ids()
+                stopping = True
+                begun = number in answer.ids()
                 answer = connection.read(deadline) if begun else None
-        except TimeoutError as error:
-            raise request.late(self.info.name) from error
+        except (TimeoutError, NotReceived) as error:
+            reason = error.reason if isinstance(error, NotReceived) else None
+            raise reason or request.late(self.info.name) from error
         except ConnectionResetError:
             begun = False  # the server closed the connection without reading all of the request
         except BROKEN:
             pass
         finally:
-            if answer is not None and answer.kind in _ANSWERS:
+            answered = answer is not None and answer.kind in _ANSWERS
+            if answered and not stopping:
                 self._check_in(connection)
             else:
                 self._drop(connection)
-                answer = None
-        if answer is None:
+        if answer is None or not answered:
             if self._closed:
                 raise stopped()
             raise gone(self.info, request.method, maybe_executed=begun)
@@ -234,12 +245,19 @@ class FramedChannel(Channel):
             return self._open_futures(request).submit(request, done)  # it was worn just now
 
     def _open_futures(self, request: Request) -> FramedFutures:
-        with self._opening_futures:
+        timeout = CONNECT_S if request.timeout is None else request.timeout
+        if not self._opening_futures.acquire(timeout=timeout):  # another thread connects
+            raise request.late(self.info.name)
+        try:
             before = self._futures
             if before is None or before.over:
                 self._check(request.method)
                 connection = self._connect(request.timeout)
-                futures = FramedFutures(connection, self.info, lambda: self._closed)
+                try:
+                    futures = FramedFutures(connection, self.info, lambda: self._closed)
+                except ResourceExhausted:
+                    connection.close()
+                    raise
                 with self._lock:
                     self._futures = futures
                     closed, retired = self._closed, self._retired
@@ -253,12 +271,14 @@ class FramedChannel(Channel):
                     futures.retire()
                 return futures
             return before
+        finally:
+            self._opening_futures.release()
 
     def stream(self, request: Request) -> ReplyStream:
         """See the base class."""
         self._check_size(request)
         self._check(request.method)
-        stream = _Stream(self._connect(None), self._streams.discard)
+        stream = FramedStream(self._connect(None), self._streams.discard)
         with self._lock:
             self._streams.add(stream)
             closed = self._closed
@@ -304,51 +324,3 @@ class FramedChannel(Channel):
             stream.end(stopped())
         for futures in shared:
             futures.close()
-
-
-class _Stream(ReplyStream):
-    def __init__(self, connection: Connection, forget: Callable[[_Stream], None]) -> None:
-        self._connection = connection
-        self._forget = forget
-        self._reading = threading.Lock()
-        self._over: Exception | None = None  # why it ends, if not with its last reply
-        self._left = False  # by `close`
-
-    def begin(self, request: Request, gone: Exception) -> None:
-        kind, sharing = frame.Kind.STREAM, self._connection.sharing
-        self._connection.send(frame.pack_request(request, 0, kind, sharing))
-        self._over = gone
-
-    def __next__(self) -> Reply:
-        if self.closed:
-            raise StopIteration
-        try:
-            with self._reading:
-                answer = self._connection.read()
-        except BROKEN:
-            answer = None
-        if answer is not None and answer.kind in _ANSWERS:
-            if answer.kind == frame.Kind.FAILURE:
-                self.close()
-            return answer.reply()
-        broken = answer is None or answer.kind != frame.Kind.END
-        why = None if self._left else self._over
-        self.close()
-        if broken and why is not None:
-            raise why
-        raise StopIteration
-
-    def end(self, why: Exception) -> None:
-        """Close it because of an error."""
-        self._over = why
-        self._hang_up()
-
-    def close(self) -> None:
-        self.closed = self._left = True
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        self._forget(self)
-        self._connection.hang_up()
-        with self._reading:
-            self._connection.close()

@@ -58,14 +58,18 @@ class FramedListener(Listener):
             stream.hang_up()
             stream.close()
             return
+        info = msgspec.msgpack.encode(self._service.info())
         connection = ServedConnection(
             stream, self._service, self._loop, changed=self._notice, closed=self._forget
         )
+        connection.outbox.put(frame.pack(frame.Kind.WELCOME, 0, Payload(info)))
         with self._changed:
             self._connections.add(connection)
-        info = msgspec.msgpack.encode(self._service.info())
-        connection.outbox.put(frame.pack(frame.Kind.WELCOME, 0, Payload(info)))
-        connection.start()
+        try:
+            connection.start()
+        except BaseException:
+            self._forget(connection)
+            raise
         connection.outbox.flush()
 
     def _notice(self) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import threading
 from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launchpad_lite.courier import counting, metering
-from launchpad_lite.courier.in_flight import Full, ending_call
+from launchpad_lite.courier.counting import CANCELLED, clock, code_of, note_end
+from launchpad_lite.courier.in_flight import Full, ending
 from launchpad_lite.courier.messages import Request
 from launchpad_lite.errors import ResourceExhausted, Unavailable
 from launchpad_lite.frames import from_user_code
@@ -18,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.courier.arguments import Arguments
+    from launchpad_lite.courier.codec import Payload
     from launchpad_lite.courier.deadline import Deadline
     from launchpad_lite.courier.messages import Reply, ServerInfo
     from launchpad_lite.courier.remote import Remote
     from launchpad_lite.courier.transport import Channel
+    from launchpad_lite.metrics import CallStats
 
 R = TypeVar("R")
 
@@ -62,21 +63,25 @@ class FutureCall:
         "_caller",
         "_channel",
         "_content",
-        "_counted",
         "_deadline",
         "_decode",
         "_held",
         "_method",
         "_peer",
+        "_sent",
+        "_start",
+        "_stats",
         "_tries",
         "_undo",
         "_wait",
         "future",
     )
 
-    _channel: Channel  # of the newest try, as the next two
+    _channel: Channel  # of the newest try, as the next four
     _content: Arguments
     _again: bool
+    _sent: Payload
+    _start: int
 
     def __init__(
         self,
@@ -104,8 +109,8 @@ class FutureCall:
         self._decode = decode
         self._wait = wait
         self._tries = 0  # that failed
-        self._counted: metering.OpenCall | None = None
-        self._undo: list[Callable[[], object]] = []
+        self._stats: CallStats | None = None  # to count the newest try in, until it was counted
+        self._undo: Callable[[], object] | None = None
         self._held: list[int] = []  # the bytes that a place in `in_flight` was taken for
 
     def take_place(self, size: int, most: int, *, fail: bool, wait: bool) -> None:
@@ -151,24 +156,34 @@ class FutureCall:
         self._held.append(size)
 
     def _abort(self) -> None:
-        if self._counted is not None:
-            self._counted.end(None, counting.CANCELLED)
-        for undo in self._let_go():
+        self._count(None, CANCELLED)
+        undo = self._undo
+        self._let_go()
+        if undo is not None:
             undo()
 
-    def _let_go(self) -> list[Callable[[], object]]:
+    def _let_go(self) -> None:
         """Keep nothing that the future does not need any more; it may be kept for long."""
-        undo, self._undo = self._undo, []
-        if self._held:
-            with contextlib.suppress(IndexError):  # it may be cancelled while it ends
-                self._peer.in_flight.give_back(self._held.pop())
-        self.future.abort = None
-        return undo
+        self._undo = self.future.abort = None
+        try:
+            size = self._held.pop()
+        except IndexError:  # it is cancelled while it ends, or never had a place
+            return
+        self._peer.in_flight.give_back(size)
 
     def _can_be_undone(self, undo: Callable[[], object]) -> None:
-        self._undo.append(undo)
+        self._undo = undo
         if self.future.given_up:  # just before
             undo()
+
+    def _count(self, reply: Reply | None, code: str) -> None:
+        """Count the newest try, the first time: with its reply, or the code of its error."""
+        stats, self._stats = self._stats, None
+        if stats is None:
+            return
+        note_end(stats, self._start, self._sent, None if reply is None else reply.content)
+        if reply is None or not reply.ok:
+            stats.fail(code if reply is None else reply.code)
 
     def begin(self, channel: Channel, content: Arguments, *, again: bool) -> None:
         """Make the call on a channel.
@@ -192,28 +207,29 @@ class FutureCall:
             limit = self._deadline.timeout
             payload = content.for_server(channel.info)
             request = Request(self._method, payload, left, channel.local, limit)
-            self._counted = metering.OpenCall(channel, request)
+            stats = channel.meter[self._method]
+            stats.begun += 1
+            self._sent, self._start, self._stats = payload, clock(), stats
             try:
                 undo = channel.submit(request, self._done)
             except Exception as error:
-                self._counted.end(None, counting.code_of(error))
+                self._count(None, code_of(error))
                 raise
             self._can_be_undone(undo)
 
     def _done(self, reply: Reply | None, error: Exception | None) -> None:
         """End the newest try."""
-        with ending_call():
-            self._end_try(reply, error)
-
-    def _end_try(self, reply: Reply | None, error: Exception | None) -> None:
-        if self._counted is not None:
-            self._counted.end(reply, counting.code_of(error) if reply is None else "")
-        if reply is not None:
-            self._finish(reply, self._channel.info)
-        elif isinstance(error, Unavailable):
-            self._retry(self._channel, self._content, error, again=self._again)
-        else:
-            self.fail(error or AssertionError())
+        before, ending.call = ending.call, True
+        try:
+            self._count(reply, "" if reply is not None else code_of(error))
+            if reply is not None:
+                self._finish(reply, self._channel.info)
+            elif isinstance(error, Unavailable):
+                self._retry(self._channel, self._content, error, again=self._again)
+            else:
+                self.fail(error or AssertionError())
+        finally:
+            ending.call = before
 
     def begin_when_ready(self, content: Arguments) -> None:
         """Make the call once there is a channel.
@@ -255,13 +271,17 @@ class FutureCall:
             self.fail(error)
         else:
             self._let_go()
-            with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+            try:
                 self.future.set_result(result)
+            except InvalidStateError:
+                return  # it was cancelled meanwhile
 
     def fail(self, error: BaseException) -> None:
         """End with an exception."""
         self._let_go()
         # our own frames tell nothing, and would keep the client as long as the future is kept
         error.with_traceback(from_user_code(error))
-        with contextlib.suppress(InvalidStateError):  # it was cancelled meanwhile
+        try:
             self.future.set_exception(error)
+        except InvalidStateError:
+            return  # it was cancelled meanwhile

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from launchpad_lite.courier.call import ServerCall
-from launchpad_lite.courier.grpc_channel import CALLER
-from launchpad_lite.courier.transport import Where
+from launchpad_lite.courier.grpc_channel import CALLER, STREAM_NUMBER, STREAM_NUMBER_BYTES
+from launchpad_lite.courier.stream_window import Window
+from launchpad_lite.courier.transport import ReplyStream, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent import futures
 
     from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request
-    from launchpad_lite.courier.transport import ReplyStream, Service
+    from launchpad_lite.courier.transport import Service
 
 GONE = "the server has stopped"
 """What clients are told then."""
@@ -51,9 +54,35 @@ class _Call(ServerCall):
     def hung_up(self) -> bool:
         return not self._context.is_active()
 
+    def watch(self) -> None:
+        if not self._context.add_callback(self.cancel):
+            self.cancel()
+
     def on_cancel(self, callback: Callable[[], object]) -> None:
         super().on_cancel(callback)
         self._context.add_callback(self.cancel)  # which does nothing after the call has ended
+
+
+class _Stream(ReplyStream):
+    """A stream that is not further ahead of its reader than that wants."""
+
+    def __init__(self, replies: ReplyStream, *, told: bool) -> None:
+        self.window = Window()
+        self._told = told
+        self._replies = replies
+
+    def __next__(self) -> Reply:
+        if not self.window.wait():
+            raise StopIteration
+        reply = next(self._replies)
+        if self._told:
+            self.window.note(reply.content.size)
+        return reply
+
+    def close(self) -> None:
+        self._replies.close()
+        self.closed = self._replies.closed
+        self.window.close()
 
 
 class GrpcCalls:
@@ -64,7 +93,8 @@ class GrpcCalls:
         self._service = service
         self._changed = threading.Condition()
         self._calls: set[_Call] = set()
-        self._streams: set[ReplyStream] = set()
+        self._streams: dict[bytes, _Stream] = {}
+        self._at_stop: dict[grpc.ServicerContext, Callable[[], object]] = {}
         self._stopping = False
 
     @property
@@ -105,12 +135,22 @@ class GrpcCalls:
             self._calls.discard(call)
             self._changed.notify_all()
 
-    def stream(self, request: Request, context: grpc.ServicerContext) -> Iterator[Reply]:
-        """Begin a stream of the service; it ends with the server, or when its client is gone."""
-        stream = self._service.open_stream(request, self._caller(context))
+    def stream(
+        self, request: Request, context: grpc.ServicerContext, *, told: bool = True
+    ) -> Iterator[Reply]:
+        """Begin a stream of the service; it ends with the server, or when its client is gone.
+
+        Args:
+          request: which stream.
+          context: gRPC's.
+          told: whether its reader tells how much it has read; otherwise gRPC's windows must do.
+        """
+        stream = _Stream(self._service.open_stream(request, self._caller(context)), told=told)
+        number = os.urandom(STREAM_NUMBER_BYTES)
         with self._changed:
-            self._streams.add(stream)
+            self._streams[number] = stream
             over = self._stopping
+        context.send_initial_metadata(((STREAM_NUMBER, number),))  # it has begun
         if over or not context.add_callback(stream.close):
             stream.close()
         try:
@@ -120,30 +160,65 @@ class GrpcCalls:
         finally:
             stream.close()
             with self._changed:
-                self._streams.discard(stream)
+                del self._streams[number]
 
-    def wait_for_stop(self, context: grpc.ServicerContext) -> None:
-        """Wait until the server stops, or the client has gone."""
+    def hear(self, number: bytes, count: int) -> None:
+        """Note that the reader of a stream, if it goes on, has read so many values more."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            stream.window.give(count)
 
-        def wake() -> None:
-            with self._changed:
-                self._changed.notify_all()
+    def at_stop(self, context: grpc.ServicerContext, callback: Callable[[], object]) -> None:
+        """Call a quick function when the server stops, unless the client has gone by then."""
+        with self._changed:
+            self._at_stop[context] = callback
+            over = self._stopping
+        if over:
+            self._take_back(context)
+            callback()
+        elif not context.add_callback(lambda: self._take_back(context)):
+            self._take_back(context)
 
-        if context.add_callback(wake):
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping or not context.is_active())
+    def _take_back(self, context: grpc.ServicerContext) -> None:
+        with self._changed:
+            self._at_stop.pop(context, None)
+
+    @property
+    def waiting_for_stop(self) -> int:
+        """How many clients wait for the server's end."""
+        return len(self._at_stop)
 
     def refuse(self) -> None:
         """Begin no more calls, and end the streams."""
         with self._changed:
             self._stopping = True
-            streams = list(self._streams)
+            streams = list(self._streams.values())
+            told, self._at_stop = list(self._at_stop.values()), {}
             self._changed.notify_all()
         self._service.refuse()
         for stream in streams:
             stream.close()
+        for callback in told:
+            callback()
 
     def wait(self, timeout: float) -> None:
         """Wait for the calls that run."""
         with self._changed:
             self._changed.wait_for(lambda: not self._calls, timeout)
+
+
+def sends_itself(behavior: Any, threads: futures.ThreadPoolExecutor | None = None) -> Any:
+    """Let a streaming handler return before it has sent anything.
+
+    Args:
+      behavior: takes what a handler takes, and a function that sends; None for the end.
+      threads: which run it; None for the server's.
+    """
+
+    def run(request: Any, context: Any, send: Any) -> None:
+        behavior(request, context, send)
+
+    # all that grpcio looks for
+    setattr(run, "experimental_non_blocking", True)  # noqa: B010
+    setattr(run, "experimental_thread_pool", threads)  # noqa: B010
+    return run

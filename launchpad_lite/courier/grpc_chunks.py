@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.deadlines import deadlines
-from launchpad_lite.courier.frame_reader import FrameReader
+from launchpad_lite.courier.frame_reader import FrameReader, NotReceived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +26,7 @@ _PIECE = 2**20
 _HELD = b"LPH1"  # no frame begins with it
 _NUMBER_BYTES = 16
 _HOLD_S = 60.0  # a client that has not begun to fetch by then is gone
+_LATE_S = 1.0  # nor does it begin when its own time has been over for so long
 
 
 def size(pieces: Sequence[Bytes]) -> int:
@@ -50,7 +51,7 @@ def read(messages: Iterator[Any], limit: int) -> frame.Frame:
 
     Raises:
       ProtocolError: this is no frame, or only a part of one.
-      PayloadTooLarge: the frame exceeds the limit; there is no memory for it yet.
+      PayloadTooLarge: the frame exceeds the limit, or there is no memory for it.
     """
     reader = FrameReader(limit)
     for message in messages:
@@ -61,7 +62,10 @@ def read(messages: Iterator[Any], limit: int) -> frame.Frame:
             space[:count] = view[:count]
             reader.received(count)
             view = view[count:]
-            found = reader.next()
+            try:
+                found = reader.next()
+            except NotReceived as error:
+                raise error.reason from None
             if found is not None:
                 if view or next(messages, None) is not None:
                     text = "a message goes on after its frame"
@@ -84,12 +88,18 @@ class HeldReplies:
         self._changed = threading.Condition()
         self._held: dict[bytes, tuple[list[Bytes], Callable[[], object]]] = {}
 
-    def message(self, pieces: list[Bytes]) -> bytes:
-        """Return a frame as one message, which stands for it if it is large."""
+    def message(self, pieces: list[Bytes], left: float | None = None) -> bytes:
+        """Return a frame as one message, which stands for it if it is large.
+
+        Args:
+          pieces: the frame.
+          left: the seconds for which the client waits; None for no limit.
+        """
         if size(pieces) <= LARGE:
             return b"".join(pieces)
         number = secrets.token_bytes(_NUMBER_BYTES)
-        keep_time = deadlines.call_later(_HOLD_S, lambda: self.fetch(number))
+        seconds = _HOLD_S if left is None else min(_HOLD_S, left + _LATE_S)
+        keep_time = deadlines.call_later(seconds, lambda: self.fetch(number))
         with self._changed:
             self._held[number] = pieces, keep_time
         return _HELD + number
@@ -102,6 +112,11 @@ class HeldReplies:
         if keep_time is not None:
             keep_time()
         return pieces
+
+    def drop(self, numbers: Iterable[bytes]) -> None:
+        """Hold some no longer, whose client has left."""
+        for number in numbers:
+            self.fetch(number)
 
     def wait(self, timeout: float) -> None:
         """Wait until all have been fetched."""

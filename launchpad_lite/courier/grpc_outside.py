@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _SERVICE = "/launchpad_lite.courier.v1.Courier/"
 _METHOD, _JSON, _MSGPACK = 1, 2, 3  # fields of CallRequest
 _REPLY_JSON, _REPLY_MSGPACK = 1, 2  # fields of CallReply
+TOKEN = "launchpad-lite-token"  # noqa: S105 - the name of the metadata, not a secret
 ERROR = "launchpad-lite-error"  # metadata: the class of what the method raised
 _MAX_DETAILS = 2000  # characters; gRPC's metadata are small
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -85,7 +86,7 @@ class Outside:
 
     def _stream(self, message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         asked = self._read(message, context)
-        for reply in self._calls.stream(asked.request, context):
+        for reply in self._calls.stream(asked.request, context, told=False):
             yield self._write(reply, asked, context)
 
     def _read(self, message: bytes, context: grpc.ServicerContext) -> _Asked:

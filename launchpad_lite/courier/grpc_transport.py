@@ -1,7 +1,7 @@
 """Calls over gRPC, with its generic handlers: for whoever has a proxy, or no Unix sockets.
 
-Every message is one frame, or a piece of a large one. The token travels as metadata and is checked
-before a message is read.
+Every message is one frame, or a piece of a large one. What a client has proved is in a call's
+metadata, and is checked before a message is read; see `grpc_session`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import grpc
 
+from launchpad_lite import forks
 from launchpad_lite.courier.grpc_channel import CONNECT_S, OPTIONS, GrpcChannel
 from launchpad_lite.courier.grpc_handlers import Handlers
+from launchpad_lite.courier.grpc_session import one_place
 from launchpad_lite.courier.transport import (
     DEFAULT_CONNECT_OPTIONS,
     Channel,
@@ -43,12 +45,19 @@ class GrpcListener(Listener):
         self._handlers = Handlers(service)
         self._server = grpc.server(self._handlers.executor, [self._handlers], options=OPTIONS)
         try:
-            self.port = self._bind(join_host(host, port), service.credentials)
+            self.port = self._bind(one_place(join_host(host, port)), service.credentials)
         except RuntimeError as error:
             message = f"port {port} of {host} cannot be listened on; is it in use?"
             raise OSError(message) from error
-        self.endpoint = f"grpc:{join_host(published(host), self.port)}"
+        place = one_place(join_host(published(host), self.port))
+        self._handlers.sessions.place = place
+        self.endpoint = f"grpc:{place}"
         self._started = False
+        forks.track(self)
+
+    def begin(self) -> None:
+        """Leave the server to the parent of a forked process; see `forks`."""
+        forks.abandon(self._server)
 
     def _bind(self, place: str, credentials: Credentials) -> int:
         if not credentials.tls:
@@ -81,9 +90,25 @@ class GrpcTransport(Transport):
     """Calls over gRPC."""
 
     scheme: ClassVar[str] = "grpc"
+    _process: int | None = None  # that uses gRPC
+
+    def _check_process(self) -> None:
+        """Refuse to use gRPC in a child of a process that did: its threads are not there.
+
+        Raises:
+          UsageError: this is such a child.
+        """
+        if self._process is None:
+            self._process = forks.number()
+        advice = (
+            "gRPC has threads, which are not forked. Start the process anew, as multiprocessing "
+            "does with the method 'spawn' or 'forkserver', or use another transport."
+        )
+        forks.check(self._process, "what uses gRPC", advice)
 
     def listen(self, service: Service, options: ListenOptions) -> GrpcListener:
         """See the base class."""
+        self._check_process()
         return GrpcListener(service, options.host, options.port)
 
     def connect(
@@ -94,6 +119,7 @@ class GrpcTransport(Transport):
         options: ConnectOptions = DEFAULT_CONNECT_OPTIONS,
     ) -> Channel:
         """See the base class."""
+        self._check_process()
         target = endpoint.partition(":")[2]
         timeout = CONNECT_S if timeout is None else timeout
         return GrpcChannel(target, credentials, timeout, options)

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from launchpad_lite.courier.deadline import Deadline
 
@@ -19,20 +19,13 @@ What a server has not read yet, because it is stopped or busy, waits in its clie
 """
 
 
-_ending = threading.local()
+class _Ending(threading.local):
+    call: bool = False
 
 
-@contextlib.contextmanager
-def ending_call() -> Generator[None]:
-    """Let the calling thread, which tells of the ends of calls, take places that there are not.
-
-    Were a user's function for the end of a future kept waiting, no call would ever end.
-    """
-    _ending.call = True
-    try:
-        yield
-    finally:
-        _ending.call = False
+ending = _Ending()
+"""Its `call` lets the calling thread, while it tells of the end of a call, take places that there
+are not: were a user's function for the end of a future kept waiting, no call would ever end."""
 
 
 class Full(Exception):
@@ -66,7 +59,7 @@ class InFlight:
         self._lock = threading.RLock()
         self._calls = 0
         self._bytes = 0
-        self._waiting: collections.deque[Callable[[], object]] = collections.deque()
+        self._waiting: collections.deque[_Waiter] = collections.deque()
 
     def __len__(self) -> int:
         """Return how many calls are under way."""
@@ -80,14 +73,11 @@ class InFlight:
           most: the calls that may be under way.
         """
         with self._lock:
-            if self._fits(size, most) or getattr(_ending, "call", False):
+            if _fits(self._calls, self._bytes, size, most) or ending.call:
                 self._calls += 1
                 self._bytes += size
                 return True
         return False
-
-    def _fits(self, size: int, most: int) -> bool:
-        return self._calls < most and (self._bytes + size <= MAX_BYTES or not self._calls)
 
     def give_back(self, size: int) -> None:
         """Give a place back."""
@@ -95,7 +85,7 @@ class InFlight:
             self._calls -= 1
             self._bytes -= size
         if self._waiting:
-            self._wake(1)
+            self._wake()
 
     def when_free(
         self, size: int, most: int, callback: Callable[[], object]
@@ -112,23 +102,52 @@ class InFlight:
         Returns:
           A function for whoever does not want the place any more; another hears of it then.
         """
-        self._waiting.append(callback)
-        if self._fits(size, most):  # it was given back just now
-            self._wake(1)
+        waiter = _Waiter(size, most, callback)
+        self._waiting.append(waiter)
+        self._wake()  # it may have been given back just now
 
         def leave() -> None:
-            try:
-                self._waiting.remove(callback)
-            except ValueError:  # it has been called
-                self._wake(1)
+            with contextlib.suppress(ValueError):  # it has been called
+                self._waiting.remove(waiter)
+            self._wake()  # those behind it
 
         return leave
 
     def close(self) -> None:
         """Let all who wait look again: there is nothing to wait for any more."""
-        self._wake(len(self._waiting))
+        with self._lock:
+            waiting = list(self._waiting)
+            self._waiting.clear()
+        for waiter in waiting:
+            waiter.callback()
 
-    def _wake(self, count: int) -> None:
-        for _ in range(count):
-            with contextlib.suppress(IndexError):  # others were faster
-                self._waiting.popleft()()
+    def _wake(self) -> None:
+        """Call those at the head of the line for whom there is room, together."""
+        found: list[_Waiter] = []
+        with self._lock:
+            calls, held = self._calls, self._bytes
+            while self._waiting:
+                waiter = self._waiting[0]
+                if not _fits(calls, held, waiter.size, waiter.most):
+                    break
+                found.append(self._waiting.popleft())
+                calls += 1
+                held += waiter.size
+        for waiter in found:
+            waiter.callback()
+
+
+class _Waiter:
+    """Whoever waits for a place; see `InFlight.when_free`."""
+
+    __slots__ = ("callback", "most", "size")
+
+    def __init__(self, size: int, most: int, callback: Callable[[], object]) -> None:
+        self.size = size
+        self.most = most
+        self.callback = callback
+
+
+def _fits(calls: int, held: int, size: int, most: int) -> bool:
+    """Return whether one call more may be under way, beside so many of so many bytes."""
+    return calls < most and (held + size <= MAX_BYTES or not calls)

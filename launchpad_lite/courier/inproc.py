@@ -24,7 +24,7 @@ from launchpad_lite.courier.transport import (
     Transport,
     Where,
 )
-from launchpad_lite.errors import NotAuthenticated, Stopped, Unavailable
+from launchpad_lite.errors import NotAuthenticated, ResourceExhausted, Stopped, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +153,11 @@ class InprocListener(Listener):
         if self._stopped:
             stream.close()
             raise self.gone("has stopped", begun=False)
-        stream.start(f"lp-stream {self._name}", self.service.context)
+        try:
+            stream.start(f"lp-stream {self._name}", self.service.context)
+        except ResourceExhausted:
+            stream.close()
+            raise
         return stream
 
     def stop(self, grace: float) -> None:

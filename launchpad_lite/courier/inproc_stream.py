@@ -7,6 +7,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite import context as node_context
+from launchpad_lite.courier import threads
+from launchpad_lite.courier.stream_window import Readings, Window
 from launchpad_lite.courier.transport import ReplyStream
 
 if TYPE_CHECKING:
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
 
     from launchpad_lite.context import Context
     from launchpad_lite.courier.messages import Reply
-
-AHEAD = 16
-"""How many values the method may be ahead of its reader."""
 
 
 class InprocStream(ReplyStream):
@@ -31,24 +30,30 @@ class InprocStream(ReplyStream):
         """
         self._replies = replies
         self._forget = forget
+        self._window = Window()
+        self._readings = Readings()
         self._changed = threading.Condition()
         self._ready: collections.deque[Reply] = collections.deque()
         self._over = False
         self._why: Exception | None = None
 
     def start(self, name: str, context: Context | None) -> None:
-        """Run the method in a thread of its own."""
-        threading.Thread(target=self._run, args=(context,), name=name, daemon=True).start()
+        """Run the method in a thread of its own.
+
+        Raises:
+          ResourceExhausted: there can be none.
+        """
+        threads.start(name, self._run, context)
 
     def _run(self, context: Context | None) -> None:
         node_context.adopt(context)
-        for reply in self._replies:
+        while self._window.wait() and (reply := next(self._replies, None)) is not None:
+            self._window.note(reply.content.size)
             with self._changed:
-                self._ready.append(reply)
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: self._over or len(self._ready) < AHEAD)
                 if self._over:
                     break
+                self._ready.append(reply)
+                self._changed.notify_all()
         self._replies.close()
         self.end(None)
 
@@ -56,8 +61,9 @@ class InprocStream(ReplyStream):
         with self._changed:
             self._changed.wait_for(lambda: self._over or self._ready)
             if self._ready:
-                self._changed.notify_all()
-                return self._ready.popleft()
+                reply = self._ready.popleft()
+                self._window.give(self._readings.note(reply.content.size))
+                return reply
             why, self._why = self._why, None
         if why is not None:
             raise why
@@ -69,6 +75,7 @@ class InprocStream(ReplyStream):
             if not self._over:
                 self._over, self._why = True, why
             self._changed.notify_all()
+        self._window.close()
         self._forget(self)
         if why is not None:
             self._replies.close()
@@ -80,5 +87,6 @@ class InprocStream(ReplyStream):
             self._why = None
             self._ready.clear()
             self._changed.notify_all()
+        self._window.close()
         self._forget(self)
         self._replies.close()

@@ -25,10 +25,11 @@ import time
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
-from launchpad_lite import flags
+from launchpad_lite import flags, forks
 from launchpad_lite.courier import memfd
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.courier.memfd import Descriptor
+from launchpad_lite.errors import ResourceExhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,7 +143,7 @@ class Pool:
 
     def _arm(self) -> None:
         if self._cancel is None:
-            with contextlib.suppress(RuntimeError):  # there can be no more threads
+            with contextlib.suppress(ResourceExhausted):  # there can be no more threads
                 self._cancel = deadlines.call_later(IDLE_S, self._beat)
 
     def _beat(self) -> None:
@@ -199,8 +200,7 @@ def _allowed() -> int:
 
 
 POOL = Pool(_allowed)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=POOL.begin)
+forks.track(POOL)
 
 
 class Lender:

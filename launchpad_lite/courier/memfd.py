@@ -27,6 +27,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite.courier.frame import ProtocolError
+from launchpad_lite.courier.frame_reader import allocate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,11 +109,15 @@ def _write(fd: int, part: bytes | bytearray | memoryview, start: int) -> None:
         start += written
 
 
-def read(fd: int, lengths: Sequence[int]) -> list[bytearray]:
-    """Copy the parts out of a segment that has been checked."""
-    parts: list[bytearray] = []
+def read(fd: int, lengths: Sequence[int]) -> list[bytearray | memoryview]:
+    """Copy the parts out of a segment that has been checked.
+
+    Raises:
+      PayloadTooLarge: there is no memory for them.
+    """
+    parts: list[bytearray | memoryview] = []
     for length, start in zip(lengths, offsets(lengths)[0], strict=True):
-        part = bytearray(length)
+        part = allocate(length)
         done = 0
         while done < length:
             done += os.preadv(fd, [memoryview(part)[done:]], start + done)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import platform
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, StatusCode, VersionMismatch
 from launchpad_lite.version import __version__
 
-PROTOCOL = 1
+if TYPE_CHECKING:
+    from launchpad_lite.config import CodecName
+
+PROTOCOL = 2
 """The version of the messages; peers must agree."""
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -64,11 +69,14 @@ class Request(msgspec.Struct, frozen=True):
     local: bool = False
     limit: float | None = None
 
+    @property
+    def given(self) -> float | None:
+        """The seconds it had in the beginning; None for no limit."""
+        return self.timeout if self.limit is None else self.limit
+
     def late(self, server: str) -> DeadlineExceeded:
         """Return what the caller is told when the time is over."""
-        limit = self.timeout if self.limit is None else self.limit
-        shown = "the time it had" if limit is None else f"{limit:.4g} s"
-        return DeadlineExceeded(f"{server}.{self.method} took over {shown}")
+        return DeadlineExceeded(f"{server}.{self.method} did not end within {shown(self.given)}")
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -77,7 +85,7 @@ class Reply(msgspec.Struct, frozen=True):
     Attributes:
       ok: whether it is a result; otherwise it is a failure, see `failures`.
       content: the encoded result or failure.
-      code: the status code of a failure, where it is made; it is not sent.
+      code: the name of a failure's status code.
     """
 
     ok: bool
@@ -104,13 +112,33 @@ def decode_info(encoded: bytes | bytearray | memoryview, where: str) -> ServerIn
         raise VersionMismatch(message) from error
 
 
-def check_versions(info: ServerInfo, where: str) -> None:
-    """Refuse a server whose Python or package differs from this process's.
+def check_codec(codec: str, server: str, accepted: CodecName) -> None:
+    """Refuse a server that could send a pickle to who wants none.
+
+    Raises:
+      VersionMismatch: `data` is all that is accepted, and the server has another codec.
+    """
+    if accepted == "data" and codec != "data":
+        message = (
+            f"{server} has codec={codec!r}, and this client takes nothing but codec='data'. Make "
+            "the server with codec='data', or the client without."
+        )
+        raise VersionMismatch(message)
+
+
+def check_versions(info: ServerInfo, where: str, accepted: CodecName = "pickle") -> None:
+    """Refuse a server whose Python, package or codec does not go with this process's.
+
+    Args:
+      info: what the server says of itself.
+      where: the place it was found in, for messages.
+      accepted: the codec that it must have; `pickle` for any.
 
     Raises:
       VersionMismatch: they differ; pickles would break in ways nobody understands. Without
         pickles, another Python does no harm.
     """
+    check_codec(info.codec, f"the server {info.name or where}", accepted)
     ours = {"launchpad_lite": __version__, "protocol": PROTOCOL}
     theirs = {"launchpad_lite": info.package, "protocol": info.protocol}
     if info.codec == "pickle":

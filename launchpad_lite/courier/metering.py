@@ -6,6 +6,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
+from launchpad_lite import validation
 from launchpad_lite.courier.counting import clock, code_of, note_end
 from launchpad_lite.courier.transport import ReplyStream
 
@@ -26,6 +27,11 @@ class Source(Protocol):
         """The run it belongs to; empty for none."""
         ...
 
+    @property
+    def internal(self) -> bool:
+        """Whether its calls hold the run together, and are no user's."""
+        ...
+
     def metrics(self) -> Iterator[CallMetrics]:
         """Yield what it has counted."""
         ...
@@ -41,7 +47,7 @@ def register(source: Source) -> None:
         _sources.add(source)
 
 
-def metrics(run_id: str | None = None) -> list[CallMetrics]:
+def metrics(run_id: str | None = None, *, internal: bool = False) -> list[CallMetrics]:
     """Return what this process has counted of calls, those it made and those it answered.
 
     Counting is always on. What a client has counted is kept as long as anyone in the node has a
@@ -49,13 +55,20 @@ def metrics(run_id: str | None = None) -> list[CallMetrics]:
 
     Args:
       run_id: of one run's nodes; None for all that the process has.
+      internal: also the calls that hold a run together, between its nodes and its controller.
+
+    Raises:
+      UsageError: an argument has another type.
     """
+    with validation.within("courier.metrics"):
+        run_id = validation.optional(validation.text)("run_id", run_id)
+        internal = validation.boolean("internal", internal)
     with _lock:
         sources = list(_sources)
     found = [
         row
         for source in sources
-        if run_id is None or source.run_id == run_id
+        if (run_id is None or source.run_id == run_id) and (internal or not source.internal)
         for row in source.metrics()
     ]
     return sorted(found, key=lambda row: (row.node, row.side, row.server, row.method, row.caller))
@@ -76,28 +89,6 @@ def call(channel: Channel, request: Request) -> Reply:
     if not reply.ok:
         stats.fail(reply.code)
     return reply
-
-
-class OpenCall:
-    """A call for a future that is counted when it ends, is given up, or is made again."""
-
-    __slots__ = ("_sent", "_start", "_stats")
-
-    def __init__(self, channel: Channel, request: Request) -> None:
-        """Begin to count."""
-        self._stats: CallStats | None = channel.meter[request.method]
-        self._stats.begun += 1
-        self._sent = request.arguments
-        self._start = clock()
-
-    def end(self, reply: Reply | None, code: str) -> None:
-        """Count it, the first time: with its reply, or the code of its error."""
-        stats, self._stats = self._stats, None
-        if stats is None:
-            return
-        note_end(stats, self._start, self._sent, None if reply is None else reply.content)
-        if reply is None or not reply.ok:
-            stats.fail(code if reply is None else reply.code)
 
 
 def stream(channel: Channel, request: Request) -> ReplyStream:

@@ -6,10 +6,18 @@ import enum
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from launchpad_lite import validation
 from launchpad_lite.courier.batching import BatchedMethod
+from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+CLIENT_NAMES = frozenset({"futures", "aio", "address"})
+"""What a client has of its own, so that a method cannot be called like it."""
+
+INTERNAL = ":"
+"""The end of the names of our own methods, which no attribute of a client can have."""
 
 NO_LIMIT = 2**62
 _QUICK_S = 1e-4
@@ -45,6 +53,35 @@ def _kind(function: Callable[..., Any]) -> Kind:
         if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
             return Kind.STREAM
     return Kind.PLAIN
+
+
+def _check(name: object, function: object) -> None:
+    """Refuse what no client could call.
+
+    Raises:
+      UsageError: for this reason.
+    """
+    problem = ""
+    if not isinstance(name, str) or not name:
+        problem = "a method's name is a string, and not empty"
+    elif name.startswith("_") and name != "__call__":
+        problem = (
+            "names with an underscore are private, and no client can call them. Bind the function "
+            "to another name"
+        )
+    elif name in CLIENT_NAMES:
+        problem = (
+            f"clients have a {name!r} of their own, and could not call it. Bind the function to "
+            "another name"
+        )
+    elif not callable(function):
+        problem = (
+            f"{function!r} cannot be called. Give a function; of an object, each of its methods: "
+            f"Bind({name!r}, object.{name})"
+        )
+    if problem:
+        message = f"{problem}."
+        raise UsageError(message)
 
 
 class Method:
@@ -89,7 +126,14 @@ class Method:
           function: what is called.
           priority: it does not wait for methods without.
           limit: calls of it that run at a time; None for as many as the server has threads.
+
+        Raises:
+          UsageError: see `Server.Bind`.
         """
+        with validation.within(f"Bind({name!r})"):
+            _check(name, function)
+            priority = validation.boolean("priority", priority)
+            limit = validation.optional(validation.integer(1))("limit", limit)
         self.name = name
         self.function = function
         self.kind = _kind(function)

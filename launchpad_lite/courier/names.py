@@ -11,13 +11,14 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from launchpad_lite import validation
 from launchpad_lite.courier import auth, socket_dir, transports
 from launchpad_lite.endpoint import LOOPBACK, host_id
-from launchpad_lite.errors import Unavailable, UsageError
+from launchpad_lite.errors import Unavailable, UsageError, nearest
 from launchpad_lite.owner import Owner
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def check(name: str) -> str:
     Raises:
       UsageError: it may not have this one.
     """
+    if not isinstance(cast("object", name), str):  # where nobody checks types
+        validation.refuse("name", name, "a string")
     long = len(os.fsencode(name)) > _MAX_BYTES
     if not name or long or name.startswith(".") or any(each in name for each in "/:\0"):
         message = (
@@ -54,6 +57,33 @@ def check(name: str) -> str:
         )
         raise UsageError(message)
     return name
+
+
+def check_address(address: object) -> None:
+    """Refuse what is neither a name, nor `host:port`, nor an endpoint.
+
+    Raises:
+      UsageError: it is none of these.
+    """
+    if not isinstance(address, str):
+        message = f"{address!r} is no address: give a server's name, or 'host:port'."
+        raise UsageError(message)
+    if is_name(address):
+        check(address)
+        return
+    host, _, port = address.rpartition(":")
+    if host.partition(":")[0] in transports.SCHEMES:
+        return
+    if not port.isdecimal() or int(port) >= 2**16:
+        problem = f"{port!r} is no port"
+    elif not host:
+        problem = "it has no host"
+    elif "/" in host:
+        problem = "it has no '/'"
+    else:
+        return
+    message = f"{address!r} is no address: {problem}. Give 'host:port', such as 'localhost:50123'."
+    raise UsageError(message)
 
 
 class Claim:
@@ -127,15 +157,16 @@ def endpoints_of(address: str, scheme: str = "grpc") -> tuple[str, ...]:
         entry = _read(_directory("names") / address)
         if entry is None:
             message = (
-                f"no server named {address!r} is up here: failed to connect to all addresses, "
-                "it has none"
+                f"no server named {address!r} is up here{nearest(address, _up())} A name is known "
+                "to one user on one machine, from the server's Start() to its end; from elsewhere, "
+                "call it at 'host:port'."
             )
             raise Unavailable(message, maybe_executed=False)
         return entry.endpoints
     host, _, place = address.partition(":")
     if host in transports.SCHEMES:
         return (address,)
-    if host == "localhost":
+    if host in ("localhost", "0.0.0.0"):  # noqa: S104 - to connect to it
         address = f"{LOOPBACK}:{place}"
     endpoint = f"{scheme}:{address}"
     if host in _LOCAL and place.isdecimal():  # a server of ours may listen elsewhere too
@@ -143,6 +174,13 @@ def endpoints_of(address: str, scheme: str = "grpc") -> tuple[str, ...]:
         if entry is not None and endpoint in entry.endpoints:
             return entry.endpoints
     return (endpoint,)
+
+
+def _up() -> list[str]:
+    """Return the names of the servers that are up."""
+    directory = _directory("names")
+    found = directory.iterdir() if directory.is_dir() else ()
+    return [path.name for path in found if not path.name.startswith(".") and _read(path)]
 
 
 def _directory(kind: str) -> pathlib.Path:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.connection import take_out
 from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.errors import ResourceExhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,4 +192,5 @@ class Outbox:
             elif self.blocked:  # or else it has all gone just now
                 self._await_progress()
 
-        self._forget_stall = deadlines.call_later(STALL_S, look)
+        with contextlib.suppress(ResourceExhausted):  # there can be no thread that looks
+            self._forget_stall = deadlines.call_later(STALL_S, look)

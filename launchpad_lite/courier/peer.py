@@ -6,20 +6,27 @@ import abc
 import dataclasses
 import logging
 import math
-import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
+from launchpad_lite import forks
 from launchpad_lite.context import own_name, process_title
-from launchpad_lite.courier import messages, metering, names, transports
+from launchpad_lite.courier import messages, metering, mismatch, names, transports
 from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.in_flight import InFlight
 from launchpad_lite.courier.remote import Remote
 from launchpad_lite.courier.waiters import Longest, Waiters
-from launchpad_lite.endpoint import EndpointRecord, host_id, is_loopback
-from launchpad_lite.errors import DeadlineExceeded, MethodNotFound, Unavailable, UsageError, nearest
+from launchpad_lite.endpoint import is_loopback
+from launchpad_lite.errors import (
+    DeadlineExceeded,
+    MethodNotFound,
+    NotAuthenticated,
+    Unavailable,
+    UsageError,
+    nearest,
+)
 from launchpad_lite.metrics import Meter, of_stats
 
 if TYPE_CHECKING:
@@ -37,13 +44,18 @@ WAITING_HINT_S = 10.0
 """Seconds after which whoever waits for a server that is used alone says so in the log."""
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - to connect to these leads to one's own host
-_FIRST_RETRY_S = 0.02
-_LAST_RETRY_S = 1.0
+FIRST_RETRY_S = 0.02
+"""Seconds between the first two attempts to connect; each pause is twice the one before."""
+
+LAST_RETRY_S = 1.0
+"""The longest such pause."""
+
 _ATTEMPT_S = 10.0
 """Seconds for one attempt: who accepts connections and is silent may have a successor by then."""
 
 
-def _attempt(deadline: Deadline) -> float:
+def attempt(deadline: Deadline) -> float:
+    """Return the seconds for one attempt to connect."""
     left = deadline.left()
     return _ATTEMPT_S if left is None else min(left, _ATTEMPT_S)
 
@@ -54,27 +66,28 @@ class Peer(Remote):
     def __init__(self, scope: Scope | None, options: ConnectOptions) -> None:
         """Make a peer that is not connected yet."""
         self.scope = scope
+        self.internal = False
         self.methods: frozenset[str] = frozenset()
         self._node = own_name()
-        self._options = dataclasses.replace(options, caller=self._node or process_title())
+        self._options = options
         self._meter = Meter()
         self.begin()
-        _peers.add(self)
+        forks.track(self)
         metering.register(self)
         self.failure: Exception | None = None  # why the last attempt to connect failed
-        if scope is not None:
-            scope.stop.on_close(self.close)
 
     def begin(self) -> None:
         """Forget the connections: those that a process was forked with are its parent's.
 
         Were both to use one, each could get the other's replies.
         """
+        caller = self._node or process_title()
+        self._options = dataclasses.replace(self._options, caller=caller)
         self.in_flight = InFlight()
         self._channel: Channel | None = None
         self._retired: weakref.WeakSet[Channel] = weakref.WeakSet()
         self._connecting = threading.Lock()
-        self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
+        self._lock = threading.RLock()  # the waiters take it too
         self._waiters = Waiters(self._lock, self._too_late)
         self._searching = False
 
@@ -97,9 +110,10 @@ class Peer(Remote):
 
     def connected(self) -> Channel | None:
         """See the base class."""
-        if self.scope is not None:
+        channel = self._channel
+        if channel is None and self.scope is not None:  # `close` has taken it
             self.scope.stop.check()
-        return self._channel
+        return channel
 
     def channel(self, deadline: Deadline, *, wait: bool) -> Channel:
         """See the base class."""
@@ -201,89 +215,6 @@ class Peer(Remote):
         self.in_flight.close()
 
 
-_peers: weakref.WeakSet[Peer] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for peer in list(_peers):
-        peer.begin()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-class NamedPeer(Peer):
-    """A service of a run, found by its name."""
-
-    def __init__(self, scope: Scope, name: str, options: ConnectOptions) -> None:
-        """Name the service."""
-        self._name = name
-        super().__init__(scope, options)
-        self._scope = scope
-
-    @property
-    def title(self) -> str:
-        """See the base class."""
-        return self._name
-
-    def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
-        pause = _FIRST_RETRY_S
-        while True:
-            record = self._resolve(deadline, wait=wait)
-            failure: Exception = Unavailable(
-                f"{self._name} listens at {', '.join(record.endpoints) or 'no place'}, which "
-                "cannot be reached from here",
-                maybe_executed=False,
-            )
-            for endpoint in record.endpoints:
-                if not self._may_reach(endpoint, record):
-                    continue
-                try:
-                    return self._try(endpoint, record, deadline)
-                except (Unavailable, DeadlineExceeded) as error:
-                    failure = error
-            left = deadline.left()
-            if not wait and isinstance(failure, DeadlineExceeded):
-                raise failure
-            if not wait:
-                message = f"failed to connect to all addresses of {self._name}: {failure}"
-                raise Unavailable(message, maybe_executed=False) from failure
-            self._note(failure)
-            if left == 0.0:
-                raise self._too_late(deadline) from failure
-            self._scope.await_change(record, pause if left is None else min(pause, left))
-            pause = min(pause * 2, _LAST_RETRY_S)
-
-    def _resolve(self, deadline: Deadline, *, wait: bool) -> EndpointRecord:
-        try:
-            return self._scope.resolve(self._name, deadline.left() if wait else 0.0)
-        except DeadlineExceeded as error:
-            if wait:
-                message = f"{self._name} did not come up within {deadline}"
-                raise DeadlineExceeded(message) from error
-            message = f"{self._name} is not up yet: failed to connect to all addresses, it has none"
-            raise Unavailable(message, maybe_executed=False) from error
-
-    def _may_reach(self, endpoint: str, record: EndpointRecord) -> bool:
-        scheme = endpoint.partition(":")[0]
-        if self._scope.config.transport not in (None, scheme):
-            return False
-        return scheme not in ("inproc", "unix") or record.host_id == host_id()
-
-    def _try(self, endpoint: str, record: EndpointRecord, deadline: Deadline) -> Channel:
-        transport = transports.get(endpoint.partition(":")[0])
-        credentials = self._scope.credentials
-        channel = transport.connect(endpoint, credentials, _attempt(deadline), self._options)
-        try:
-            messages.check_versions(channel.info, endpoint)
-            messages.check_identity(channel.info, record.run_id, record.name)
-        except BaseException:
-            channel.close()
-            raise
-        return channel
-
-
 def _check_here(address: str) -> None:
     """Refuse to show this user's secret to other hosts, and to whoever listens in between.
 
@@ -317,19 +248,9 @@ class AddressedPeer(Peer):
         Raises:
           UsageError: it is neither an address nor a name, or on another host, without credentials.
         """
-        # which may be anything, where nobody checks types
-        if not isinstance(cast("Any", address), str):
-            message = f"courier.Client({address!r}): give a server's name, or 'host:port'."
-            raise UsageError(message)
-        if names.is_name(address):
-            names.check(address)
-        else:
-            host, _, port = address.rpartition(":")
-            if host.partition(":")[0] not in transports.SCHEMES and not port.isdigit():
-                message = f"{address!r} is no address: {port!r} is no port."
-                raise UsageError(message)
-            if credentials is None:
-                _check_here(address)
+        names.check_address(address)
+        if credentials is None and not names.is_name(address):
+            _check_here(address)
         self._address = address
         self._credentials = credentials
         super().__init__(None, options)
@@ -340,7 +261,7 @@ class AddressedPeer(Peer):
         return self._address
 
     def _connect(self, deadline: Deadline, *, wait: bool) -> Channel:
-        pause = _FIRST_RETRY_S
+        pause = FIRST_RETRY_S
         hint_at = time.monotonic() + WAITING_HINT_S
         while True:
             try:
@@ -358,10 +279,12 @@ class AddressedPeer(Peer):
                         "still waiting for %s, which has not come up yet: %s", self.title, error
                     )
             time.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 2, _LAST_RETRY_S)
+            pause = min(pause * 2, LAST_RETRY_S)
 
     def _try(self, deadline: Deadline) -> Channel:
-        scheme = "grpc" if self._credentials is None else "tcp"
+        # as servers with the same settings choose, see `Server`
+        plain = self._credentials is None or self._options.codec == "data"
+        scheme = "grpc" if plain else "tcp"
         *cheaper, last = names.endpoints_of(self._address, scheme)
         for endpoint in cheaper:
             try:
@@ -373,9 +296,12 @@ class AddressedPeer(Peer):
     def _open(self, endpoint: str, deadline: Deadline) -> Channel:
         transport = transports.get(endpoint.partition(":")[0])
         credentials = self._credentials or user_credentials()
-        channel = transport.connect(endpoint, credentials, _attempt(deadline), self._options)
         try:
-            messages.check_versions(channel.info, self._address)
+            channel = transport.connect(endpoint, credentials, attempt(deadline), self._options)
+        except (Unavailable, NotAuthenticated) as error:
+            raise mismatch.explained(error, self._address, self._credentials) from error
+        try:
+            messages.check_versions(channel.info, self._address, self._options.codec)
         except BaseException:
             channel.close()
             raise

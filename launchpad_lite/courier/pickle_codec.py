@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from launchpad_lite.courier import codec, failures
 from launchpad_lite.courier.codec import ATOMS
+from launchpad_lite.errors import PayloadTooLarge
 from launchpad_lite.payload import PROTOCOL
 
 if TYPE_CHECKING:
@@ -19,10 +20,16 @@ class PickleCodec(codec.Codec):
     name: ClassVar[str] = "pickle"
 
     def encode(
-        self, value: object, scope: Scope | None = None, *, copy: bool = False, direct: bool = False
+        self,
+        value: object,
+        scope: Scope | None = None,
+        *,
+        copy: bool = False,
+        direct: bool = False,
+        limit: int | None = None,
     ) -> codec.Payload:
         """See the base class."""
-        return codec.encode(value, scope, copy=copy, direct=direct)
+        return codec.encode(value, scope, copy=copy, direct=direct, limit=limit)
 
     def decode(self, encoded: codec.Payload, scope: Scope | None = None) -> Any:
         """See the base class."""
@@ -37,13 +44,16 @@ class PickleCodec(codec.Codec):
         *,
         copy: bool = False,
         direct: bool = False,
+        limit: int | None = None,
     ) -> codec.Payload:
         """See the base class."""
         if not (kwargs or direct) and ATOMS.issuperset(map(type, args)):
             return codec.Payload(pickle.dumps((args,), PROTOCOL))  # with no names and no buffers
         arguments = (args, kwargs) if kwargs else (args,)
         try:
-            return codec.encode(arguments, scope, copy=copy, direct=direct)
+            return codec.encode(arguments, scope, copy=copy, direct=direct, limit=limit)
+        except PayloadTooLarge as error:
+            raise codec.said(error, "the arguments of a call to ", title) from None
         except Exception as error:
             raise codec.blame(args, kwargs, scope, title, error) from error
 

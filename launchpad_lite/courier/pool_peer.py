@@ -57,7 +57,7 @@ class PoolPeer(Remote):
         self.methods = frozenset()
         self.in_flight = InFlight()
         self._choose = choose
-        self._lock = threading.RLock()  # may be wanted again by a garbage collection inside it
+        self._lock = threading.RLock()  # the waiters take it too
         self._waiters = Waiters(self._lock, self._too_late)
         self._members: list[Member] = []
         self._healthy: list[Member] = []
@@ -232,11 +232,8 @@ class PoolPeer(Remote):
         member.peer.check_method(inner, method, deadline)
 
     def close(self) -> None:
-        """Look for nobody any more; the connections are the members'.
-
-        It takes no lock, for it runs in garbage collections, inside anybody's locks.
-        """
-        for member in list(self._members):
+        """Look for nobody any more; the connections are the members'."""
+        for member in self.members:
             stop = member.stop_looking
             if stop is not None:
                 stop()

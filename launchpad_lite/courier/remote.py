@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-import threading
 from typing import TYPE_CHECKING
+
+from launchpad_lite.courier import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ class Remote(abc.ABC):
 
     def _start(self, function: Callable[[], object]) -> None:
         name = f"lp-connect {self.title}"
-        threading.Thread(target=function, name=name, daemon=True).start()
+        threads.start(name, function)
 
     def _try_once(
         self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]

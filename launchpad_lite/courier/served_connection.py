@@ -8,14 +8,15 @@ import select
 import threading
 from typing import TYPE_CHECKING
 
-from launchpad_lite import context as node_context
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.call import ServerCall
-from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.frame_reader import NotReceived
 from launchpad_lite.courier.outbox import Outbox
+from launchpad_lite.courier.stream_sender import StreamSender
+from launchpad_lite.courier.transit import TransitTimes
 from launchpad_lite.courier.transport import Where
 from launchpad_lite.courier.unix_stream import reader_of, sharing_of
-from launchpad_lite.errors import PayloadTooLarge
+from launchpad_lite.errors import PayloadTooLarge, ResourceExhausted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from launchpad_lite.courier.byte_stream import ByteStream
     from launchpad_lite.courier.event_loop import EventLoop, Turn
     from launchpad_lite.courier.messages import Reply, Request
-    from launchpad_lite.courier.transport import ReplyStream, Service
+    from launchpad_lite.courier.transport import Service
 
 _FLUSH_REPLIES = 64  # that the leader collects before it sends them
 _TURN_BYTES = 2**20  # of a large request that are received before others have their turn
@@ -92,6 +93,7 @@ class ServedConnection:
         self._stream = stream
         self._descriptor = stream.fileno()
         self._sharing = sharing_of(stream)
+        self._transit = TransitTimes(one_clock=self._sharing is not None)
         self._reader = reader_of(stream, service.max_payload_bytes)
         self._service = service
         self._loop = loop
@@ -99,8 +101,8 @@ class ServedConnection:
         self._when_closed = closed
         self._server = 0  # the thread that serves a batch of requests, and flushes in the end
         self._held: collections.deque[ServedCall] = collections.deque()  # the service is full
-        self._replies: ReplyStream | None = None
-        self._streams = False
+        self._sender: StreamSender | None = None  # a stream has the connection to itself
+        self._parting = False  # the client was told which calls it may still wait for
         self._lock = threading.Lock()  # of what the loop is told
         self._closed = False
 
@@ -117,8 +119,7 @@ class ServedConnection:
                 self._loop.modify(self._descriptor, mask if self._paused else _IN)
         if not self._paused:
             self._when_changed()
-            if self._stream.pending:
-                self._loop.soon(self)
+            self._loop.soon(self)  # something may have been received before
 
     @property
     def _paused(self) -> bool:
@@ -139,6 +140,7 @@ class ServedConnection:
 
     def resume(self, turn: Turn) -> bool:
         """See `event_loop.Subject`."""
+        self._part_after_last()
         if self._held:
             if not self._begin(self._held.popleft(), turn):
                 return False
@@ -148,8 +150,13 @@ class ServedConnection:
     def _receive(self, turn: Turn) -> bool:
         reader, stream, left = self._reader, self._stream, _TURN_BYTES
         while not self._closed and not self._paused:
+            space = reader.space()
+            if not space:  # it is full of what had come when this was paused
+                if not self._serve(turn):
+                    return False
+                continue
             try:
-                count = stream.receive_now(reader.space())
+                count = stream.receive_now(space)
             except BlockingIOError:
                 break
             except OSError:
@@ -169,12 +176,14 @@ class ServedConnection:
         """Begin the calls that have been received; return whether this thread still leads."""
         self._server = threading.get_ident()
         try:
-            while not self._held and not self._closed:
-                found = self._reader.next()
+            while not self._paused and not self._closed:
+                found = self._next()
                 if found is None:
                     break
                 if found.kind == _CALL:
                     call = ServedCall(found.request(), self, found.call_id)
+                    if found.detail:
+                        call.age(self._transit.of(found.detail))
                     self.calls.add(call)
                     if not self._begin(call, turn):
                         return False
@@ -194,14 +203,26 @@ class ServedConnection:
         self.outbox.flush()
         return True
 
+    def _next(self) -> frame.Frame | None:
+        while True:
+            try:
+                return self._reader.next()
+            except NotReceived as error:
+                failure = self._service.failure(error.reason)
+                self.outbox.put(frame.pack_reply(failure, error.call_id))
+
     def _hear(self, found: frame.Frame) -> None:
         """Do what a frame says that is no call."""
         if found.kind == frame.Kind.CANCEL:
             self._cancel(found.ids())
         elif found.kind == frame.Kind.CALLER:
+            if found.detail:
+                self._transit.of(found.detail)
             self.caller = self._service.caller(found.method)
-        elif found.kind == frame.Kind.STREAM and not self._streams:
+        elif found.kind == frame.Kind.STREAM and self._sender is None:
             self._start_stream(found.request())
+        elif found.kind == frame.Kind.READ and self._sender is not None:
+            self._sender.hear(found.call_id)
         else:
             self.close()
 
@@ -229,11 +250,11 @@ class ServedConnection:
                 return
             self._closed = True
             self._loop.unregister(self._descriptor)
-            replies = self._replies
+            sender = self._sender
         self._held.clear()
         self.outbox.close()
-        if replies is not None:
-            replies.close()
+        if sender is not None:
+            sender.close()
         for call in list(self.calls):
             call.cancel()
         self._when_closed(self)
@@ -252,7 +273,13 @@ class ServedConnection:
     def forget(self, call: ServedCall) -> None:
         """Do not wait for a call any more."""
         self.calls.discard(call)
+        self._part_after_last()
         self._when_changed()
+
+    def _part_after_last(self) -> None:
+        """Hang up when the client has got all that it was promised, or it would go on to call."""
+        if self._parting and not self.busy:
+            self.outbox.part()
 
     def say_goodbye(self, *, last: bool) -> None:
         """Tell the client which of its calls have begun, for no other will.
@@ -262,7 +289,8 @@ class ServedConnection:
         """
         begun = [call.number for call in list(self.calls) if call.begun]
         self.outbox.put(frame.pack_ids(frame.Kind.STOPPING, begun))
-        if self._streams:
+        self._parting = self._sender is None
+        if self._sender is not None:
             self.outbox.hang_up()
         elif last or not self.busy:
             self.outbox.part()
@@ -283,28 +311,13 @@ class ServedConnection:
             poll.register(self._descriptor, select.POLLRDHUP)
             return bool(poll.poll(0))
 
-    # Streams have a connection and a thread of their own.
-
     def _start_stream(self, request: Request) -> None:
-        self._streams = True
-        name = f"lp-stream {self._service.info().name}"
-        threading.Thread(target=self._send_stream, args=(request,), name=name, daemon=True).start()
-
-    def _send_stream(self, request: Request) -> None:
-        node_context.adopt(self._service.context)
-        replies = self._service.open_stream(request, self.caller)
+        sender = StreamSender(self._service, self.outbox, self._sharing)
         with self._lock:
-            self._replies = replies
-            closed = self._closed
-        if closed:
-            replies.close()
+            self._sender = sender
         try:
-            for reply in replies:
-                self.outbox.send(frame.pack_reply(reply, 0, self._sharing))
-            if not replies.closed:
-                self.outbox.send(frame.pack(frame.Kind.END, 0, Payload(b"")))
-        except OSError:
-            pass  # the client is gone
-        finally:
-            replies.close()
-            self.outbox.hang_up()
+            sender.start(request, self.caller)
+        except ResourceExhausted as error:
+            self.outbox.put(frame.pack_reply(self._service.failure(error), 0))
+            self.outbox.part()
+            self.close()

@@ -10,13 +10,14 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from launchpad_lite import validation
 from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
-from launchpad_lite.courier import names, socket_dir, transports
+from launchpad_lite.courier import names, socket_dir, threads, transports
 from launchpad_lite.courier.auth import chosen_credentials, user_credentials
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
 from launchpad_lite.endpoint import LOOPBACK, is_loopback
-from launchpad_lite.errors import UsageError
+from launchpad_lite.errors import ResourceExhausted, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,23 +91,28 @@ class Server:
           UsageError: an argument is out of its range, or does not go with another; or this cannot
             be a name.
         """
-        claim = names.Claim(name)
-        config = ServerConfig(
-            port=port or 0,
-            thread_pool_size=thread_pool_size,
-            codec=codec,
-            tracebacks=tracebacks,
-            busy_poll_us=busy_poll_us,
-        )
-        chosen = chosen_credentials(credentials, insecure=insecure)
+        with validation.within("courier.Server"):
+            claim = names.Claim(name)
+            config = ServerConfig(
+                port=0 if port is None else port,
+                thread_pool_size=thread_pool_size,
+                codec=codec,
+                tracebacks=tracebacks,
+                busy_poll_us=busy_poll_us,
+            )
+            host = validation.optional(validation.text)("host", host)
+            chosen = chosen_credentials(credentials, insecure=insecure)
+            if chosen is None:
+                _check_local(host)
         if chosen is None:
-            _check_local(host)
             schemes = list(dict.fromkeys((transports.between_processes(), "grpc")))
         else:
             schemes = ["grpc" if codec == "data" else "tcp"]  # which other languages speak too
         title = name or "courier"
         service = MethodService(title, chosen or user_credentials(), config, None, None)
-        options = ListenOptions(host=host or LOOPBACK, port=port or 0, busy_poll_us=busy_poll_us)
+        options = ListenOptions(
+            host=host or LOOPBACK, port=config.port or 0, busy_poll_us=config.busy_poll_us
+        )
         self._set_up(service, schemes, options)
         self._announce, self._withdraw = claim.take, claim.give_back
         if insecure:
@@ -136,6 +142,8 @@ class Server:
         context: Context | None,
         config: ServerConfig,
         announce: Callable[[tuple[str, ...]], object] | None = None,
+        *,
+        internal: bool = False,
     ) -> Server:
         """Make a server of a run, on the scope's transports.
 
@@ -145,9 +153,11 @@ class Server:
           context: the node whose methods it serves, if it is a node's.
           config: its settings; with a `port` it listens on gRPC too.
           announce: is told where it listens, once it serves.
+          internal: whether its calls hold the run together, and are no user's.
         """
         server = cls.__new__(cls)
         service = MethodService(name, scope.credentials, config, context, scope)
+        service.internal = internal
         schemes = [*scope.schemes, "grpc"] if config.port is not None else scope.schemes
         schemes = list(dict.fromkeys(schemes))
         options = ListenOptions(
@@ -234,19 +244,16 @@ class Server:
             other methods waiting. None for as many as the server has threads.
 
         Raises:
-          UsageError: the limit is below 1, or no client could call it: names with an underscore
-            are private.
+          UsageError: it is no function, the limit is below 1, or no client could call it: names
+            with an underscore are private, and some clients have themselves.
         """
-        if method_name.startswith("_") and method_name != "__call__":
-            message = (
-                f"{method_name!r} cannot be bound: names with an underscore are private, and no "
-                "client can call them. Bind the function to another name."
+        another = self._service.bind(method_name, py_func, priority=priority, limit=limit)
+        if another and not self._started:
+            _log.warning(
+                "Bind(%r): %r takes the place of a function that nobody could call yet",
+                method_name,
+                py_func,
             )
-            raise UsageError(message)
-        if limit is not None and limit < 1:
-            message = f"Bind({method_name!r}): limit={limit}: give 1 or more."
-            raise UsageError(message)
-        self._service.bind(method_name, py_func, priority=priority, limit=limit)
 
     def Unbind(self, method_name: str) -> None:
         """Serve a name no longer; one that nothing is bound to is no error."""
@@ -256,38 +263,48 @@ class Server:
         """Begin to serve.
 
         Raises:
-          ValueError: it was started before, or its node has ended.
+          UsageError: it was started before, or its node has ended.
           OSError: its port is taken.
+          RuntimeError: there can be no threads for it.
           UsageError: another server has its name.
         """
         listeners = self._bound()
         with self._lock:
             if self._started or self._closed:
-                message = "Server already started" if self._started else "Server already stopped"
-                raise ValueError(message)
+                state = "started" if self._started else "stopped"
+                message = (
+                    f"Server already {state}, and it starts once. Make another courier.Server, and "
+                    "bind the functions to it."
+                )
+                raise UsageError(message)
             self._started = True
-        for listener in listeners:
-            listener.start()
-        if self._danger is not None:
-            _log.warning(_INSECURE, self.address, self._danger)
-        if self._announce is not None:
-            try:
+        try:
+            for listener in listeners:
+                listener.start()
+            if self._danger is not None:
+                _log.warning(_INSECURE, self.address, self._danger)
+            if self._announce is not None:
                 self._announce(self.endpoints)
-            except BaseException:
-                self._stop(0.0)
-                raise
+        except BaseException:
+            self._stop(0.0)
+            raise
 
     def Stop(self, grace: float = STOP_GRACE_S) -> None:
         """Serve no longer; calls that run get `grace` seconds to end.
 
         A method that calls it goes on and gives its result; only `Join` waits for the end then.
 
+        Args:
+          grace: 0 or more.
+
         Raises:
-          ValueError: it was not started.
+          UsageError: it was not started, or `grace` is no number of seconds.
         """
         if not self._started:
-            message = "Server not started yet"
-            raise ValueError(message)
+            message = "Server not started yet, so there is nothing to stop: call Start() before."
+            raise UsageError(message)
+        with validation.within("courier.Server.Stop"):
+            grace = validation.wait("grace", grace)
         if self._service.is_calling():  # by a method of this very server, which may end first
             self._stop_beside(grace)
         else:
@@ -301,7 +318,7 @@ class Server:
 
     def _stop_beside(self, grace: float) -> None:
         name = f"lp-stop {self._service.info().name}"
-        threading.Thread(target=self._stop, args=(grace,), name=name, daemon=True).start()
+        threads.start(name, self._stop, grace)
 
     def _stop(self, grace: float) -> None:
         with self._stopping:
@@ -309,13 +326,13 @@ class Server:
                 return
             if self._withdraw is not None:
                 self._withdraw()
-            threads = [
-                threading.Thread(target=each.stop, args=(grace,), name="lp-stop", daemon=True)
-                for each in self._listeners or ()
-            ]
-            for thread in threads:  # none may take calls while another waits for its own
-                thread.start()
-            for thread in threads:
+            stopping: list[threading.Thread] = []
+            for listener in self._listeners or ():
+                try:  # none may take calls while another waits for its own
+                    stopping.append(threads.start("lp-stop", listener.stop, grace))
+                except ResourceExhausted:
+                    listener.stop(grace)
+            for thread in stopping:
                 thread.join()
             self._service.close()
             self._clean_up()
@@ -330,11 +347,11 @@ class Server:
         """Wait until the server is stopped.
 
         Raises:
-          ValueError: it was not started.
+          UsageError: it was not started.
         """
         if not self._started:
-            message = "Server not started"
-            raise ValueError(message)
+            message = "Server not started, so Join() would wait for ever: call Start() before."
+            raise UsageError(message)
         self._ended.wait()
 
 

@@ -11,14 +11,15 @@ from launchpad_lite.courier import codecs, counting, messages, metering, running
 from launchpad_lite.courier.batching import BatchedMethod
 from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.callers import Callers
-from launchpad_lite.courier.codec import check_size
+from launchpad_lite.courier.codec import check_size, said
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
-from launchpad_lite.courier.method import Kind, Method
+from launchpad_lite.courier.method import INTERNAL, Kind, Method
 from launchpad_lite.courier.served_stream import ServedStream
 from launchpad_lite.courier.transport import ReplyStream, Where
 from launchpad_lite.errors import (
     DeadlineExceeded,
     MethodNotFound,
+    PayloadTooLarge,
     ResourceExhausted,
     nearest,
 )
@@ -64,13 +65,14 @@ class MethodService:
         self.context = context
         self.max_payload_bytes = config.max_payload_bytes
         self.codec = codecs.of_server(config)
+        self.internal = False
         self._streams = 0
         self._callers = Callers()
         self._name = name
         self._scope = scope
         self._config = config
         self._methods: dict[str, Method] = {}
-        self._dispatcher = Dispatcher(f"lp-serve {name}", config, context)
+        self._dispatcher = Dispatcher(f"lp-serve {name}", config, context, self._drop)
         self._async_methods: AsyncMethods | None = None
         self._lock = threading.RLock()  # streams may end in a garbage collection inside it
         metering.register(self)
@@ -84,7 +86,8 @@ class MethodService:
         """Yield what has been counted of the calls of each method."""
         waiting, node = self._dispatcher.waiting(), self.context.name if self.context else ""
         counted = self._callers.stats()
-        uncalled = self._methods.keys() - {method for method, _, _ in counted}
+        known = {name for name in self._methods if not name.endswith(INTERNAL)}
+        uncalled = known - {method for method, _, _ in counted}
         for method, caller, stats in [*counted, *((name, "", CallStats()) for name in uncalled)]:
             yield of_stats(
                 stats,
@@ -107,9 +110,12 @@ class MethodService:
         *,
         priority: bool = False,
         limit: int | None = None,
-    ) -> None:
-        """Serve a function; see `Server.Bind`."""
-        self._methods[name] = Method(name, function, priority=priority, limit=limit)
+    ) -> bool:
+        """Serve a function; return whether the name had another before. See `Server.Bind`."""
+        method = Method(name, function, priority=priority, limit=limit)
+        before = self._methods.get(name)
+        self._methods[name] = method
+        return before is not None and before.function != function
 
     def unbind(self, name: str) -> None:
         """Serve a name no longer."""
@@ -128,9 +134,6 @@ class MethodService:
             python=messages.PYTHON,
             package=__version__,
         )
-
-    def _arguments(self, request: Request) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return self.codec.decode_arguments(request.arguments, self._scope)
 
     def failure(self, error: BaseException) -> Reply:
         """Return an exception as a reply; see `transport.Service`."""
@@ -161,6 +164,7 @@ class MethodService:
                 self._dispatcher.run(self._run, call)
         elif verdict is Verdict.WAIT:
             call.stats.begun += 1
+            call.watch()
         elif verdict is Verdict.CLOSED:
             call.refuse()
         else:
@@ -181,6 +185,21 @@ class MethodService:
         call.stats.begun += 1
         call.count(reply)
         return reply
+
+    def _given_up(self, call: ServerCall) -> DeadlineExceeded:
+        message = f"{self._name}.{call.title} was not called: its caller had given up"
+        return DeadlineExceeded(message)
+
+    def _drop(self, call: ServerCall) -> None:
+        """End a call that has waited in vain."""
+        if call.late:
+            reply = self.failure(self._given_up(call))
+            call.count(reply)
+            call.answer(reply)
+        else:  # nobody would hear it
+            counting.note_end(call.stats, call.arrived, None, call.request.arguments)
+            call.stats.fail(counting.CANCELLED)
+            call.refuse()
 
     def answers_later(self, method: str) -> bool:
         """Whether a method's calls need no thread until they have their result."""
@@ -213,9 +232,8 @@ class MethodService:
     def _execute(self, call: ServerCall) -> Reply | None:
         request, method = call.request, call.method
         if call.waited and call.cancelled:
-            message = f"{self._name}.{request.method} was not called: its caller had given up"
-            raise DeadlineExceeded(message)
-        args, kwargs = self._arguments(request)
+            raise self._given_up(call)
+        args, kwargs = self.codec.decode_arguments(request.arguments, self._scope)
         function = method.function
         token = running_call.current.set(call)
         try:
@@ -279,14 +297,18 @@ class MethodService:
             self._async_methods.close()
 
     def _reply(self, result: object, request: Request) -> Reply:
+        local, limit = request.local, self.max_payload_bytes
+        what = ("the result of ", self._name, ".", request.method)
         try:
-            local = request.local
-            content = self.codec.encode(result, self._scope, copy=local, direct=local)
+            content = self.codec.encode(result, self._scope, copy=local, direct=local, limit=limit)
+        except PayloadTooLarge as error:
+            raise said(error, *what) from None
         except Exception as error:
             message = f"the result of {self._name}.{request.method} cannot be sent: {error}"
             raise TypeError(message) from error
-        what = ("the result of ", self._name, ".", request.method)
-        return messages.Reply(True, check_size(content, self.max_payload_bytes, *what))
+        if content.size > limit:
+            check_size(content, limit, *what)
+        return messages.Reply(True, content)
 
     def _unknown(self, method: str, known: dict[str, Any]) -> MethodNotFound:
         return MethodNotFound(f"method {method} not found on {self._name}{nearest(method, known)}")
@@ -332,7 +354,7 @@ class MethodService:
         call.method = method
         values: object = None
         if method.kind in (Kind.PLAIN, Kind.STREAM):
-            args, kwargs = self._arguments(call.request)
+            args, kwargs = self.codec.decode_arguments(call.request.arguments, self._scope)
             values = method.function(*args, **kwargs)
         if hasattr(values, "__anext__"):
             from launchpad_lite.courier.async_values import AsyncValues  # it imports asyncio

@@ -19,13 +19,16 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.borrowing import Borrower
 from launchpad_lite.courier.byte_stream import Marker
 from launchpad_lite.courier.codec import Payload
-from launchpad_lite.courier.frame_reader import BUFFER_BYTES, FrameReader
+from launchpad_lite.courier.frame_reader import BUFFER_BYTES, FrameReader, NotReceived
 from launchpad_lite.courier.lending import PART_BYTES, SHARED_BYTES, Lender
 from launchpad_lite.courier.memfd import Descriptor
+from launchpad_lite.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,16 +137,20 @@ class Sharing:
         Raises:
           ProtocolError: there are no such buffers.
           PayloadTooLarge: the frame exceeds the limit.
+          NotReceived: there is no memory to copy them to.
         """
         pairs = _pairs(shared)
         lengths = [length for _, length in pairs]
         frame.check_lengths(found.content.size, lengths, limit)
         buffers: list[Bytes] = list(found.content.buffers)
-        borrowed = self._borrower.borrow(shared.call_id, lengths)
+        try:
+            borrowed = self._borrower.borrow(shared.call_id, lengths)
+        except PayloadTooLarge as error:
+            raise NotReceived(error.with_traceback(None), found.call_id) from None
         for (index, _), buffer in zip(pairs, borrowed, strict=True):
             buffers.insert(index, buffer)
         content = Payload(found.content.pickled, buffers)
-        return frame.Frame(found.kind, found.call_id, found.timeout, found.method, content)
+        return msgspec.structs.replace(found, content=content)
 
     def close(self) -> None:
         """Let go of all of it; the arrays that lie in it stay."""
@@ -178,12 +185,16 @@ class SharingReader(FrameReader):
         """See the base class.
 
         Raises:
-          ProtocolError, PayloadTooLarge: also for what is said of shared memory.
+          ProtocolError, PayloadTooLarge, NotReceived: also for what is said of shared memory.
         """
-        found = super().next()
-        if found is None or (found.kind < _PASSING and self._shared is None):
-            return found
-        return self._with_shared(found)
+        try:
+            found = super().next()
+            if found is None or (found.kind < _PASSING and self._shared is None):
+                return found
+            return self._with_shared(found)
+        except NotReceived:
+            self._shared = None
+            raise
 
     def _with_shared(self, found: frame.Frame | None) -> frame.Frame | None:
         while found is not None and found.kind >= _PASSING:
@@ -210,6 +221,7 @@ class _AwaitedMarker:
             message = "the peer announced a shared segment in a frame that is too short"
             raise frame.ProtocolError(message)
         self.frame: frame.Frame | None = None
+        self.lost: PayloadTooLarge | None = None
         self._passing = passing
         self._sharing = sharing
         sharing.expects_marker = True

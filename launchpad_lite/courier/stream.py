@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from launchpad_lite import forks
+from launchpad_lite.courier import finalizers, threads
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.errors import DeadlineExceeded
 
@@ -58,6 +60,11 @@ class Stream(Generic[T]):
         self._late = False
         self._closed = False
         self._asked: queue.SimpleQueue[_Ask | None] | None = None
+        self._process = forks.number()
+
+    def _check_process(self) -> None:
+        advice = "Begin another one here, with lp.stream."
+        forks.check(self._process, f"the stream of {self._title}", advice)
 
     def __iter__(self) -> Self:
         return self
@@ -71,22 +78,41 @@ class Stream(Generic[T]):
             `lp.deadline` that the stream was begun in is over. The stream is closed then.
           Unavailable: the server went away.
           Stopped: the run has stopped.
+          UsageError: the stream is that of a process which this one was forked from.
         """
-        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
-        if not limits:
-            return self._decode(next(self._replies))
-        in_time = deadlines.call_later(min(limits), self._give_up)
+        self._check_process()
+        limit = self._limit()
+        if limit is None:
+            return self._decode(self._take())
+        in_time = deadlines.call_later(limit, self._give_up)
         try:
-            reply = next(self._replies)
+            reply = self._take()
         except BaseException:
             if self._late:
                 self._late = False
-                message = f"{self._title}: no value came within {min(limits):.4g} s"
-                raise DeadlineExceeded(message) from None
+                raise self._too_late() from None
             raise
         finally:
             in_time()
         return self._decode(reply)
+
+    def _take(self) -> Reply:
+        try:
+            return next(self._replies)
+        except BaseException:  # it has ended, or this thread was interrupted with half of a value
+            self.close()
+            raise
+
+    def _limit(self) -> float | None:
+        """Return the seconds in which the next value must come; None for no limit."""
+        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
+        return min(limits, default=None)
+
+    def _too_late(self) -> DeadlineExceeded:
+        if self._outer.passed:
+            return DeadlineExceeded(f"{self._title}: the stream did not end within {self._outer}")
+        message = f"{self._title}: no value came within {shown(self._timeout)}"
+        return DeadlineExceeded(message)
 
     def _give_up(self) -> None:
         self._late = True
@@ -104,27 +130,26 @@ class Stream(Generic[T]):
         """
         import asyncio  # takes a moment to import
 
+        self._check_process()
         if self._closed:
             raise StopAsyncIteration
         loop = asyncio.get_running_loop()
         if self._asked is None:
-            self._asked = queue.SimpleQueue()
-            threading.Thread(
-                target=_answer, args=(self._asked, self._replies), name="lp-stream", daemon=True
-            ).start()
+            asked: queue.SimpleQueue[_Ask | None] = queue.SimpleQueue()
+            threads.start("lp-stream", _answer, asked, self._replies)
+            self._asked = asked
         came: Future[None] = loop.create_future()
         ask = _Ask(loop, came)
-        limits = [each for each in (self._timeout, self._outer.left()) if each is not None]
+        limit = self._limit()
         self._asked.put(ask)
         if self._closed:  # just now, so that the thread may have ended before it was asked
             raise StopAsyncIteration
         try:
-            async with asyncio.timeout(min(limits, default=None)):
+            async with asyncio.timeout(limit):
                 await came
         except TimeoutError:
             self.close()
-            message = f"{self._title}: no value came within {min(limits):.4g} s"
-            raise DeadlineExceeded(message) from None
+            raise self._too_late() from None
         except asyncio.CancelledError:
             self.close()
             raise
@@ -138,6 +163,8 @@ class Stream(Generic[T]):
     def close(self) -> None:
         """End the stream, from any thread; who waits in it gets its end."""
         self._closed = True
+        if self._process != forks.number():  # it goes on in the process that it belongs to
+            return
         self._replies.close()
         if self._asked is not None:
             self._asked.put(None)
@@ -165,8 +192,11 @@ class Stream(Generic[T]):
         self.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # its constructor may have failed
-            self.close()
+        with contextlib.suppress(AttributeError):  # its constructor may have failed
+            if not self._closed:
+                if self._asked is not None:
+                    self._asked.put(None)  # which takes no lock
+                finalizers.later(self._replies.close)
 
 
 class _Ask:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -34,13 +35,25 @@ if TYPE_CHECKING:
     from launchpad_lite.credentials import Credentials
 
 SILENCE_S = 60
-"""Seconds after which a peer's host that acknowledges nothing is given up.
+"""Seconds after which Linux gives up a peer's host that acknowledges nothing.
 
-Linux also counts the time for which a peer takes nothing, though its host answers. So it is as long
-as a server waits for a client that does not read.
+It also counts the time for which a peer takes nothing, though its host answers. So it is as long as
+a server waits for a client that does not read.
 """
 
-_KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": (SILENCE_S - 15) // 5}
+LOST_S = 15.0
+"""Seconds after which who waits for an answer gives up such a host: one that is there, though its
+process takes nothing, acknowledges probes at once, which the kernel tells apart. It sends them when
+nothing has been sent for `TCP_KEEPIDLE`; so two of them are due by then."""
+
+LOOK_S = 5.0
+"""Seconds that who waits sleeps at a time, and then looks whether the host is there."""
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 8, "TCP_KEEPINTVL": 4, "TCP_KEEPCNT": (SILENCE_S - 8) // 4}
+
+# `struct tcp_info` of linux/tcp.h: retransmissions and probes that were not answered; milliseconds
+# since the last acknowledgement came.
+_INFO = struct.Struct("=2x2B52xI")
 
 
 class TcpStream(SocketStream):
@@ -79,6 +92,9 @@ class TcpStream(SocketStream):
         """See the base class."""
         try:
             return self._sock.recv_into(buffer)
+        except BlockingIOError:
+            self._check_host()
+            raise
         except _LOST as error:
             raise _lost(error) from error
 
@@ -88,6 +104,19 @@ class TcpStream(SocketStream):
             return self._sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
         except _LOST as error:
             raise _lost(error) from error
+
+    def limit_receiving(self, seconds: float) -> None:
+        """See the base class."""
+        super().limit_receiving(min(seconds, LOOK_S) if seconds else LOOK_S)
+
+    def _check_host(self) -> None:
+        if not hasattr(socket, "TCP_INFO"):
+            return
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+        retransmissions, probes, silence_ms = _INFO.unpack(info)
+        if silence_ms >= LOST_S * 1000 and (retransmissions or probes > 1):
+            message = f"the connection is lost: its host is silent for {silence_ms / 1000:.0f} s"
+            raise ConnectionAbortedError(message)
 
 
 _LOST = (TimeoutError, ConnectionResetError)
@@ -108,7 +137,10 @@ class _TcpAcceptor(Acceptor):
         try:
             self._sock = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
-            message = f"port {port} of {host} cannot be listened on: {error.strerror}"
+            message = (
+                f"port {port} of {host} cannot be listened on: {error.strerror}. Take another "
+                "port, None for any; and a host that is an address of this machine."
+            )
             raise OSError(error.errno, message) from error
         self._secure = secure
         place = join_host(published(host), self._sock.getsockname()[1])
@@ -157,6 +189,8 @@ class TcpTransport(Transport):
         secure = _client_side(credentials)
 
         def dial(seconds: float) -> ByteStream:
+            if seconds <= 0:  # which sockets take for "do not wait"
+                raise TimeoutError
             deadline = time.monotonic() + seconds
             sock = socket.create_connection(address, seconds)
             try:
@@ -184,7 +218,7 @@ def _client_side(credentials: Credentials) -> Callable[[ByteStream, float], Byte
         return lambda stream, _: stream
     from launchpad_lite.courier import tls  # a run on one host does without
 
-    sessions = tls.Sessions()
+    sessions = tls.Sessions(credentials)
 
     def secure(stream: ByteStream, seconds: float) -> ByteStream:
         encrypted = tls.TlsStream(stream, credentials, sessions)

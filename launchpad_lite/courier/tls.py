@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from launchpad_lite.courier.byte_stream import ByteStream
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.credentials import SERVER_NAME
 from launchpad_lite.errors import NotAuthenticated
 
@@ -35,6 +36,7 @@ MAX_BYTES = 2**36
 
 _RECORD = 2**14  # bytes in the largest record of TLS
 _PIECE = 2**16  # bytes that are encrypted, or received, at a time; more do not stay in the cache
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")  # what OpenSSL says of what is no TLS
 _REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")  # words of alerts about certificates
 
 
@@ -51,8 +53,13 @@ _scratch = _Scratch()
 class Sessions:
     """The session that a client's next connection to a server resumes, for a faster handshake."""
 
-    def __init__(self) -> None:
-        """Begin without one."""
+    def __init__(self, credentials: Credentials) -> None:
+        """Begin without one.
+
+        Raises:
+          ValueError: the credentials have no certificate.
+        """
+        self.context = client_context(credentials)  # a session is of use to its own context alone
         self.last: ssl.SSLSession | None = None
 
 
@@ -128,7 +135,7 @@ class TlsStream(ByteStream):
                 self._incoming, self._outgoing, server_side=True
             )
         else:
-            self._tls = client_context(credentials).wrap_bio(
+            self._tls = sessions.context.wrap_bio(
                 self._incoming, self._outgoing, server_hostname=SERVER_NAME, session=sessions.last
             )
         # given a buffer, it returns a number
@@ -154,16 +161,16 @@ class TlsStream(ByteStream):
         deadline = time.monotonic() + seconds
 
         def receive(buffer: memoryview) -> int:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise BlockingIOError
-            self._raw.limit_receiving(left)
-            return self._raw.receive(buffer)
+            while (left := deadline - time.monotonic()) > 0:
+                self._raw.limit_receiving(left)
+                with contextlib.suppress(BlockingIOError):  # it may be woken early
+                    return self._raw.receive(buffer)
+            raise BlockingIOError
 
         try:
             self._shake_hands(self._raw.send, receive)
         except BlockingIOError as error:
-            message = f"the peer did not end the handshake within {seconds:g} s"
+            message = f"the peer did not end the handshake within {shown(seconds)}"
             raise TimeoutError(message) from error
         finally:
             self._raw.limit_receiving(0)
@@ -187,7 +194,7 @@ class TlsStream(ByteStream):
                 message = "the peer hung up in the handshake"
                 raise ConnectionAbortedError(message)
         if self._tls.getpeercert(binary_form=True) != self._certificate:
-            raise self._stranger("it is another")
+            raise self._stranger("it has another")
         if self._tls.selected_alpn_protocol() != PROTOCOL:
             message = "the peer speaks TLS, but not as this package does"
             raise ConnectionAbortedError(message)
@@ -365,11 +372,13 @@ class TlsStream(ByteStream):
             return self._stranger(error.verify_message)
         reason = error.reason or ""
         if "ALERT" in reason and any(word in reason for word in _REFUSALS):
-            return self._stranger("and the peer does not take it")
+            return self._stranger("it does not take this one")
+        if reason in _NO_TLS:
+            return ConnectionAbortedError(f"the peer does not speak TLS 1.3 ({reason})")
         return ConnectionAbortedError(f"no connection with TLS 1.3: {reason or error}")
 
     def _stranger(self, why: str) -> OSError | NotAuthenticated:
-        message = f"the peer does not have the certificate of this run: {why}"
+        message = f"the peer does not have the certificate that this side has ({why})"
         if self._tls.server_side:  # to whom a stranger is no more than a broken connection
             return ConnectionAbortedError(message)
         return NotAuthenticated(message)

@@ -17,6 +17,7 @@ from launchpad_lite.endpoint import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from launchpad_lite.config import CodecName
     from launchpad_lite.context import Context
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.callers import Caller
@@ -160,11 +161,13 @@ class ConnectOptions:
       compress: ask for compression.
       busy_poll_us: microseconds to look for a reply before sleeping.
       caller: what the server is told about who calls.
+      codec: what the server must have; see `config.ClientConfig`.
     """
 
     compress: bool = False
     busy_poll_us: int = 0
     caller: str = ""
+    codec: CodecName = "pickle"
 
 
 class Listener(abc.ABC):
@@ -192,6 +195,8 @@ class Channel(abc.ABC):
     """What the server said of itself."""
     local: bool = False
     """Whether the server is in this process."""
+    incarnation: int = 0
+    """That of the record by which the server was found; whose peer it is sets it."""
     meter: Meter
     """Counts the calls that clients make on it; whose peer it is sets it."""
 

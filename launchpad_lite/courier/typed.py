@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from launchpad_lite.courier.client import Client, RemoteMethod
+from launchpad_lite.courier.given import remote_method
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -17,24 +17,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def remote_method(method: Callable[..., Any], used: str) -> RemoteMethod:
-    """Return the client's method that a user means.
-
-    Args:
-      method: `client.method`; a client, for its `__call__`.
-      used: the function that takes it, for the error.
-
-    Raises:
-      TypeError: it is not a client's.
-    """
-    if isinstance(method, Client):
-        return RemoteMethod(method, "__call__")
-    if not isinstance(method, RemoteMethod):
-        message = f"{used} needs a client's method, such as client.work, not {method!r}"
-        raise TypeError(message)
-    return method
 
 
 @overload

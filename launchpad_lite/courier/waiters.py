@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.courier.deadline import Deadline
 from launchpad_lite.courier.deadlines import deadlines
+from launchpad_lite.errors import ResourceExhausted
 
 if TYPE_CHECKING:
     import threading
@@ -53,13 +54,21 @@ class Waiters:
     def add(
         self, deadline: Deadline, then: Callable[[Channel | None, Exception | None], object]
     ) -> Callable[[], object]:
-        """Let someone wait; return what takes it back."""
+        """Let someone wait; return what takes it back.
+
+        Raises:
+          ResourceExhausted: there can be no thread to keep the time.
+        """
         waiter = Waiter(deadline, then)
         with self._lock:
             self._waiting[waiter] = None
         left = deadline.left()
         if left is not None:
-            waiter.keep_time = deadlines.call_later(left, lambda: self.give_up(waiter))
+            try:
+                waiter.keep_time = deadlines.call_later(left, lambda: self.give_up(waiter))
+            except ResourceExhausted:
+                self.take(waiter)
+                raise
             if waiter not in self._waiting:  # it was called before it had the timer
                 waiter.keep_time()
         return lambda: self.take(waiter)

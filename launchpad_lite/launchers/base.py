@@ -6,6 +6,7 @@ import abc
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
+from launchpad_lite import validation
 from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.launchers.terminals import CURRENT, TERMINALS
 from launchpad_lite.runtime.logs import COLORS
@@ -13,6 +14,14 @@ from launchpad_lite.runtime.logs import COLORS
 if TYPE_CHECKING:
     from launchpad_lite.planning import Capabilities, LaunchPlan
     from launchpad_lite.runtime.run import Run
+
+
+_RULES = {
+    "show_output": validation.boolean,
+    "keep_directory": validation.boolean,
+    "tmux_session_name": validation.optional(validation.text),
+    "tmux_open_window": validation.boolean,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,8 @@ class LaunchOptions:
             if given not in known:
                 message = f"unknown {field} {given!r}{nearest(str(given), known)}"
                 raise UsageError(message)
+        with validation.within("LaunchOptions"):
+            validation.validate(self, _RULES)
 
 
 class Launcher(abc.ABC):

@@ -10,7 +10,7 @@ from launchpad_lite.context import get_context
 from launchpad_lite.courier.cache import Cache, CachedResult
 from launchpad_lite.courier.cache_key import key_of
 from launchpad_lite.courier.cached import CACHED
-from launchpad_lite.courier.client import list_methods
+from launchpad_lite.courier.given import list_methods
 from launchpad_lite.errors import HandleError, MethodNotFound, UsageError, nearest
 from launchpad_lite.frames import user_place
 from launchpad_lite.nodes.courier import CourierHandle, CourierNode

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from launchpad_lite.errors import ProgramError
 from launchpad_lite.frames import user_place
@@ -10,7 +11,7 @@ from launchpad_lite.node import Node, Problem, inside, walk_arguments
 from launchpad_lite.program import require_node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from launchpad_lite.address import Address
 
@@ -39,6 +40,9 @@ class Colocation(Node[None]):
         """
         super().__init__()
         self._members: list[Node[Any]] = []
+        if not isinstance(cast("Any", nodes), Iterable):
+            message = f"{self.place}: a {self.kind} takes a list of nodes, not {nodes!r}."
+            raise ProgramError(message)
         for node in nodes:
             self.add_node(node)
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import logging
 import types
+from collections.abc import Mapping
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -26,6 +27,7 @@ from launchpad_lite.config import (
     with_settings,
 )
 from launchpad_lite.courier.client import client_at, client_in_run
+from launchpad_lite.courier.method import CLIENT_NAMES
 from launchpad_lite.courier.server import Server
 from launchpad_lite.errors import ContextError, HandleError, UsageError, nearest
 from launchpad_lite.handle import Handle
@@ -34,9 +36,10 @@ from launchpad_lite.nodes import standalone
 from launchpad_lite.nodes.call import checkpoint
 from launchpad_lite.nodes.courier_options import CourierOptions, CourierSettings, ServerSettings
 from launchpad_lite.nodes.python import InstanceNode
+from launchpad_lite.validation import instance, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import Self, Unpack
 
     from launchpad_lite.context import Context
@@ -51,9 +54,6 @@ SET_SERVER = "set_courier_server"
 """The method of an object that starts its server itself."""
 
 _NOT_CALLED = frozenset({"run", SET_SERVER})
-
-CLIENT_NAMES = frozenset({"futures", "aio", "address"})
-"""What a client has of its own, so that a method cannot be called like it."""
 
 _PROPERTIES = (property, functools.cached_property, types.GetSetDescriptorType)
 
@@ -202,10 +202,13 @@ class CourierNode(InstanceNode[T]):
         super().__init__(constructor, args, kwargs)
         self._address = Address()
         self.allocate_address(self._address)
-        for given, known in (
-            (courier_kwargs or {}, ServerSettings.__annotations__),
-            (courier_client_kwargs or {}, ClientSettings.__annotations__),
+        for argument, value, known in (
+            ("courier_kwargs", courier_kwargs, ServerSettings.__annotations__),
+            ("courier_client_kwargs", courier_client_kwargs, ClientSettings.__annotations__),
         ):
+            given: Any = value or {}
+            with within(f"{self.place}: {self.kind}"):
+                instance(Mapping, "a dict of settings")(argument, given)
             for name in given:
                 if name not in known:
                     message = f"{self.place}: no courier setting {name!r}{nearest(name, known)}"

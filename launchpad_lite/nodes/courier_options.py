@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from launchpad_lite import validation
 from launchpad_lite.config import (
     DEFAULT_MAX_IN_FLIGHT,
     DEFAULT_MAX_STREAMS,
@@ -17,14 +19,16 @@ from launchpad_lite.config import (
     WhenFull,
     with_settings,
 )
-from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.errors import nearest
 from launchpad_lite.node import NodeOptions, NodeSettings
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from launchpad_lite.courier.server import Server
+
+_LIMIT = validation.integer(1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,8 +46,8 @@ class CourierOptions(NodeOptions):
       when_full: what becomes of more: "block" leaves them with their clients until there is room,
         "fail" answers them with `ResourceExhausted`.
       max_streams: streams that are open at a time, each with a thread.
-      codec: `data` for a node that outsiders may reach: it never unpickles, and carries values
-        without code; see docs/other_languages.md.
+      codec: `data` for a node that outsiders may reach: neither it nor its clients ever unpickle,
+        and only values without code travel; see docs/other_languages.md.
       tracebacks: with `data`, whether callers see the tracebacks of exceptions.
       compress: whether clients compress messages, on gRPC.
       call_timeout: seconds for each call of the node's clients; None for no limit.
@@ -80,14 +84,18 @@ class CourierOptions(NodeOptions):
           UsageError: a value is out of its range.
         """
         NodeOptions.__post_init__(self)
-        if isinstance(self.priority_methods, str):
-            name = self.priority_methods
-            message = f"priority_methods={name!r}: give the names in a tuple, ({name!r},)."
-            raise UsageError(message)
+        names = self.priority_methods
+        if isinstance(names, str):
+            validation.refuse("priority_methods", names, f"the names in a tuple, ({names!r},)")
+        listed = isinstance(cast("Any", names), Collection)
+        if not listed or not all(isinstance(cast("Any", each), str) for each in names):
+            validation.refuse("priority_methods", names, "names of methods, in a tuple")
+        limits = cast("Any", self.method_limits)
+        if not isinstance(limits, Mapping):
+            validation.refuse("method_limits", limits, "a number for each name of a method")
         for name, limit in self.method_limits.items():
-            if limit < 1:
-                message = f"method_limits: {name!r}: {limit}: give 1 or more."
-                raise UsageError(message)
+            validation.text("method_limits: the name", name)
+            _LIMIT(f"method_limits[{name!r}]", limit)
         self.server_config(self.port)
         self.client_config()
 

@@ -40,7 +40,7 @@ def serve(controller: Controller, scope: Scope) -> Server:
       scope: of the launching process, with the transports to serve on.
     """
     config = ServerConfig(thread_pool_size=_THREADS, max_streams=_MAX_STREAMS)
-    server = Server.in_run(NAME, scope, None, config)
+    server = Server.in_run(NAME, scope, None, config, internal=True)
     for method in (
         controller.publish,
         controller.follow,
@@ -64,7 +64,7 @@ class RemoteControl:
     def __init__(self, endpoint: str, credentials: Credentials, run_id: str, worker: str) -> None:
         """Name the controller's endpoint; connect in `attach`."""
         self._run_id = run_id
-        self._client: Any = client_at(endpoint, credentials, ClientConfig())
+        self._client: Any = client_at(endpoint, credentials, ClientConfig(), internal=True)
         self._worker = worker
         self._lock = threading.Lock()
         self._followed: set[str] = set()
@@ -141,7 +141,7 @@ class RunViewer:
     def __init__(self, endpoint: str, credentials: Credentials) -> None:
         """Name the controller's endpoint."""
         config = ClientConfig(call_timeout=_VIEWER_TIMEOUT_S, wait_for_ready=False)
-        self._client: Any = client_at(endpoint, credentials, config)
+        self._client: Any = client_at(endpoint, credentials, config, internal=True)
 
     def status(self) -> RunStatus:
         """Return where the run is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -12,7 +13,7 @@ from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import DeadlineExceeded, Unavailable, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from launchpad_lite.stop_token import StopToken
 
@@ -49,6 +50,7 @@ class Directory:
         self._names = None if names is None else frozenset(names)
         self._changed = threading.Condition()
         self._records: dict[str, EndpointRecord | EndedRecord] = {}
+        self._watchers: dict[str, list[Callable[[EndpointRecord], object]]] = {}
 
     def publish(self, record: EndpointRecord) -> bool:
         """Take a record, unless a newer incarnation is known; return whether it was taken."""
@@ -60,7 +62,23 @@ class Directory:
                 return False  # it was on its way when its worker died
             self._records[record.name] = record
             self._changed.notify_all()
-            return True
+            watchers = list(self._watchers.get(record.name, ()))
+        for callback in watchers:
+            callback(record)
+        return True
+
+    def watch(
+        self, name: str, callback: Callable[[EndpointRecord], object]
+    ) -> Callable[[], object]:
+        """Call a quick function with each new record of a service; return what ends that."""
+        with self._changed:
+            self._watchers.setdefault(name, []).append(callback)
+
+        def forget() -> None:
+            with self._changed, contextlib.suppress(ValueError):  # it was forgotten before
+                self._watchers[name].remove(callback)
+
+        return forget
 
     def end(self, ended: EndedRecord) -> None:
         """Note that a service will not come back."""
@@ -102,7 +120,7 @@ class Directory:
                         return record
                     waited = time.monotonic() - start
                     if timeout is not None and waited >= timeout:
-                        message = f"{name} did not come up within {timeout:g} s"
+                        message = f"{name} did not come up within {timeout:.3g} s"
                         raise DeadlineExceeded(message)
                     if waited >= WAITING_HINT_S and not hinted:
                         hinted = True

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 ANSWER_S = 5.0
 """Seconds that nodes have to answer."""
 
-_OURS = frozenset({"controller"})
-"""Services that are no user's."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MetricsWanted:
@@ -79,7 +76,6 @@ class Measuring:
             told = [row for rows in answers.values() for row in rows]
             silent = tuple(sorted(asked.keys() - answers.keys()))
         told += metering.metrics(self._run_id)
-        told = [row for row in told if row.server not in _OURS]
         told.sort(key=lambda row: (row.node, row.side, row.server, row.method, row.caller))
         return RunMetrics(calls=tuple(told), silent=silent)
 

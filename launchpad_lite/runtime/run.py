@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from launchpad_lite import context
+from launchpad_lite import context, validation
 from launchpad_lite.config import ClientConfig, with_settings
 from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, brief
@@ -174,7 +174,12 @@ class Run(OriginalManager):
         return self.wait(timeout)
 
     def on_stop(self, handler: Callable[[], object]) -> None:
-        """Call a function, in another thread, when the run begins to stop; at once if it has."""
+        """Call a function, in another thread, when the run begins to stop; at once if it has.
+
+        Raises:
+          UsageError: it is no function.
+        """
+        validation.function(handler, "run.on_stop")
         self._scope.stop.register(handler)
 
     def status(self) -> RunStatus:

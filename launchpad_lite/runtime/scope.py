@@ -94,6 +94,12 @@ class RunScope:
         """Wait until a record that does not work is replaced, or for `timeout` seconds."""
         self.directory.await_change(record, timeout, self.stop)
 
+    def watch(
+        self, name: str, callback: Callable[[EndpointRecord], object]
+    ) -> Callable[[], object]:
+        """Call a quick function with each new record of a service; return what ends that."""
+        return self.directory.watch(name, callback)
+
     def publish(self, name: str, endpoints: tuple[str, ...]) -> EndpointRecord:
         """Say where a service of this node listens."""
         record = EndpointRecord(

@@ -71,5 +71,5 @@ def test_processes_cannot_be_reached_in_process() -> None:
 
 
 def test_there_is_no_other_transport() -> None:
-    with pytest.raises(UsageError, match=r"unknown transport 'tpc'; did you mean 'tcp'\?"):
+    with pytest.raises(UsageError, match=r"transport='tpc'; did you mean 'tcp'\?"):
         lp.RunConfig(transport="tpc")

@@ -122,6 +122,13 @@ def test_batching(launcher: str) -> None:
     assert 1 <= result.number(r"([\d.]+) actions in a batch") <= 24, result.output
 
 
+def test_streaming(launcher: str) -> None:
+    result = _launch_well("streaming", launcher, num_readers=3, batch_size=256, loss=0.03)
+    assert result.number(r"loss ([\d.]+) after") < 0.03
+    used, made = result.number(r"after (\d+) minib"), result.number(r"had made (\d+)")
+    assert 1 < used <= made
+
+
 def test_parameter_server(launcher: str) -> None:
     result = _launch_well("parameter_server", launcher, num_workers=2, num_updates=3000)
     accuracies = result.numbers(r"held-out accuracy ([\d.]+) after \d+ updates")

@@ -38,10 +38,11 @@ scope = RunScope(
 SERVER = f"""{COMMON}
 server = Server.in_run("server", scope, None, ServerConfig())
 server.Bind("echo", lambda value: value)
+server.Bind("hold", sys.stdin.read)
 server.Start()
 print(host_id(), *server.endpoints, flush=True)
 sys.stdin.read()
-server.Stop()
+server.Stop(0)
 """
 
 CLIENT = f"""{COMMON}
@@ -52,6 +53,29 @@ assert client.echo([1, 2]) == [1, 2]
 stream = next(iter(client._peer.connected()._open))._stream
 print(theirs.partition("/")[0] == host_id().partition("/")[0], theirs == host_id())
 print(type(stream).__name__, stream._tls.version(), endpoints[0].partition(":")[0])
+scope.stop.close()
+"""
+
+
+LOSER = f"""{COMMON}
+import time
+from launchpad_lite.courier import tcp
+from launchpad_lite.errors import Unavailable
+tcp.LOST_S, tcp.LOOK_S = 2.0, 0.5  # as large ones, but sooner
+tcp._KEEPALIVE.update(TCP_KEEPIDLE=1, TCP_KEEPINTVL=1)
+theirs, *endpoints = sys.stdin.readline().split()
+directory.publish(EndpointRecord("run", "server", 0, theirs, tuple(endpoints)))
+client = client_in_run(scope, "server", ClientConfig(wait_for_ready=False))
+assert client.echo(1) == client.futures.echo(1).result({PATIENCE_S}) == 1
+waits, future = client.futures.hold(), None
+print("waits", flush=True)
+sys.stdin.readline()  # now it is lost
+begun = time.monotonic()
+sent = client.futures.echo(2)
+for call in (waits, sent):
+    error = call.exception({PATIENCE_S})
+    print(type(error).__name__, error.maybe_executed, flush=True)
+print(time.monotonic() - begun < tcp.SILENCE_S / 2)
 scope.stop.close()
 """
 
@@ -92,26 +116,45 @@ def remove(names: list[str]) -> None:
         ip("netns", "del", name)
 
 
+def start(namespace: str, code: str, *arguments: str) -> subprocess.Popen[str]:
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-c", code, *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+
 def test_tls_carries_the_calls_though_there_is_a_unix_socket(
     namespaces: list[str], tmp_path: Path, state_home: Path
 ) -> None:
     credentials = tmp_path / "credentials"
     Credentials.create().save(credentials)
-
-    def start(namespace: str, code: str, host: str) -> subprocess.Popen[str]:
-        command = ["ip", "netns", "exec", namespace, sys.executable, "-c", code]
-        return subprocess.Popen(
-            [*command, str(credentials), str(state_home), host],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    with start(namespaces[0], SERVER, "10.83.71.1") as server:
+    common = (str(credentials), str(state_home))
+    with start(namespaces[0], SERVER, *common, "10.83.71.1") as server:
         assert server.stdout is not None
         line = server.stdout.readline()
-        with start(namespaces[1], CLIENT, "10.83.71.2") as client:
+        with start(namespaces[1], CLIENT, *common, "10.83.71.2") as client:
             said, _ = client.communicate(line, PATIENCE_S)
         server.communicate("", PATIENCE_S)
     assert (server.returncode, client.returncode) == (0, 0)
     assert said.splitlines() == ["True False", "TlsStream TLSv1.3 unix"]
+
+
+def test_a_host_that_vanishes_is_noticed_by_who_waits(
+    namespaces: list[str], tmp_path: Path, state_home: Path
+) -> None:
+    """Nobody says so: its packets are lost."""
+    credentials = tmp_path / "credentials"
+    Credentials.create().save(credentials)
+    common = (str(credentials), str(state_home))
+    with start(namespaces[0], SERVER, *common, "10.83.71.1") as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        with start(namespaces[1], LOSER, *common, "10.83.71.2") as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(line)
+            client.stdin.flush()
+            assert client.stdout.readline() == "waits\n"
+            ip("-n", namespaces[0], "addr", "flush", "scope", "global")
+            said, _ = client.communicate("lost\n", PATIENCE_S)
+        server.communicate("", PATIENCE_S)
+    assert said.splitlines() == ["Unavailable True", "Unavailable True", "True"]

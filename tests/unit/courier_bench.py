@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import tempfile
 import threading
 import time
+import weakref
 from typing import Any
 
 from launchpad_lite import courier
@@ -19,6 +21,14 @@ from tests.unit.fake_scope import FakeScope
 
 PATIENCE_S = 30.0
 CREDENTIALS = Credentials(token=bytes(range(32)))
+
+
+def await_collection(reference: weakref.ref[Any]) -> None:
+    """Wait until what a thread may still let go of has been collected."""
+    deadline = time.monotonic() + PATIENCE_S
+    while gc.collect() >= 0 and reference() is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Run(FakeScope):
@@ -63,10 +73,12 @@ class Run(FakeScope):
         with self.changed:
             before = self.published.get(name)
             incarnation = before.incarnation + 1 if before else 0
-            self.published[name] = EndpointRecord(
+            self.published[name] = record = EndpointRecord(
                 self.run_id, name, incarnation, host or host_id(), endpoints
             )
             self.changed.notify_all()
+        for callback in list(self.watchers.get(name, ())):
+            callback(record)
 
     def end(self, name: str, reason: str) -> None:
         """Say that a service will not come back."""

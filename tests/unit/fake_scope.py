@@ -35,6 +35,7 @@ class FakeScope:
         self.socket_dir: str | None = None
         self.debugger: Callable[[str, BaseException, StopToken], object] | None = None
         self.published: dict[str, EndpointRecord] = {}
+        self.watchers: dict[str, list[Callable[[EndpointRecord], object]]] = {}
         self.retired: list[str] = []
         self.runs_ended: list[str] = []
         self.stop_reasons: list[str] = []
@@ -53,6 +54,18 @@ class FakeScope:
         return self.published[name]
 
     def await_change(self, record: EndpointRecord, timeout: float) -> None: ...
+
+    def watch(
+        self, name: str, callback: Callable[[EndpointRecord], object]
+    ) -> Callable[[], object]:
+        watchers = self.watchers.setdefault(name, [])
+        watchers.append(callback)
+
+        def forget() -> None:
+            if callback in watchers:
+                watchers.remove(callback)
+
+        return forget
 
     def publish(self, name: str, endpoints: tuple[str, ...]) -> EndpointRecord:
         record = EndpointRecord(self.run_id, name, 0, "host", endpoints)

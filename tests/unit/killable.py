@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -53,6 +54,14 @@ class Killable:
         for _ in range(count):
             assert self._line() == "holding\n"
 
+    def pause(self) -> None:
+        """Let it do nothing for now, as a debugger does."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """Kill it; safe to do twice."""
         self._process.kill()
@@ -62,7 +71,7 @@ class Killable:
 def _main(how: str, place: str, ran: str) -> None:
     keys = os.open(ran, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    def work(key: str) -> str:
+    def work(key: str, _: bytes = b"") -> str:
         os.write(keys, f"{key}\n".encode())
         return key
 

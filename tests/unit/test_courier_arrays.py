@@ -19,7 +19,8 @@ def sent(value: Any) -> tuple[Any, int]:
     """What arrives, and how many buffers went beside the pickle."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = arrays.dumps(value, buffers.append)
-    received = [bytearray(buffer.raw()) for buffer in buffers]
+    received = [bytearray(arrays.memory(buffer)) for buffer in buffers]
+    assert [arrays.size(buffer) for buffer in buffers] == list(map(len, received))
     return pickle.loads(pickled, buffers=received), len(received)
 
 
@@ -78,6 +79,14 @@ def test_the_memory_of_large_arrays_goes_beside_the_pickle() -> None:
     counts = {key: sent(array)[1] for key, array in ARRAYS.items()}
     assert counts["small"] == counts["no axis"] == counts["nothing"] == 0
     assert all(counts[key] for key in ("large", "every other", "read-only", "broadcast"))
+
+
+def test_read_only_memory_is_not_copied() -> None:
+    for key in ("read-only", "read-only, Fortran's order"):
+        buffers: list[pickle.PickleBuffer] = []
+        arrays.dumps(ARRAYS[key], buffers.append)
+        (memory,) = map(arrays.memory, buffers)
+        assert np.shares_memory(np.frombuffer(memory, np.uint8), ARRAYS[key])
 
 
 def test_what_is_no_plain_array_is_left_to_numpy() -> None:

@@ -300,18 +300,21 @@ def test_a_handler_that_calls_itself() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),
-        ({"batch_size": 2.0}, "batch_size must be an integer of at least 1, not 2.0"),
-        ({"batch_size": True}, "batch_size must be"),
-        ({"batch_size": 1, "max_parallelism": 0}, "max_parallelism must be an integer of at least"),
-        ({"batch_size": 1, "timeout": -0.1}, "timeout must be a timedelta or a number of seconds"),
-        ({"batch_size": 1, "timeout": dt.timedelta(-1)}, "timeout must be"),
-        ({"batch_size": 1, "timeout": float("nan")}, "timeout must be"),
-        ({"batch_size": 1, "timeout": None}, "timeout must be"),
+        ({"batch_size": 0}, "batch_size=0: give a whole number, 1 or more"),
+        ({"batch_size": 2.0}, "batch_size=2.0: give a whole number, 1 or more"),
+        ({"batch_size": True}, "batch_size=True: give a whole number"),
+        ({"batch_size": 1, "max_parallelism": 0}, "max_parallelism=0: give a whole number"),
+        (
+            {"batch_size": 1, "timeout": -0.1},
+            "timeout=-0.1: give a number of seconds",
+        ),
+        ({"batch_size": 1, "timeout": dt.timedelta(-1)}, "timeout=-86400.0: give a number"),
+        ({"batch_size": 1, "timeout": float("nan")}, "timeout=nan: give a number"),
+        ({"batch_size": 1, "timeout": None}, "timeout=None: give a number"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], text: str) -> None:
-    with pytest.raises(UsageError, match=f"^batched_handler: {text}"):
+    with pytest.raises(UsageError, match=f"^lp.batched_handler: {text}"):
         batched_handler(**options)
 
 

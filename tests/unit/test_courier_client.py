@@ -243,6 +243,16 @@ def test_arguments_that_cannot_be_sent_fail_here(place: Place) -> None:
         client.futures.add(1, b=deep).result(PATIENCE_S)
 
 
+def test_an_argument_deeper_than_pickles_go_is_named(place: Place) -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    client = place.client()
+    with pytest.raises(UnpicklableError, match=r"argument args\[0\].* excessively deep"):
+        client.add(deep)
+    assert client.add(1) == 2
+
+
 def test_a_client_can_be_sent(server: courier.Server) -> None:
     client = courier.Client(server.address, compress=True, call_timeout=7.0, wait_for_ready=False)
     assert client.add(1) == 2
@@ -426,7 +436,7 @@ def test_another_user_s_server_is_refused(
 ) -> None:
     client = courier.Client(server.address)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with pytest.raises(NotAuthenticated, match="belongs to another run, or to another user"):
+    with pytest.raises(NotAuthenticated, match="does not know this client's secret"):
         client.add(1)
     assert isinstance(client.futures.add(1).exception(PATIENCE_S), NotAuthenticated)
 

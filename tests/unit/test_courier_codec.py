@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import enum
+import mmap
+import resource
 import subprocess
 import sys
 import threading
 from collections import namedtuple
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from launchpad_lite.courier import codec
+from launchpad_lite.courier import codec, codecs
 from launchpad_lite.courier.client import Client
+from launchpad_lite.courier.codec import Codec
+from launchpad_lite.courier.data_codec import DataCodec
 from launchpad_lite.errors import PayloadTooLarge, ProgramError
 from launchpad_lite.handle import receiving_scope
 from launchpad_lite.nodes.courier import CourierNode
 from tests.unit.fake_scope import FakeScope
 
 MEGABYTE = 2**20
+GIGABYTE = 2**30
 Pair = namedtuple("Pair", "a b")  # noqa: PYI024 - not typed, as users' often are
 
 
@@ -218,3 +224,28 @@ def test_sizes_are_checked() -> None:
     assert codec.check_size(payload, payload.size, "this") is payload
     with pytest.raises(PayloadTooLarge, match=rf"^this: {payload.size} bytes exceed the limit of"):
         codec.check_size(payload, payload.size - 1, "this")
+
+
+def read_only() -> Any:
+    return np.frombuffer(mmap.mmap(-1, 5 * GIGABYTE, prot=mmap.PROT_READ), np.uint8)
+
+
+def in_pieces() -> Any:
+    return np.broadcast_to(np.zeros((2**20, 2))[:, :1], (2**20, 2**18))
+
+
+@pytest.mark.parametrize("made", [codecs.PICKLE, DataCodec()], ids=["pickle", "data"])
+@pytest.mark.parametrize("kind", [read_only, in_pieces])
+def test_what_is_too_large_is_refused_before_it_is_copied(
+    made: Codec, kind: Callable[[], Any]
+) -> None:
+    """There may be no memory for it: of these, nothing has been touched."""
+    array = kind()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        PayloadTooLarge, match=r"a call to a\.b: [\d,]+ bytes exceed the limit of 5,"
+    ):
+        made.encode_arguments((array,), {}, None, "a.b", copy=True, limit=5000)
+    with pytest.raises(PayloadTooLarge, match=r"^[\d,]+ bytes exceed the limit"):
+        made.encode([array], limit=5000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < GIGABYTE // 1024

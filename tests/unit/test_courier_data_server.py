@@ -8,24 +8,33 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
+import msgspec
 import numpy as np
 import pytest
 
 import launchpad_lite as lp
 from launchpad_lite import courier
-from launchpad_lite.config import ClientConfig, ServerConfig
+from launchpad_lite.config import ClientConfig, CodecName, ServerConfig
 from launchpad_lite.courier import transports
 from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.data_codec import DataCodec
-from launchpad_lite.courier.messages import Request
+from launchpad_lite.courier.messages import Request, ServerInfo
 from launchpad_lite.courier.pickle_codec import PickleCodec
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
+from launchpad_lite.courier.typed import stream
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.errors import CodecError, MethodNotFound, RemoteError, UsageError
+from launchpad_lite.errors import (
+    CodecError,
+    MethodNotFound,
+    RemoteError,
+    UsageError,
+    VersionMismatch,
+)
+from launchpad_lite.nodes.courier_options import CourierOptions
 
 PATIENCE_S = 30.0
 CREDENTIALS = Credentials(token=bytes(range(32)))
@@ -233,7 +242,7 @@ def test_a_server_used_alone() -> None:
     assert courier.Client(server.address).add(4, 7) == 11
     server.Stop()
     misspelt: Any = "dta"
-    with pytest.raises(UsageError, match=r"no codec 'dta'; did you mean 'data'\?"):
+    with pytest.raises(UsageError, match=r"codec='dta'; did you mean 'data'\?"):
         courier.Server(codec=misspelt)
 
 
@@ -277,3 +286,71 @@ def test_a_node() -> None:
     assert said[0] == "1"
     assert said[1].startswith("server/0.take: args[0] is a handle or a client")
     assert said[2].endswith("test_courier_data_server.Strange: odd")
+
+
+class Turncoat(MethodService):
+    """A service that says in its first handshakes that it never pickles."""
+
+    says: CodecName = "data"
+
+    def info(self) -> ServerInfo:
+        return msgspec.structs.replace(super().info(), codec=self.says)
+
+
+@pytest.mark.parametrize("scheme", ["unix", "grpc"])
+def test_a_server_that_changes_its_codec_is_found_out(scheme: str, tmp_path: Path) -> None:
+    service = Turncoat("server", CREDENTIALS, ServerConfig(), None, None)
+    service.bind("bomb", lambda: Bomb(tmp_path / "exploded"))
+    directory = tempfile.mkdtemp(prefix="lp-", dir="/tmp")
+    listener = transports.get(scheme).listen(service, ListenOptions(directory=directory))
+    listener.start()
+    client = client_at(listener.endpoint, CREDENTIALS, ClientConfig(codec="data"))
+    courier.list_methods(client)
+    service.says = "pickle"
+    courier.list_methods(client)  # another handshake
+    with pytest.raises(VersionMismatch, match="takes nothing but codec='data'"):
+        client.bomb()
+    assert isinstance(client.futures.bomb().exception(PATIENCE_S), VersionMismatch)
+    with pytest.raises(VersionMismatch):
+        stream(client.bomb)
+    assert not (tmp_path / "exploded").exists()
+    client._peer.close()  # noqa: SLF001 - sooner than garbage collection would
+    listener.stop(PATIENCE_S)
+    shutil.rmtree(directory)
+
+
+def test_a_client_that_wants_data_calls_no_server_that_pickles() -> None:
+    called = threading.Event()
+    server = courier.Server("pickles")
+    server.Bind("call", called.set)
+    server.Start()
+    client: Any = courier.Client("pickles", codec="data")
+    wanted = "the server pickles has codec='pickle', and this client takes nothing but codec='data'"
+    calls: list[Callable[[], Any]] = [
+        client.call,
+        lambda: stream(client.call),
+        lambda: client.futures.call().result(PATIENCE_S),
+    ]
+    for call in calls:
+        with pytest.raises(VersionMismatch, match=wanted):
+            call()
+    assert not called.is_set()
+    assert pickle.loads(pickle.dumps(client))._config.codec == "data"  # noqa: SLF001
+    server.Stop()
+    with pytest.raises(UsageError, match="codec='date'; did you mean 'data'"):
+        courier.Client("pickles", codec="date")  # type: ignore[arg-type]
+
+
+def test_a_client_that_wants_data_calls_a_server_that_has_it() -> None:
+    server = courier.Server("plain", codec="data")
+    server.Bind("add", lambda a, b: a + b)
+    server.Start()
+    for codec in get_args(CodecName):
+        client: Any = courier.Client("plain", codec=codec)
+        assert client.add(4, 7) == client.futures.add(4, 7).result(PATIENCE_S) == 11
+    server.Stop()
+
+
+def test_the_clients_of_a_node_want_what_the_node_has() -> None:
+    assert CourierOptions(codec="data").client_config().codec == "data"
+    assert CourierOptions().client_config().codec == "pickle"

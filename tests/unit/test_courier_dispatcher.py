@@ -17,13 +17,14 @@ from launchpad_lite.courier.messages import Reply, Request
 from launchpad_lite.courier.method import Method
 
 RUN, WAIT, FULL, CLOSED = Verdict
+PATIENCE_S = 30.0
 
 
 class Call(ServerCall):
     """A call that nobody made."""
 
-    def __init__(self, method: Method) -> None:
-        super().__init__(Request(method.name, Payload(b"")), Callers().of(""))
+    def __init__(self, method: Method, timeout: float | None = None) -> None:
+        super().__init__(Request(method.name, Payload(b""), timeout), Callers().of(""))
         self.method = method
         self.stats = self.origin.meter[method.name]
 
@@ -39,10 +40,15 @@ def method(name: str = "work", **settings: Any) -> Method:
 
 
 @pytest.fixture
-def dispatcher() -> Iterator[Dispatcher]:
+def dropped() -> list[ServerCall]:
+    return []
+
+
+@pytest.fixture
+def dispatcher(dropped: list[ServerCall]) -> Iterator[Dispatcher]:
     """Two calls at a time, and two that wait."""
     config = ServerConfig(thread_pool_size=2, max_waiting_calls=2)
-    one = Dispatcher("lp-test", config, None)
+    one = Dispatcher("lp-test", config, None, dropped.append)
     yield one
     one.close()
     one.join(30.0)
@@ -86,6 +92,30 @@ def test_a_limit_holds_for_calls_that_waited_for_a_thread(dispatcher: Dispatcher
     assert dispatcher.finish(waiting[0]) is waiting[1]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_who_gives_up_in_line_for_a_slot_is_followed_by_the_next_of_its_method(
+    dropped: list[ServerCall], *, late: bool
+) -> None:
+    config = ServerConfig(thread_pool_size=2, max_waiting_calls=3)
+    dispatcher = Dispatcher("lp-test", config, None, dropped.append)
+    slow, other = method("slow", limit=1), method("other")
+    first, third, more = Call(slow), Call(slow), Call(other)
+    second = Call(slow, timeout=0.0 if late else None)
+    busy = [Call(other), Call(other)]
+    offers = [dispatcher.offer(each) for each in (first, *busy, second, third)]
+    assert offers == [RUN, RUN, WAIT, WAIT, WAIT]
+    assert dispatcher.finish(first) is busy[1]  # which came before the second
+    assert dispatcher.offer(more) is WAIT
+    if late:
+        assert dispatcher.offer(Call(other)) is WAIT  # in the place of the second
+    else:
+        second.cancel()
+    assert dropped == [second]
+    assert [dispatcher.finish(each) for each in busy] == [more, third]
+    dispatcher.close()
+    dispatcher.join(PATIENCE_S)
+
+
 def test_priority_does_not_wait_for_the_others(dispatcher: Dispatcher) -> None:
     work, urgent = method(), method("urgent", priority=True)
     assert [dispatcher.offer(Call(work)) for _ in range(3)] == [RUN, RUN, WAIT]
@@ -108,6 +138,64 @@ def test_who_was_turned_away_hears_of_room_once(dispatcher: Dispatcher) -> None:
     assert heard == ["room"]
     dispatcher.when_space(lambda: heard.append("now"))
     assert heard == ["room", "now"]
+
+
+def test_who_gives_up_makes_room(dispatcher: Dispatcher, dropped: list[ServerCall]) -> None:
+    slow, other = method("slow", limit=1), method("other")
+    running = [Call(slow), Call(other)]
+    waiting = [Call(slow), Call(other)]  # for the method, and for a thread
+    assert [dispatcher.offer(each) for each in (*running, *waiting)] == [RUN, RUN, WAIT, WAIT]
+    running[0].cancel()
+    assert not dropped
+    for each in waiting:
+        each.cancel()
+        each.cancel()
+    assert dropped == waiting
+    assert dispatcher.waiting().total() == 0
+    more = [Call(other) for _ in range(3)]
+    assert [dispatcher.offer(each) for each in more] == [WAIT, WAIT, FULL]
+    assert dispatcher.finish(running[0]) is more[0]
+    assert dispatcher.finish(running[1]) is more[1]
+
+
+def test_who_is_late_makes_room(dispatcher: Dispatcher, dropped: list[ServerCall]) -> None:
+    work = method()
+    calls = [Call(work), Call(work), Call(work, 60.0), Call(work, 0.0)]
+    assert [dispatcher.offer(call) for call in calls] == [RUN, RUN, WAIT, WAIT]
+    more = [Call(work, 0.0), Call(work)]
+    assert [dispatcher.offer(call) for call in more] == [WAIT, WAIT]
+    assert dropped == [calls[3], more[0]]
+    assert dispatcher.offer(Call(work)) is FULL
+    assert dispatcher.finish(calls[0]) is calls[2]
+    assert dispatcher.finish(calls[1]) is more[1]
+
+
+def test_who_was_turned_away_hears_of_who_gives_up(
+    dispatcher: Dispatcher, dropped: list[ServerCall]
+) -> None:
+    work = method()
+    calls = [Call(work) for _ in range(5)]
+    assert [dispatcher.offer(call) for call in calls] == [RUN, RUN, WAIT, WAIT, FULL]
+    space = threading.Event()
+    dispatcher.when_space(space.set)
+    calls[0].cancel()  # it runs
+    assert not space.is_set()
+    calls[2].cancel()
+    assert space.is_set()
+    assert dropped == [calls[2]]
+    assert dispatcher.offer(calls[4]) is WAIT
+
+
+def test_who_was_turned_away_hears_of_who_is_late(
+    dispatcher: Dispatcher, dropped: list[ServerCall]
+) -> None:
+    work = method()
+    calls = [Call(work), Call(work), Call(work), Call(work, 0.05)]
+    assert [dispatcher.offer(call) for call in calls] == [RUN, RUN, WAIT, WAIT]
+    space = threading.Event()
+    dispatcher.when_space(space.set)
+    assert space.wait(PATIENCE_S)
+    assert dropped == [calls[3]]
 
 
 def test_closing_returns_all_that_wait(dispatcher: Dispatcher) -> None:
@@ -142,7 +230,7 @@ def test_a_method_is_quick_when_it_was_so_for_some_calls() -> None:
 
 
 def test_calls_that_are_passed_over_keep_their_order() -> None:
-    one = Dispatcher("lp-test", ServerConfig(thread_pool_size=2), None)
+    one = Dispatcher("lp-test", ServerConfig(thread_pool_size=2), None, print)
     limited, others = method("limited", limit=1), method("others")
     first, second = Call(others), Call(others)
     assert [one.offer(first), one.offer(second)] == [RUN, RUN]
@@ -155,7 +243,7 @@ def test_calls_that_are_passed_over_keep_their_order() -> None:
 
 
 def test_calls_that_answer_later_find_a_thread_though_all_others_wait() -> None:
-    one = Dispatcher("lp-test", ServerConfig(thread_pool_size=1), None)
+    one = Dispatcher("lp-test", ServerConfig(thread_pool_size=1), None, print)
     opened, entered = threading.Event(), threading.Event()
     calls = [Call(method()), Call(method("urgent", priority=True))]
     for call in calls:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from launchpad_lite.courier.event_loop import EventLoop, Turn
+from tests.unit.scarce import no_more_threads
 
 PATIENCE_S = 30.0
 
@@ -111,6 +112,22 @@ def test_who_is_stuck_is_replaced(loop: EventLoop) -> None:
     assert done.acquire(timeout=PATIENCE_S)
     for pipe in (*stuck, quick):
         pipe.close()
+
+
+def test_without_more_threads_who_was_stuck_looks_after_the_next(loop: EventLoop) -> None:
+    leave = [threading.Event() for _ in range(3)]
+    stuck = Pipe(loop, lambda byte: leave[byte[0]].wait(PATIENCE_S))
+    leaders: list[int] = []
+    with no_more_threads():
+        for number, event in enumerate(leave):
+            stuck.send(bytes([number]))
+            assert stuck.resumed.acquire(timeout=PATIENCE_S)
+            leaders.append(stuck.threads[-2])
+            event.set()
+    assert leaders[0] != leaders[1]
+    assert leaders[0] == leaders[2]
+    assert len(threads()) == 2
+    stuck.close()
 
 
 def test_what_needs_another_event_to_go_on_is_no_deadlock(loop: EventLoop) -> None:

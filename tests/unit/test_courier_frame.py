@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from launchpad_lite.courier import frame
 from launchpad_lite.courier.codec import Payload
 from launchpad_lite.courier.messages import Reply, Request
-from launchpad_lite.errors import PayloadTooLarge
+from launchpad_lite.errors import PayloadTooLarge, StatusCode
 
 LIMIT = 2**20
 HUGE = 2**60
@@ -58,9 +58,9 @@ def head(
     name: int = 0,
     pickled: int = 0,
     buffers: int = 0,
-    reserved: int = 0,
+    detail: int = 0,
 ) -> bytes:
-    return frame.HEAD.pack(kind, name, 1, 0.0, pickled, buffers, reserved)
+    return frame.HEAD.pack(kind, name, 1, 0.0, pickled, buffers, detail)
 
 
 @fixed
@@ -114,7 +114,7 @@ def test_a_changed_byte_is_refused_or_harmless(content: Content, data: st.DataOb
         bytes(frame.HEAD.size),
         head(kind=max(frame.Kind) + 1),
         head(kind=255),
-        head(reserved=1),
+        head(kind=frame.Kind.RESULT, detail=1),
         head(name=frame.MAX_METHOD + 1) + bytes(frame.MAX_METHOD + 1),
         head(name=2) + b"\xff\xfe",
         head(pickled=10) + b"short",
@@ -200,3 +200,15 @@ def test_numbers_that_are_none() -> None:
     parsed = frame.parse(b"".join(frame.pack(frame.Kind.CANCEL, 0, Payload(b"12345"))), LIMIT)
     with pytest.raises(frame.ProtocolError):
         parsed.ids()
+
+
+@pytest.mark.parametrize("code", list(StatusCode))
+def test_a_failure_keeps_its_code(code: StatusCode) -> None:
+    reply = Reply(False, Payload(b"why"), code.name)
+    assert frame.parse(b"".join(frame.pack_reply(reply, 7)), LIMIT).reply().code == code.name
+
+
+def test_the_code_of_a_failure_that_nobody_knows() -> None:
+    for number in (99, 2**32 - 1):
+        reply = frame.parse(head(kind=frame.Kind.FAILURE, detail=number), LIMIT).reply()
+        assert (reply.ok, reply.code) == (False, "UNKNOWN")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from launchpad_lite.courier import frame, frame_reader
 from launchpad_lite.courier.codec import Payload
-from launchpad_lite.courier.frame_reader import BUFFER_BYTES, FrameReader
+from launchpad_lite.courier.frame_reader import BUFFER_BYTES, FrameReader, NotReceived
 from launchpad_lite.errors import PayloadTooLarge
 
 LIMIT = 2**26
@@ -113,3 +113,39 @@ def test_garbage_is_refused_or_harmless(message: bytes, size: int) -> None:
         read_all(message, [size])
     except (frame.ProtocolError, PayloadTooLarge):
         return
+
+
+@pytest.mark.parametrize("size", [100, BUFFER_BYTES, 2**20])
+@pytest.mark.parametrize(
+    "lost", [(b"p" * 2**21, [], "m"), (b"p", [b"b" * 40_000, b"c" * 2**21, b"d"], "method")]
+)
+def test_without_memory_a_frame_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, lost: tuple[bytes, list[bytes], str], size: int
+) -> None:
+    """Its number is known, and the next frame is in its place."""
+    allocate = frame_reader.allocate
+
+    def scarce(wanted: int) -> bytearray | memoryview:
+        return allocate(wanted if wanted < 2**21 else 2**62)
+
+    monkeypatch.setattr(frame_reader, "allocate", scarce)
+    reader = FrameReader(LIMIT)
+    message = memoryview(packed(1, b"a", []) + packed(2, *lost) + packed(3, b"c", [b"x" * 40_000]))
+    found: list[int] = []
+    reasons: list[str] = []
+    while message:
+        space = reader.space()
+        count = min(len(space), size, len(message))
+        space[:count] = message[:count]
+        reader.received(count)
+        message = message[count:]
+        try:
+            while (one := reader.next()) is not None:
+                found.append(one.call_id)
+        except NotReceived as error:
+            found.append(-error.call_id)
+            reasons.append(str(error.reason))
+    while (one := reader.next()) is not None:
+        found.append(one.call_id)
+    assert found == [1, -2, 3]
+    assert "there is no memory for a message with a part of" in reasons[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 import socket
 import threading
@@ -14,29 +15,35 @@ from typing import Any
 import grpc
 import pytest
 
+from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import frame, transports
 from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.codec import Payload
-from launchpad_lite.courier.grpc_channel import CALL, HELLO, STREAM
-from launchpad_lite.courier.grpc_channel import TOKEN as TOKEN_KEY
+from launchpad_lite.courier.grpc_channel import CALL, HELLO, NONCE, STREAM, TICKET
+from launchpad_lite.courier.grpc_outside import TOKEN as TOKEN_KEY
 from launchpad_lite.courier.service import MethodService
-from launchpad_lite.courier.transport import ConnectOptions, ListenOptions
+from launchpad_lite.courier.transport import ListenOptions
 from launchpad_lite.credentials import PUBLIC, Credentials
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Unavailable
+from tests.unit.raw_grpc import Bomb, RawClient
 
 PATIENCE_S = 30.0
 SHORT_S = 0.1
 CREDENTIALS = Credentials(token=bytes(range(32)))
 TOKEN = CREDENTIALS.token
-RIGHT = ((TOKEN_KEY, TOKEN.hex()),)
-STRANGERS: dict[str, tuple[tuple[str, str], ...]] = {
+STRANGERS: dict[str, tuple[tuple[str, str | bytes], ...]] = {
     "none": (),
+    "nonce": ((NONCE, b"short"),),
+    "ticket": ((TICKET, bytes(96)),),
+    "no ticket": ((TICKET, b""),),
+    "the token": ((TOKEN_KEY, TOKEN.hex()),),  # which is for what does not unpickle
     "empty": ((TOKEN_KEY, ""),),
     "wrong": ((TOKEN_KEY, bytes(32).hex()),),
     "upper": ((TOKEN_KEY, TOKEN.hex().upper()),),
     "longer": ((TOKEN_KEY, f"{TOKEN.hex()}00"),),
 }
+REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED)
 
 
 class Bench:
@@ -51,28 +58,18 @@ class Bench:
         self.entered = threading.Semaphore(0)
         self.listener = transports.get("grpc").listen(self.service, ListenOptions())
         self.listener.start()
-        place = self.listener.endpoint.removeprefix("grpc:")
-        self.channel: Any = grpc.insecure_channel(place, [("grpc.use_local_subchannel_pool", 1)])
+        self.raw = RawClient(self.listener.endpoint, CREDENTIALS)
 
     def enter(self) -> None:
         self.entered.release()
         self.opened.wait(PATIENCE_S)
-
-    def code(self, method: str, message: bytes, metadata: Any = RIGHT) -> grpc.StatusCode:
-        """How a call ends."""
-        try:
-            self.channel.unary_unary(method)(message, metadata=metadata, timeout=PATIENCE_S)
-        except grpc.RpcError as error:
-            code: grpc.StatusCode = error.code()
-            return code
-        return grpc.StatusCode.OK
 
     def client(self) -> Any:
         return client_at(self.listener.endpoint, CREDENTIALS, ClientConfig())
 
     def close(self) -> None:
         self.opened.set()
-        self.channel.close()
+        self.raw.close()
         self.listener.stop(PATIENCE_S)
 
 
@@ -81,16 +78,6 @@ def bench() -> Iterator[Bench]:
     one = Bench()
     yield one
     one.close()
-
-
-class Bomb:
-    """Makes a file where it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self._path,)
 
 
 def message(content: object) -> bytes:
@@ -103,16 +90,16 @@ def test_nothing_of_a_stranger_is_decoded(bench: Bench, stranger: str, tmp_path:
     target = tmp_path / "exploded"
     bomb, metadata = message(Bomb(target)), STRANGERS[stranger]
     for method in (HELLO, CALL, STREAM, "/some.Other/Method"):
-        assert bench.code(method, bomb, metadata) == grpc.StatusCode.UNAUTHENTICATED
+        assert bench.raw.code(method, bomb, metadata) in REFUSED
     assert not target.exists()
-    assert bench.code(CALL, bomb) == grpc.StatusCode.OK
+    assert bench.raw.code(CALL, bomb) == grpc.StatusCode.OK
     assert target.exists()  # that of a friend is
 
 
 def test_strangers_need_no_thread_of_the_pool(bench: Bench) -> None:
     running = bench.client().futures.enter()
     assert bench.entered.acquire(timeout=PATIENCE_S)
-    assert bench.code(CALL, b"x", ()) == grpc.StatusCode.UNAUTHENTICATED
+    assert bench.raw.code(CALL, b"x", ()) == grpc.StatusCode.UNAUTHENTICATED
     with pytest.raises(NotAuthenticated):
         transports.get("grpc").connect(bench.listener.endpoint, PUBLIC, PATIENCE_S)
     bench.opened.set()
@@ -125,16 +112,16 @@ def test_strangers_need_no_thread_of_the_pool(bench: Bench) -> None:
     ids=["empty", "garbage", "zeros", "short", "long"],
 )
 def test_what_is_not_a_frame_is_refused(bench: Bench, content: bytes) -> None:
-    assert bench.code(CALL, content) == grpc.StatusCode.INVALID_ARGUMENT
-    assert bench.code(CALL, message(1)) == grpc.StatusCode.OK
-    assert bench.code("/launchpad_lite.Courier/Other", b"") == grpc.StatusCode.UNIMPLEMENTED
+    assert bench.raw.code(CALL, content) == grpc.StatusCode.INVALID_ARGUMENT
+    assert bench.raw.code(CALL, message(1)) == grpc.StatusCode.OK
+    assert bench.raw.code("/launchpad_lite.Courier/Other", b"") == grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_grpc_server_of_another_kind() -> None:
     server = grpc.server(futures.ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with pytest.raises(NotAuthenticated, match="belongs to a server of another kind"):
+    with pytest.raises(NotAuthenticated, match="speaks another protocol"):
         client_at(f"grpc:localhost:{port}", CREDENTIALS, ClientConfig()).echo(1)
     server.stop(None)
 
@@ -150,7 +137,7 @@ def silent() -> Iterator[str]:
 
 
 def test_a_server_that_says_nothing(silent: str) -> None:
-    with pytest.raises(DeadlineExceeded, match=r"the handshake with 127\.0\.0\.1:\d+ took over"):
+    with pytest.raises(DeadlineExceeded, match=r"the handshake with 127\.0\.0\.1:\d+ did not end"):
         transports.get("grpc").connect(silent, CREDENTIALS, SHORT_S)
 
 
@@ -168,9 +155,57 @@ def test_a_server_that_has_gone_was_not_reached(bench: Bench) -> None:
     channel.close()
 
 
-def test_compressed_messages_arrive(bench: Bench) -> None:
-    channel = transports.get("grpc").connect(
-        bench.listener.endpoint, CREDENTIALS, PATIENCE_S, ConnectOptions(compress=True)
-    )
-    assert channel.info.name == "server"
-    channel.close()
+class Relay:
+    """Passes bytes on to a port, and counts those that it has passed there."""
+
+    def __init__(self, port: int) -> None:
+        self.passed = 0
+        self._port = port
+        self._open = contextlib.ExitStack()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._accepts = threading.Thread(target=self._accept, daemon=True)
+        self._accepts.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                near = self._open.enter_context(self._listener.accept()[0])
+                far = self._open.enter_context(socket.create_connection(("127.0.0.1", self._port)))
+                for ends in ((near, far), (far, near)):
+                    pump = functools.partial(self._pump, *ends, counted=ends[0] is near)
+                    thread = threading.Thread(target=pump, daemon=True)
+                    thread.start()
+                    self._open.callback(thread.join)
+
+    def _pump(self, source: socket.socket, target: socket.socket, *, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(2**16):
+                self.passed += len(data) if counted else 0
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """End, after both ends have."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepts.join()
+        self._listener.close()
+        self._open.close()
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_arguments_are_compressed_on_the_wire(compress: bool) -> None:
+    """Not sealed ones: what is encrypted cannot be compressed."""
+    size = 2**20
+    server = courier.Server(codec="data", insecure=True)
+    server.Bind("count", len)
+    server.Start()
+    relay = Relay(server.port)
+    place = f"grpc:127.0.0.1:{relay.port}"
+    client: Any = courier.Client(place, compress, PATIENCE_S, insecure=True)
+    assert client.count(bytes(size)) == size
+    assert (relay.passed < size / 100) == compress
+    assert client.futures.count(bytes(size)).result(PATIENCE_S) == size
+    client._peer.close()  # noqa: SLF001 - sooner than garbage collection would
+    server.Stop()
+    relay.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,14 +16,17 @@ from launchpad_lite.config import ClientConfig, ServerConfig
 from launchpad_lite.courier import frame, grpc_chunks, transports
 from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.codec import Payload
-from launchpad_lite.courier.grpc_channel import FETCH, TOKEN
+from launchpad_lite.courier.grpc_channel import FETCH
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import Listener, ListenOptions
 from launchpad_lite.courier.typed import stream
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import DeadlineExceeded, PayloadTooLarge
+from tests.unit.raw_grpc import RawClient
 
 PATIENCE_S = 60.0
+SHORT_S = 0.5
+SOON_S = 30.0  # well below the time for which replies are held
 CREDENTIALS = Credentials(token=bytes(range(32)))
 LARGE = grpc_chunks.LARGE + 12345
 
@@ -47,19 +51,49 @@ class Three:
         self._left = 0
 
 
+class Slow:
+    """Methods with large results, and whether those are still held."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.made = threading.Semaphore(0)
+        self.freed = threading.Semaphore(0)
+
+    def make(self) -> np.ndarray[Any, Any]:
+        array = large()
+        weakref.finalize(array, self.freed.release)
+        self.made.release()
+        return array
+
+    def late(self) -> np.ndarray[Any, Any]:
+        self.opened.wait(PATIENCE_S)
+        return self.make()
+
+    def endless(self) -> Iterator[np.ndarray[Any, Any]]:
+        while True:
+            yield self.make()
+
+
 @lp.batched_handler(batch_size=1)
 def alone(value: Any) -> Any:
     return value
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def listener(slow: Slow) -> Iterator[Listener]:
     config = ServerConfig(thread_pool_size=2, max_payload_bytes=2 * LARGE)
     service = MethodService("server", CREDENTIALS, config, None, None)
     service.bind("echo", lambda value: value)
     service.bind("size", lambda value: value.nbytes)
     service.bind("batched", alone)
     service.bind("three", Three)
+    service.bind("late", slow.late)
+    service.bind("endless", slow.endless)
     one = transports.get("grpc").listen(service, ListenOptions())
     one.start()
     yield one
@@ -113,14 +147,9 @@ def _without_limit(client: Any) -> Any:
 
 
 def test_a_reply_is_fetched_once(listener: Listener) -> None:
-    place = listener.endpoint.removeprefix("grpc:")
-    channel: Any = grpc.insecure_channel(place, [("grpc.use_local_subchannel_pool", 1)])
-    fetch = channel.unary_stream(FETCH)
-    with pytest.raises(grpc.RpcError) as caught:
-        list(fetch(bytes(16), metadata=((TOKEN, CREDENTIALS.token.hex()),), timeout=PATIENCE_S))
-    failure: Any = caught.value
-    assert failure.code() == grpc.StatusCode.NOT_FOUND
-    channel.close()
+    raw = RawClient(listener.endpoint, CREDENTIALS)
+    assert raw.code(FETCH, bytes(16)) == grpc.StatusCode.NOT_FOUND
+    raw.close()
 
 
 def test_pieces_that_are_no_frame() -> None:
@@ -157,3 +186,35 @@ def test_a_late_client_is_told_so(client: Any) -> None:
     with pytest.raises(DeadlineExceeded):
         late.echo(large())
     late._peer.close()  # noqa: SLF001 - sooner than garbage collection would
+
+
+def test_what_nobody_waits_for_is_not_held(client: Any, slow: Slow) -> None:
+    hurried = client_at(client.address, CREDENTIALS, ClientConfig(call_timeout=SHORT_S))
+    hurried.echo(1)
+    with pytest.raises(DeadlineExceeded):
+        hurried.late()
+    slow.opened.set()
+    assert slow.freed.acquire(timeout=SOON_S)
+    hurried._peer.close()  # noqa: SLF001 - sooner than garbage collection would
+
+
+def test_what_a_stream_s_client_left_is_not_held(client: Any, slow: Slow) -> None:
+    values = stream(client.endless)
+    next(values)
+    assert slow.freed.acquire(timeout=SOON_S)  # that was fetched
+    for _ in range(2):
+        assert slow.made.acquire(timeout=SOON_S)
+    values.close()
+    assert slow.freed.acquire(timeout=SOON_S)  # the next, which was not
+
+
+def test_a_reply_is_held_no_longer_than_its_client_waits() -> None:
+    held = grpc_chunks.HeldReplies()
+    number = grpc_chunks.held_number(held.message([bytes(LARGE)], 0.0))
+    assert number is not None
+    held.wait(PATIENCE_S)
+    assert held.fetch(number) is None
+    other = grpc_chunks.held_number(held.message([bytes(LARGE)]))
+    assert other is not None
+    held.drop([number, other])
+    assert held.fetch(other) is None

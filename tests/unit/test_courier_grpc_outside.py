@@ -17,7 +17,8 @@ from launchpad_lite import courier
 from launchpad_lite.config import CodecName, ServerConfig
 from launchpad_lite.courier import protobuf, transports
 from launchpad_lite.courier.auth import user_credentials
-from launchpad_lite.courier.grpc_channel import TOKEN
+from launchpad_lite.courier.grpc_health import MAX_WATCHERS
+from launchpad_lite.courier.grpc_outside import TOKEN
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import ListenOptions
 from launchpad_lite.credentials import SERVER_NAME, Credentials
@@ -148,10 +149,10 @@ def test_a_generator_streams_to_outsiders() -> None:
     metadata = ((TOKEN, user_credentials().token.hex()),)
     with grpc.insecure_channel(server.address) as channel:
         stream: Any = channel.unary_stream(f"{SERVICE}/Stream")
-        answers = stream(request("feed", [3]), metadata=metadata, timeout=PATIENCE_S)
+        answers = stream(request("feed", [300]), metadata=metadata, timeout=PATIENCE_S)
         values = [bytes(protobuf.read_bytes_fields(answer)[1]) for answer in answers]
     server.Stop()
-    assert values == [b"0", b"1", b"2"]
+    assert values == [str(number).encode() for number in range(300)]
 
 
 def test_the_package_has_the_description_of_its_messages() -> None:
@@ -237,6 +238,37 @@ def test_health_is_watched_to_the_end(outsider: Outsider) -> None:
     outsider.listener.stop(PATIENCE_S)
     assert list(known) == [NOT_SERVING]
     assert list(other) == []
+
+
+def test_those_who_watch_keep_no_thread(outsider: Outsider) -> None:
+    watch = outsider.channel.unary_stream(f"{HEALTH}/Watch")
+    watches = [watch(b"", timeout=PATIENCE_S) for _ in range(MAX_WATCHERS)]
+    assert [next(each) for each in watches] == [SERVING] * MAX_WATCHERS
+    with pytest.raises(grpc.RpcError, match="too many watch this server"):
+        next(watch(b"", timeout=PATIENCE_S))
+    names = [thread.name for thread in threading.enumerate()]
+    assert sum(name.startswith(("lp-health", "lp-grpc")) for name in names) < 50
+    assert outsider.call("add", [4, 7]) == 11
+    for each in watches[1:]:
+        each.cancel()
+    outsider.listener.stop(PATIENCE_S)
+    assert list(watches[0]) == [NOT_SERVING]
+
+
+def test_who_has_left_watches_no_more(outsider: Outsider) -> None:
+    watch = outsider.channel.unary_stream(f"{HEALTH}/Watch")
+    watches = [watch(b"", timeout=PATIENCE_S) for _ in range(MAX_WATCHERS)]
+    for each in watches:
+        next(each)
+        each.cancel()
+    while True:  # the server hears of it soon
+        try:
+            assert next(watch(b"", timeout=PATIENCE_S)) == SERVING
+        except grpc.RpcError as error:
+            failure: Any = error
+            assert failure.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        else:
+            return
 
 
 def test_a_certificate_is_enough() -> None:

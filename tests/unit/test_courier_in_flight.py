@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -185,8 +186,26 @@ def test_a_place_that_was_given_back_before_one_waits_is_told_at_once() -> None:
 
 
 def test_the_bound_has_bounds() -> None:
-    with pytest.raises(UsageError, match="max_in_flight=0: give 1 or more"):
+    with pytest.raises(UsageError, match="max_in_flight=0: give a whole number, 1 or more"):
         courier.Client("localhost:1", max_in_flight=0)
     unknown: Any = "wait"
-    with pytest.raises(UsageError, match="when_in_flight_full='wait': give 'block' or 'fail'"):
+    with pytest.raises(UsageError, match="when_in_flight_full='wait'"):
         courier.Client("localhost:1", when_in_flight_full=unknown)
+
+
+def test_all_for_whom_there_is_room_hear_of_it_in_their_order() -> None:
+    places = InFlight()
+    woken: list[int] = []
+    assert places.take(in_flight.MAX_BYTES, MANY)
+    sizes = (1, 2, in_flight.MAX_BYTES, 3)
+    leave = [places.when_free(size, MANY, functools.partial(woken.append, size)) for size in sizes]
+    assert not woken
+    places.give_back(in_flight.MAX_BYTES)
+    assert woken == [1, 2]
+    assert places.take(1, MANY)
+    assert places.take(2, MANY)
+    leave[2]()
+    assert woken == [1, 2, 3]
+    places.give_back(1)
+    places.give_back(2)
+    assert len(places) == 0

@@ -266,7 +266,7 @@ def test_descriptors_are_given_back() -> None:
         receive(borrower, lend(lender, 4 * MEGABYTE), 4 * MEGABYTE)
     lender.close()
     borrower.close()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 _EXHAUSTED = """

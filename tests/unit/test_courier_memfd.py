@@ -40,7 +40,7 @@ def test_parts_begin_on_cache_lines_and_the_first_on_a_page() -> None:
 
 def test_a_segment_holds_its_parts(segment: int) -> None:
     assert memfd.check(segment) == SIZE
-    assert memfd.read(segment, [3, 4]) == [b"abc", b"defg"]
+    assert [bytes(each) for each in memfd.read(segment, [3, 4])] == [b"abc", b"defg"]
     mapped = memfd.map_whole(segment, SIZE)
     assert mapped[0] == memfd.HELD
     assert mapped[memfd.HEADER : memfd.HEADER + 3] == b"abc"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import gc
+import uuid
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +21,7 @@ from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.metering import metrics
 from launchpad_lite.courier.pickle_codec import PickleCodec
 from launchpad_lite.courier.transport import ConnectOptions
-from tests.unit.courier_bench import CREDENTIALS, PATIENCE_S, Bench
+from tests.unit.courier_bench import CREDENTIALS, PATIENCE_S, Bench, await_collection
 
 ARRAY = np.zeros(10_000)
 TIMEOUT = ClientConfig(call_timeout=0.1)
@@ -29,7 +30,7 @@ TIMEOUT = ClientConfig(call_timeout=0.1)
 @pytest.fixture(params=["inproc", "unix", "grpc"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     one = Bench(request.param)
-    one.run.run_id = f"run-{id(one)}"  # others' rows are not ours
+    one.run.run_id = f"run-{uuid.uuid4().hex}"  # others' rows are not ours
     yield one
     one.close()
 
@@ -73,7 +74,7 @@ def test_errors_are_counted_by_code(bench: Bench) -> None:
             client.work(kind)
         assert isinstance(client.futures.work(kind).exception(PATIENCE_S), error)
     assert row(bench, "server", "work").errors == {"UNKNOWN": 2, "RESOURCE_EXHAUSTED": 2}
-    assert sum(row(bench, "client", "work").errors.values()) == 4
+    assert row(bench, "client", "work").errors == row(bench, "server", "work").errors
 
 
 def test_calls_that_run_or_wait_are_told(bench: Bench) -> None:
@@ -196,10 +197,27 @@ def test_counts_go_with_what_was_counted() -> None:
         return {each.server for each in metrics("")}
 
     assert address in servers()
+    peer = weakref.ref(client._peer)  # noqa: SLF001 - whether it is kept
     del client
     server.Stop()
-    gc.collect()
+    await_collection(peer)
     assert address not in servers()
+
+
+class Lister:
+    def methods(self, *, internal: bool) -> set[str]:
+        return {each.method for each in metrics(internal=internal)}
+
+
+def test_calls_that_hold_a_run_together_are_shown_on_request() -> None:
+    program = lp.Program("metrics")
+    handle = program.add_node(lp.CourierNode(Lister), label="lister")
+    with lp.testing.run(program, "process") as t:
+        shown = t[handle].methods(internal=False)
+        assert "methods" in shown
+        assert not shown & {"attach", "publish", "report"}
+        assert {"methods", "attach", "publish"} <= t[handle].methods(internal=True)
+        assert "status" not in {each.method for each in metrics()}
 
 
 def test_codes_of_exceptions() -> None:

@@ -87,9 +87,12 @@ def test_options_of_methods_are_checked() -> None:
             r"priority_methods='slow': give the names in a tuple, \('slow',\)",
             {"priority_methods": "slow"},
         ),
-        ("'slow': 0: give 1 or more", {"method_limits": {"slow": 0}}),
+        (
+            r"method_limits\['slow'\]=0: give a whole number, 1 or more",
+            {"method_limits": {"slow": 0}},
+        ),
         ("max_waiting_calls=0", {"max_waiting_calls": 0}),
-        ("when_full='wait'", {"when_full": "wait"}),
+        ("when_full='wait'. Known: block, fail", {"when_full": "wait"}),
     ]
     for text, options in wrong:
         with pytest.raises(lp.UsageError, match=text):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from launchpad_lite.config import ClientConfig
+from launchpad_lite.courier.named_peer import NamedPeer
+from launchpad_lite.courier.transport import DEFAULT_CONNECT_OPTIONS
+from launchpad_lite.courier.typed import stream
+from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, NotAuthenticated, Stopped, Unavailable
 from tests.unit.courier_bench import PATIENCE_S, Bench
+from tests.unit.fake_scope import FakeScope
 
 SHORT_S = 0.1
 
@@ -126,6 +131,41 @@ def test_calls_that_have_begun_end_on_the_old_server(bench: Bench) -> None:
         assert running.result(PATIENCE_S) == 1
         assert waiting.result(PATIENCE_S) == 2
         stopping.result(PATIENCE_S)
+
+
+def test_new_calls_leave_a_server_that_has_a_successor(bench: Bench) -> None:
+    first = bench.publish("first")
+    first.Bind("count", lambda: iter(range(3)))
+    client, other = bench.client(), bench.client()
+    running = client.futures.enter(1)
+    values = stream(client.count)
+    assert next(values) == 0
+    bench.wait_for()
+    bench.publish("second")  # the first goes on, as one that is stopped or cut off does
+    assert client.tag() == "second"
+    assert client.futures.tag().result(PATIENCE_S) == "second"
+    assert other.tag() == "second"
+    assert not running.done()
+    bench.opened.set()
+    assert running.result(PATIENCE_S) == 1
+    assert list(values) == [1, 2]
+    bench.run.move("server/0", *bench.run.published["server/0"].endpoints)
+    assert client.tag() == "second"
+
+
+def test_a_successor_that_comes_while_a_client_connects(bench: Bench) -> None:
+    bench.publish("first")
+    second = bench.serve("second")
+    resolve = bench.run.resolve
+
+    def resolve_late(name: str, timeout: float | None) -> EndpointRecord:
+        record = resolve(name, timeout)
+        bench.run.resolve = resolve  # type: ignore[method-assign]
+        bench.run.move(name, *second.endpoints)
+        return record
+
+    bench.run.resolve = resolve_late  # type: ignore[method-assign]
+    assert bench.client().tag() == "second"
 
 
 def test_calls_that_have_not_begun_move_to_the_new_server(bench: Bench) -> None:
@@ -245,3 +285,21 @@ def test_the_next_endpoint_is_tried(unix: Bench) -> None:
     server = unix.serve()
     unix.run.move("server/0", "unix:/tmp/lp-nobody", "carrier-pigeon:roof", *server.endpoints)
     assert unix.client(NO_WAIT).echo(1) == 1
+
+
+class _QuickScope(FakeScope):
+    """Tells of a new record while it is asked to."""
+
+    def watch(
+        self, name: str, callback: Callable[[EndpointRecord], object]
+    ) -> Callable[[], object]:
+        forget = super().watch(name, callback)
+        callback(EndpointRecord(self.run_id, name, 1, host_id(), ()))
+        return forget
+
+
+def test_a_record_may_be_published_while_its_peer_is_made() -> None:
+    scope = _QuickScope()
+    NamedPeer(scope, "server", DEFAULT_CONNECT_OPTIONS)
+    scope.stop.close()
+    assert not any(scope.watchers.values())

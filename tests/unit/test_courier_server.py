@@ -347,9 +347,9 @@ def test_busy_polling_changes_nothing_but_the_time() -> None:
 
 
 def test_busy_polling_has_a_limit() -> None:
-    with pytest.raises(UsageError, match=r"busy_poll_us=-1: give 0 to 1000000 microseconds\."):
+    with pytest.raises(UsageError, match=r"busy_poll_us=-1: give a whole number of microseconds"):
         courier.Server(busy_poll_us=-1)
-    with pytest.raises(UsageError, match=r"busy_poll_us=2000000: give 0 to"):
+    with pytest.raises(UsageError, match=r"busy_poll_us=2000000: give a whole number"):
         courier.Client("localhost:1", busy_poll_us=2_000_000)
 
 
@@ -357,7 +357,7 @@ def test_what_is_no_address_is_said_at_once() -> None:
     with pytest.raises(UsageError, match="'localhost:abc' is no address: 'abc' is no port"):
         courier.Client("localhost:abc")
     number: Any = 5
-    with pytest.raises(UsageError, match=r"courier\.Client\(5\): give a server's name, or"):
+    with pytest.raises(UsageError, match=r"courier\.Client: 5 is no address: give a server's name"):
         courier.Client(number)
     path: Any = "adder.credentials"
     with pytest.raises(UsageError, match=r"come from courier\.Credentials\.load\(path\)"):

@@ -66,7 +66,7 @@ def limited(sock: socket.socket) -> SocketStream:
 @contextlib.contextmanager
 def pair(sessions: tls.Sessions | None = None) -> Generator[tuple[tls.TlsStream, tls.TlsStream]]:
     with connected() as (client_socket, server_socket), ThreadPoolExecutor(1) as threads:
-        client = tls.TlsStream(limited(client_socket), ours(), sessions or tls.Sessions())
+        client = tls.TlsStream(limited(client_socket), ours(), sessions or tls.Sessions(ours()))
         server = tls.TlsStream(limited(server_socket), ours())
         shaken = threads.submit(server.shake_hands, LIMIT_S)
         client.shake_hands(LIMIT_S)
@@ -150,7 +150,7 @@ class Reluctant(SocketStream):
 
 def test_a_future_s_call_goes_on_when_its_last_record_has_gone_in_part() -> None:
     with connected() as (client_socket, server_socket), ThreadPoolExecutor(1) as threads:
-        client = tls.TlsStream(Reluctant(client_socket), ours(), tls.Sessions())
+        client = tls.TlsStream(Reluctant(client_socket), ours(), tls.Sessions(ours()))
         server = tls.TlsStream(limited(server_socket), ours())
         shaken = threads.submit(server.shake_hands, LIMIT_S)
         client.shake_hands(LIMIT_S)
@@ -215,7 +215,7 @@ def test_a_limit_ends_the_wait() -> None:
 
 
 def test_later_connections_resume_the_session() -> None:
-    sessions = tls.Sessions()
+    sessions = tls.Sessions(ours())
     reused: list[bool | None] = []
     for _ in range(4):
         with pair(sessions) as (client, server):
@@ -226,6 +226,16 @@ def test_later_connections_resume_the_session() -> None:
         del client, server
         gc.collect()
     assert reused == [False, True, True, True]
+
+
+def test_a_session_outlives_the_settings_that_others_use() -> None:
+    sessions = tls.Sessions(ours())
+    for reused in (False, True):
+        with pair(sessions) as (client, server):
+            server.send([b"x"])
+            assert receive_all(client, 1) == b"x"
+            assert client.resumed == reused
+        tls.client_context.cache_clear()  # as when two threads begin, or with many credentials
 
 
 def shake(
@@ -268,7 +278,7 @@ def stranger(
 
 def client_with(credentials: Credentials) -> Callable[[socket.socket], bytes]:
     def run(sock: socket.socket) -> bytes:
-        stream = tls.TlsStream(limited(sock), credentials, tls.Sessions())
+        stream = tls.TlsStream(limited(sock), credentials, tls.Sessions(credentials))
         stream.shake_hands(LIMIT_S)
         return receive_all(stream, 7)  # only now it knows whether the server has taken it
 
@@ -356,7 +366,7 @@ def test_another_protocol_inside_is_refused() -> None:
 
 def test_a_server_shakes_hands_while_it_receives_what_is_there() -> None:
     with connected() as (client_socket, server_socket), ThreadPoolExecutor(1) as threads:
-        client = tls.TlsStream(limited(client_socket), ours(), tls.Sessions())
+        client = tls.TlsStream(limited(client_socket), ours(), tls.Sessions(ours()))
         server = tls.TlsStream(SocketStream(server_socket), ours())
         buffer = bytearray(10)
         with pytest.raises(BlockingIOError):
@@ -374,7 +384,7 @@ def test_a_server_shakes_hands_while_it_receives_what_is_there() -> None:
 
 def test_a_handshake_has_a_time_limit() -> None:
     with connected() as (client_socket, _):
-        client = tls.TlsStream(SocketStream(client_socket), ours(), tls.Sessions())
+        client = tls.TlsStream(SocketStream(client_socket), ours(), tls.Sessions(ours()))
         with pytest.raises(TimeoutError, match=r"within 0\.01 s"):
             client.shake_hands(0.01)
 

@@ -207,6 +207,7 @@ def test_a_block_has_a_deadline() -> None:
     program, server_handle, handle = make_program()
     with lp.testing.run(program) as t:
         middle, server = t[handle], t[server_handle]
+        plain: Any = server  # to whose async methods a call is a plain one
         with lp.deadline(WAIT_S):
             left = middle.left()
             assert left is not None
@@ -215,8 +216,11 @@ def test_a_block_has_a_deadline() -> None:
                 left = middle.left()
                 assert left is not None
                 assert left <= WAIT_S
-            with lp.deadline(SHORT_S), pytest.raises(lp.DeadlineExceeded):
+            shown = f"server/0.meet did not end within {SHORT_S:g} s"  # as it was set
+            with lp.deadline(SHORT_S), pytest.raises(lp.DeadlineExceeded, match=shown):
                 lp.submit(server.meet, 9).result()
+            with lp.deadline(SHORT_S), pytest.raises(lp.DeadlineExceeded, match=shown):
+                plain.meet(9)
             with lp.deadline(SHORT_S), pytest.raises(lp.DeadlineExceeded):
                 asyncio.run(_awaited(server))
         with lp.deadline(0.0):
@@ -233,7 +237,7 @@ async def _awaited(server: Server) -> int:
 
 
 def test_a_deadline_is_a_number() -> None:
-    with pytest.raises(lp.UsageError, match="give seconds"), lp.deadline(math.nan):
+    with pytest.raises(lp.UsageError, match="give a number of seconds"), lp.deadline(math.nan):
         pass
 
 

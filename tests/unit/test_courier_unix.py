@@ -254,6 +254,15 @@ def test_a_pickle_that_is_none_fails_its_call(bench: Bench) -> None:
         assert (answer.kind, answer.call_id) == (frame.Kind.FAILURE, 7)
 
 
+@pytest.mark.parametrize("name", ["_private", "__reduce__", "__class__", "echo.__call__"])
+def test_names_that_are_not_bound_are_not_called(bench: Bench, name: str) -> None:
+    sock = bench.greeted()
+    sock.sendall(call(name))
+    answer = read(sock)
+    assert answer.kind == frame.Kind.FAILURE
+    assert b"MethodNotFound" in bytes(answer.content.pickled)
+
+
 def test_half_a_frame_does_not_hold_up_the_others(bench: Bench) -> None:
     """It keeps one thread, but another waits for requests."""
     sock = bench.greeted()
@@ -427,9 +436,6 @@ def test_a_server_that_stops_says_what_has_begun(directory: str) -> None:
 # Servers that do not behave.
 
 
-_CALLER = b"".join(frame.pack(frame.Kind.CALLER, 0, Payload(b"")))
-
-
 class FakeServer:
     """Accepts, welcomes, and then does as the test says."""
 
@@ -451,7 +457,7 @@ class FakeServer:
         welcome = frame.pack(frame.Kind.WELCOME, 0, Payload(self.info))
         sock.sendall(b"".join(answer or welcome))
         if not answer:  # so the client says who it is
-            assert sock.recv(len(_CALLER), socket.MSG_WAITALL) == _CALLER
+            assert read(sock).kind == frame.Kind.CALLER
         return sock
 
     def connect(self, timeout: float = PATIENCE_S) -> Channel:
@@ -598,6 +604,29 @@ def test_futures_know_whether_they_may_have_run(fake: FakeServer) -> None:
     channel.close()
 
 
+def test_what_an_interrupted_thread_has_sent_is_not_sent_again(fake: FakeServer) -> None:
+    channel, sock, ending = submitted(fake, 0)
+    first = read(sock).call_id
+    sock.sendall(b"".join(frame.pack_reply(_reply(), first)))
+    assert ending.futures[0].result(PATIENCE_S).ok  # so that this thread sends the next itself
+
+    def interrupt(_: object, event: str, function: Any) -> None:
+        if event == "c_return" and function.__name__ == "send":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ending.submit()
+    finally:
+        sys.setprofile(None)
+    assert read(sock).call_id != first
+    assert sock.recv(1) == b""  # nothing more comes this way
+    channel.close()
+    assert not ending.futures[1].done()  # for its error was raised
+
+
 def test_futures_of_a_server_that_stops(fake: FakeServer) -> None:
     channel, sock, ending = submitted(fake, 0, 0, 0)
     first = read(sock).call_id
@@ -608,6 +637,20 @@ def test_futures_of_a_server_that_stops(fake: FakeServer) -> None:
         assert isinstance(error, Unavailable)
         assert not error.maybe_executed
     assert not ending.futures[0].done()
+    sock.sendall(b"".join(frame.pack_reply(_reply(), first)))
+    assert ending.futures[0].result(PATIENCE_S).ok
+    channel.close()
+
+
+def test_a_server_that_stops_is_told_of_a_call_that_is_given_up(fake: FakeServer) -> None:
+    channel, sock, ending = submitted(fake, 0)
+    first = read(sock).call_id
+    ending.submit(timeout=SHORT_S)
+    late = read(sock).call_id
+    sock.sendall(b"".join(frame.pack_ids(frame.Kind.STOPPING, [first, late])))
+    told = read(sock)
+    assert (told.kind, told.ids()) == (frame.Kind.CANCEL, {late})
+    assert isinstance(ending.futures[1].exception(PATIENCE_S), DeadlineExceeded)
     sock.sendall(b"".join(frame.pack_reply(_reply(), first)))
     assert ending.futures[0].result(PATIENCE_S).ok
     channel.close()
@@ -674,7 +717,7 @@ def test_idle_connections_are_used_again(bench: Bench) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number
     for number in range(50):
         client.echo(number)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 NOBODY = 65534

@@ -55,7 +55,7 @@ def test_they_are_saved_in_a_private_file(tmp_path: Path, umask: int, tls: bool)
     before = os.umask(umask)
     try:
         credentials.save(path)
-        credentials.save(str(path))  # over the other
+        credentials.save(str(path), overwrite=True)
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -38,6 +38,20 @@ def test_an_older_incarnation_never_overwrites_a_newer() -> None:
     assert directory.get("a/0") == record(incarnation=3)
 
 
+def test_who_watches_is_told_of_new_records() -> None:
+    directory, told = Directory(), list[EndpointRecord]()
+    forget = directory.watch("a/0", told.append)
+    directory.publish(record(incarnation=1))
+    directory.publish(record(incarnation=0))
+    directory.publish(record("b/0"))
+    directory.publish(record(incarnation=2))
+    assert told == [record(incarnation=1), record(incarnation=2)]
+    forget()
+    forget()
+    directory.publish(record(incarnation=3))
+    assert len(told) == 2
+
+
 def test_a_service_that_has_ended() -> None:
     directory = Directory()
     directory.publish(record())

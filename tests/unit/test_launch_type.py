@@ -6,8 +6,8 @@ import pytest
 
 import launchpad_lite as lp
 from launchpad_lite import flags
-from launchpad_lite.config import MAX_WAIT_S
 from launchpad_lite.launch_type import LaunchType, launcher_of, of_launcher
+from launchpad_lite.validation import MAX_WAIT_S
 
 
 class Server:

@@ -49,8 +49,7 @@ def test_the_answers_of_all_are_in_order(threads: ThreadPoolExecutor) -> None:
     workers = Workers("b/0", "a/0")
     asking = threads.submit(workers.measuring.metrics, PATIENCE_S)
     for name in workers.followers:
-        rows = [counted(name), counted(name, "controller")]
-        workers.measuring.report(workers.asked(name), name, rows)
+        workers.measuring.report(workers.asked(name), name, [counted(name)])
     told = asking.result(PATIENCE_S)
     assert told.calls == (counted("a/0"), counted("b/0"))
     assert told.silent == ()

@@ -20,6 +20,7 @@ RUN_SECONDS = 60
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 _INLINE_LINK = re.compile(r"\]\(\s*<?(?P<target>[^\s)>]+)[^)]*\)")
+_ANY_LINK = re.compile(r"\]\((?P<target>[^):\s]+)\)")
 _REFERENCE_LINK = re.compile(r"^\[[^\]]+\]:\s*<?(?P<target>[^\s>]+)", re.MULTILINE)
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|//", re.IGNORECASE)
 
@@ -50,6 +51,12 @@ def relative_links(text: str) -> list[str]:
     return [match["target"] for match in found if not _ELSEWHERE.match(match["target"])]
 
 
+def anchors(text: str) -> set[str]:
+    """What links can end with: the headings, as web pages of Markdown spell them."""
+    headings = re.findall(r"^#+ (.*)$", _BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
 def recipe(makefile: str, target: str) -> str:
     """The only command of a target."""
     (command,) = re.findall(rf"^{target}:[^\n]*\n\t(.+)\n(?!\t)", makefile, re.MULTILINE)
@@ -76,6 +83,15 @@ def test_links_lead_to_files(page: Path) -> None:
     targets = [target.partition("#")[0] for target in relative_links(page.read_text())]
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert not missing, f"{page.relative_to(ROOT)} links to what does not exist: {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_headings(page: Path) -> None:
+    for link in _ANY_LINK.finditer(_BLOCK.sub("", page.read_text())):
+        path, _, anchor = link["target"].partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if anchor and target in PAGES:
+            assert anchor in anchors(target.read_text()), link["target"]
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS)
@@ -124,6 +140,11 @@ def test_only_relative_links_outside_code_are_found() -> None:
         "[e]: e.md\n[f]: mailto:a@example.com\n```\n[g](g.md)\n```\n"
     )
     assert relative_links(text) == ["docs/a.md#part", "b.png", "e.md"]
+
+
+def test_headings_are_anchors() -> None:
+    text = '# One two\n## Without pickle: `codec="data"`\n```sh\n# no heading\n```\n'
+    assert anchors(text) == {"one-two", "without-pickle-codecdata"}
 
 
 def test_a_recipe_is_one_command() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from launchpad_lite.courier.client import Client, list_methods
+from launchpad_lite.courier.given import list_methods
 from launchpad_lite.errors import Unavailable
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.testing.conformance.launcher_parts import nodes
@@ -14,6 +14,7 @@ from launchpad_lite.testing.conformance.launcher_parts.base import LauncherSuite
 from launchpad_lite.testing.conformance.launcher_parts.calls import echo_program
 
 if TYPE_CHECKING:
+    from launchpad_lite.courier.client import Client
     from launchpad_lite.program import Program
 
 

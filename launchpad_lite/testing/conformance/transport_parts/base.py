@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import threading
+import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,13 @@ class Served:
 
     def stop(self, grace: float = PATIENCE_S) -> None:
         self.listener.stop(grace)
+
+    def wait_until_waiting(self, count: int) -> None:
+        """Wait until the server has heard that so many calls wait for their turn."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (waiting := sum(row.waiting for row in self.service.metrics())) != count:
+            assert time.monotonic() < deadline, f"{waiting} calls wait, not {count}"
+            time.sleep(0.001)  # nobody announces it
 
     def stop_beside(self, grace: float = PATIENCE_S) -> threading.Thread:
         """Stop in another thread."""
@@ -113,6 +121,15 @@ class Caller:
         except Exception as error:
             return error
 
+    def codes(self, method: str, *args: Any) -> set[str]:
+        """Return the codes of the failures of a call, in all ways to make it but a stream."""
+        request = self._request(method, args, {}, PATIENCE_S)
+        later: Future[str] = Future()
+        self.channel.submit(
+            request, lambda reply, _: later.set_result("" if reply is None else reply.code)
+        )
+        return {self.channel.call(request).code, later.result(PATIENCE_S)}
+
     def stream(self, method: str, *args: Any) -> Values:
         """Begin a stream."""
         return Values(self.channel.stream(self._request(method, args, {}, None)))
@@ -122,14 +139,14 @@ class Values:
     """A stream's values."""
 
     def __init__(self, replies: ReplyStream) -> None:
-        self._replies = replies
+        self.replies = replies
         self.close = replies.close
 
     def __iter__(self) -> Values:
         return self
 
     def __next__(self) -> Any:
-        return _value(next(self._replies))
+        return _value(next(self.replies))
 
 
 def _value(reply: Reply) -> Any:

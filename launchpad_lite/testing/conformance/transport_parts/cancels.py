@@ -85,10 +85,16 @@ class CancelConformance(TransportSuite):
 
     def test_a_call_that_is_cancelled_before_its_turn_does_not_begin(self, lab: Lab) -> None:
         counter = Counter()
-        gate, caller, first = _busy(lab, counter)
+        gate = lab.gate()
+        served = lab.serve(gate.enter, counter.work, threads=1)
+        caller = lab.connect(served)
+        first = caller.submit("enter")
+        gate.wait_for(1)
         cancel = caller.submit_to(_unused(), "work")
+        served.wait_until_waiting(1)
         caller.submit_to(_unused(), "work")()
         cancel()
+        served.wait_until_waiting(0)
         gate.open()
         first.result(PATIENCE_S)
         assert caller.submit("work").result(PATIENCE_S) == 1

@@ -40,6 +40,11 @@ def _maybe_executed(error: BaseException | None) -> bool:
     return not _not_executed(error)
 
 
+def _call_for_ever(caller: Caller, method: str) -> None:
+    while True:
+        caller.call(method)
+
+
 class EndConformance(TransportSuite):
     """Calls that have begun may end; no other call ever begins; and each caller knows which."""
 
@@ -101,6 +106,32 @@ class EndConformance(TransportSuite):
             gate.open()
             assert call.result(PATIENCE_S) == 1
             assert future.result(PATIENCE_S) == 2
+        stopping.join(PATIENCE_S)
+        assert not stopping.is_alive()
+
+    def test_who_was_answered_by_a_server_that_stops_is_refused_at_once(self, lab: Lab) -> None:
+        """Though others are still waited for, and whether or not it had heard of the stop."""
+        gate, last = lab.gate(), lab.gate()
+        served = lab.listen(echo)
+        served.service.bind("enter", gate.enter)
+        served.service.bind("hold", last.enter)
+        served.listener.start()
+        caller, other = lab.connect(served), lab.connect(served)
+        held = other.submit("hold", 2)
+        last.wait_for(1)
+        with in_thread(caller.call, "enter", 1) as call:
+            gate.wait_for(1)
+            stopping = served.stop_beside()
+            with pytest.raises(Unavailable, check=_not_executed):
+                _call_for_ever(other, "echo")
+            gate.open()
+            assert call.result(PATIENCE_S) == 1
+        with pytest.raises(Unavailable, check=_not_executed):
+            caller.call("echo", 1, timeout=None)
+        assert _not_executed(caller.failure("echo", 1))
+        assert not held.done()
+        last.open()
+        assert held.result(PATIENCE_S) == 2
         stopping.join(PATIENCE_S)
         assert not stopping.is_alive()
 

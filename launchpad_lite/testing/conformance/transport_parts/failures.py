@@ -11,10 +11,13 @@ import pytest
 
 from launchpad_lite.courier.failures import RemoteTraceback
 from launchpad_lite.errors import (
+    BatchError,
+    CallError,
     MethodNotFound,
     NotAuthenticated,
     PayloadTooLarge,
     RemoteError,
+    ResourceExhausted,
     Unavailable,
 )
 from launchpad_lite.testing.conformance.transport_parts.base import (
@@ -26,7 +29,7 @@ from launchpad_lite.testing.conformance.transport_parts.base import (
 from launchpad_lite.testing.conformance.transport_parts.values import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class PlainError(Exception):
@@ -84,6 +87,13 @@ def _fail_to_load() -> NoReturn:
     raise pickle.UnpicklingError("not to be loaded")
 
 
+def _deep() -> Any:
+    inner: Any = []
+    for _ in range(100_000):
+        inner = [inner]
+    return inner
+
+
 def fail_with(error: Any) -> NoReturn:
     """Raise an exception made by a function."""
     raise error()
@@ -113,6 +123,20 @@ def _both(caller: Caller, method: str, *args: Any) -> tuple[BaseException, BaseE
 
 class FailureConformance(TransportSuite):
     """Exceptions arrive as their own type or as `RemoteError`, and the server lives on."""
+
+    @pytest.mark.parametrize("error", [PlainError("no"), ResourceExhausted("no"), BatchError("no")])
+    def test_a_failure_has_the_code_of_its_exception(self, lab: Lab, error: Exception) -> None:
+        def work() -> NoReturn:
+            raise error
+
+        def yield_nothing() -> Iterator[int]:
+            yield work()
+
+        caller = lab.caller(work, streams=(yield_nothing,))
+        code = error.code.name if isinstance(error, CallError) else "UNKNOWN"
+        assert caller.codes("work") == {code}
+        assert next(caller.stream("yield_nothing").replies).code == code
+        assert caller.codes("unknown") == {"NOT_FOUND"}
 
     def test_an_exception_arrives_as_its_own_type(self, lab: Lab) -> None:
         caller = lab.caller(fail_with_note, echo)
@@ -181,6 +205,13 @@ class FailureConformance(TransportSuite):
         for error in _both(caller, "give", lambda: (value for value in "abc")):
             assert type(error) is TypeError
             assert "the result of server.give cannot be sent" in str(error)
+        assert caller.call("echo", 1) == 1
+
+    def test_a_result_deeper_than_pickles_go_is_named(self, lab: Lab) -> None:
+        caller = lab.caller(give, echo, threads=1)
+        for error in _both(caller, "give", _deep):
+            assert type(error) is TypeError
+            assert "the result of server.give cannot be sent: " in str(error)
         assert caller.call("echo", 1) == 1
 
     def test_a_result_that_cannot_be_read_fails_its_call_only(self, lab: Lab) -> None:

@@ -7,13 +7,35 @@ from typing import Any
 
 import pytest
 
-from launchpad_lite.errors import ResourceExhausted
+from launchpad_lite.errors import DeadlineExceeded, ResourceExhausted
 from launchpad_lite.testing.conformance.transport_parts.base import (
     PATIENCE_S,
+    SHORT_S,
     Lab,
     TransportSuite,
 )
 from launchpad_lite.testing.conformance.transport_parts.values import echo
+
+
+class _Full:
+    """A server with a call that runs, and one that fills its queue."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.gate = lab.gate()
+        self.served = lab.serve(self.gate.enter, threads=1, waiting=1, when_full="fail")
+        self.caller, self.other = lab.connect(self.served), lab.connect(self.served)
+        self._first = self.caller.submit("enter", 1)
+        self.gate.wait_for(1)
+
+    def check_room(self) -> None:
+        """Make a call, which finds room, and let it begin."""
+        call = self.caller.submit("enter", 2)
+        self.served.wait_until_waiting(1)
+        assert not call.done()
+        self.gate.open()
+        assert self._first.result(PATIENCE_S) == 1
+        assert call.result(PATIENCE_S) == 2
+        assert self.gate.entered == 2
 
 
 def _ended(calls: list[Future[Any]]) -> Future[Any]:
@@ -91,3 +113,66 @@ class LimitConformance(TransportSuite):
             assert error is None or isinstance(error, ResourceExhausted)
             assert error is not None or call.result() == number
         assert gate.most == 1
+
+    def test_a_cancelled_call_makes_room(self, lab: Lab) -> None:
+        full = _Full(lab)
+        cancel = full.other.submit_to(Future(), "enter")
+        full.served.wait_until_waiting(1)
+        assert isinstance(full.caller.failure("enter"), ResourceExhausted)
+        cancel()
+        full.served.wait_until_waiting(0)
+        full.check_room()
+
+    @pytest.mark.parametrize("way", ["call", "submit"])
+    def test_a_late_call_makes_room(self, lab: Lab, way: str) -> None:
+        full = _Full(lab)
+        if way == "call":
+            with pytest.raises(DeadlineExceeded):
+                full.other.call("enter", timeout=SHORT_S)
+        else:
+            assert isinstance(full.other.failure("enter", timeout=SHORT_S), DeadlineExceeded)
+        full.check_room()
+
+    def test_a_client_that_goes_makes_room(self, lab: Lab) -> None:
+        full = _Full(lab)
+        full.other.submit("enter")
+        full.served.wait_until_waiting(1)
+        full.other.channel.close()
+        full.served.wait_until_waiting(0)
+        full.check_room()
+
+    def test_what_is_late_before_there_is_room_never_begins(self, lab: Lab) -> None:
+        gate = lab.gate()
+        served = lab.serve(gate.enter, threads=1, waiting=1)
+        caller, other = lab.connect(served), lab.connect(served)
+        first = caller.submit("enter", 1)
+        gate.wait_for(1)
+        # one waits, and one waits for its place
+        late = [each.submit("enter", timeout=SHORT_S) for each in (caller, other)]
+        for call in late:
+            assert isinstance(call.exception(PATIENCE_S), (DeadlineExceeded, ResourceExhausted))
+        last = other.submit("enter", 2)  # finds room, though nothing has ended
+        served.wait_until_waiting(1)
+        gate.open()
+        assert first.result(PATIENCE_S) == 1
+        assert last.result(PATIENCE_S) == 2
+        assert gate.entered == 2
+
+    def test_what_is_late_before_it_is_read_never_begins(self, lab: Lab) -> None:
+        gate, noted = lab.gate(), list[int]()
+        served = lab.listen(gate.enter, echo, threads=1, waiting=1)
+        served.service.bind("note", noted.append)
+        served.listener.start()
+        caller = lab.connect(served)
+        calls = [caller.submit("enter", 1)]
+        gate.wait_for(1)
+        calls += [caller.submit("enter", number) for number in (2, 3)]  # nothing is read after them
+        errors = [caller.failure("note", number, timeout=SHORT_S) for number in range(3)]
+        assert all(isinstance(each, (DeadlineExceeded, ResourceExhausted)) for each in errors)
+        gate.open()
+        for number, call in enumerate(calls, 1):
+            error = call.exception(PATIENCE_S)
+            assert error is None or isinstance(error, ResourceExhausted)
+            assert error is not None or call.result() == number
+        assert caller.submit("echo", 4).result(PATIENCE_S) == 4
+        assert noted == []

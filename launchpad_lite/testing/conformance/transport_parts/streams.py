@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import pytest
 
+from launchpad_lite.courier.async_values import AHEAD as LATER_AHEAD
 from launchpad_lite.courier.call_context import get_call_context
+from launchpad_lite.courier.stream_window import AHEAD, AHEAD_BYTES
 from launchpad_lite.errors import MethodNotFound, Stopped, Unavailable
 from launchpad_lite.testing.conformance.transport_parts.asyncs import Meeting, acquire, later
 from launchpad_lite.testing.conformance.transport_parts.base import (
@@ -122,6 +124,9 @@ def refuse() -> NoReturn:
 
 class StreamConformance(TransportSuite):
     """Values come one after the other, until either end closes the stream."""
+
+    most_ahead = AHEAD + LATER_AHEAD + 1
+    """How many small values a method may be ahead of its reader, also an async one."""
 
     def test_values_come_in_order_and_end(self, lab: Lab) -> None:
         caller = lab.caller(streams=(count,))
@@ -275,9 +280,33 @@ class StreamConformance(TransportSuite):
         values = caller.stream(method, 2**18)
         for number in range(10):
             assert len(next(values)) == 2**18
-            assert endless.count <= number + 48  # of 256 kB
+            assert endless.count <= number + 48  # of 256 KiB
         values.close()
         acquire(endless.closed)
+
+    @pytest.mark.parametrize("method", ["endless", "endless_later"])
+    def test_small_values_do_not_run_ahead_either(self, lab: Lab, method: str) -> None:
+        endless = Endless()
+        caller = lab.caller(echo, streams=(endless.endless, endless.endless_later))
+        values = caller.stream(method, 10)
+        for number in range(1, 4 * AHEAD):
+            next(values)
+            if number % AHEAD == 1:  # a reader that takes its time keeps nobody else waiting
+                assert [caller.call("echo", each) for each in range(100)] == list(range(100))
+                assert caller.submit("echo", number).result(PATIENCE_S) == number
+            assert endless.count <= number + self.most_ahead
+        values.close()
+        acquire(endless.closed)
+
+    def test_values_of_any_size_come_in_order(self, lab: Lab) -> None:
+        sizes = [0, AHEAD_BYTES + 1, 1, 10**6, 3 * AHEAD_BYTES, *range(3 * AHEAD), 2**20]
+
+        def blanks() -> Iterator[bytes]:
+            for size in sizes:
+                yield b" " * size
+
+        values = lab.caller(streams=(blanks,)).stream("blanks")
+        assert [len(value) for value in values] == sizes
 
     @pytest.mark.parametrize("method", ["endless", "endless_later"])
     def test_a_closed_stream_closes_its_generator(self, lab: Lab, method: str) -> None:
