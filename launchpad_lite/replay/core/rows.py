@@ -83,7 +83,9 @@ class RowStore:
         with self._lock:
             pool = self._pools[kind]
             freed = pool.drop(_indices(rows))
-            if self._pins and len(freed):
+            if not len(freed):
+                return
+            if self._pins:
                 self._limbo.append(_Freed(self._last_pin, pool, freed))
             else:
                 self._reclaim(pool, freed)
@@ -175,6 +177,8 @@ class _Pool:
         """Count one holder less for each, and return those that have none left."""
         np.subtract.at(self.holders, rows, _ONE)
         freed: IntArray = rows[self.holders[rows] == 0]
+        if not len(freed):
+            return freed
         # A row that was named several times is among them as often: the last mention counts.
         mentions = np.arange(len(freed), dtype=np.int32)
         self.holders[freed] = mentions

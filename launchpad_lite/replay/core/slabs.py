@@ -100,11 +100,13 @@ class Slabs:
         if not len(rows):
             return
         slabs, starts = self._memory
-        first, last = np.searchsorted(starts, rows[[0, -1]], side="right") - 1
-        if first == last and (rows[1:] - rows[:-1] == 1).all():
-            begin = int(rows[0] - starts[first])
-            slabs[first][begin : begin + len(rows)] = values
-            return
+        first = int(rows[0])
+        if len(rows) == 1 or (rows[1:] - rows[:-1] == 1).all():  # as they mostly are
+            index = int(starts.searchsorted(first, side="right")) - 1
+            begin = first - int(starts[index])
+            if begin + len(rows) <= len(slabs[index]):
+                slabs[index][begin : begin + len(rows)] = values
+                return
         which = np.searchsorted(starts, rows, side="right") - 1
         for index in np.unique(which):
             where = np.flatnonzero(which == index)
