@@ -610,17 +610,18 @@ def test_what_an_interrupted_thread_has_sent_is_not_sent_again(fake: FakeServer)
     sock.sendall(b"".join(frame.pack_reply(_reply(), first)))
     assert ending.futures[0].result(PATIENCE_S).ok  # so that this thread sends the next itself
 
-    def interrupt(_: object, event: str, function: Any) -> None:
-        if event == "c_return" and function.__name__ == "send":
-            sys.setprofile(None)
-            raise KeyboardInterrupt
+    client: Any = channel  # an interrupt cannot be sent to one line
+    stream = client._futures._connection._stream  # noqa: SLF001
+    send_now = stream.send_now
 
-    sys.setprofile(interrupt)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            ending.submit()
-    finally:
-        sys.setprofile(None)
+    def interrupted(pieces: Any) -> None:
+        stream.send_now = send_now  # once is enough
+        send_now(pieces)
+        raise KeyboardInterrupt
+
+    stream.send_now = interrupted  # just after the system's call
+    with pytest.raises(KeyboardInterrupt):
+        ending.submit()
     assert read(sock).call_id != first
     assert sock.recv(1) == b""  # nothing more comes this way
     channel.close()
