@@ -164,7 +164,8 @@ class FutureCall:
 
     def _let_go(self) -> None:
         """Keep nothing that the future does not need any more; it may be kept for long."""
-        self._undo = self.future.abort = None
+        self.future.abort = None  # before the other, see `_can_be_undone`
+        self._undo = None
         try:
             size = self._held.pop()
         except IndexError:  # it is cancelled while it ends, or never had a place
@@ -175,6 +176,8 @@ class FutureCall:
         self._undo = undo
         if self.future.given_up:  # just before
             undo()
+        if self.future.abort is None:  # it has ended meanwhile, and what undoes it refers to it
+            self._undo = None
 
     def _count(self, reply: Reply | None, code: str) -> None:
         """Count the newest try, the first time: with its reply, or the code of its error."""
