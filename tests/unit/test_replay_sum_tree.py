@@ -105,3 +105,20 @@ def test_a_cleared_tree_is_empty() -> None:
     assert tree.total == 0
     tree.set(ints([3]), np.array([2.0]))
     assert tree.find(np.array([0.0, 1.9, 2.0])).tolist() == [3, 3, 3]
+
+
+def test_no_slot_of_weight_0_is_found_where_two_ways_to_add_differ() -> None:
+    """A node's sum may be a rounding error above the running sum of its children."""
+    rng = np.random.default_rng(0)
+    families = rng.random((5000, 16))
+    families[:, [0, 13, 14, 15]] = 0
+    tree = SumTree()
+    tree.set(np.arange(families.size), families.ravel())
+    ends = np.nextafter(np.cumsum(families.sum(axis=1)), 0.0)
+    sums = families.sum(axis=1)
+    assert (sums > np.cumsum(families, axis=1)[:, -1]).any()
+    assert (tree.get(tree.find(ends)) > 0).all()
+    for scale, weights in zip(2.0 ** rng.integers(-60, 60, size=500), families, strict=False):
+        one = SumTree()  # of two levels, with one family that is not 0
+        one.set(np.arange(16) + 4992, weights * scale)
+        assert (one.get(one.find(one.total * np.array([0, 0.5, 1 - 2**-53, 1]))) > 0).all()
