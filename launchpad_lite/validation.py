@@ -92,6 +92,18 @@ def real(value: Any) -> float:
     return math.nan
 
 
+def number(name: str, value: Any) -> float:
+    """Return a number, which may be infinite.
+
+    Raises:
+      UsageError: it is none, or not-a-number.
+    """
+    found = math.nan if isinstance(value, dt.timedelta) else real(value)
+    if math.isnan(found):
+        refuse(name, value, "a number")
+    return found
+
+
 def wait(name: str, value: Any) -> float:
     """Return seconds for which something is waited for.
 

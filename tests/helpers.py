@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import subprocess
 import sys
 import threading
 import time
@@ -34,6 +35,30 @@ def require_backend(name: str, reason: str | None) -> None:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"{name} must be available in CI, and is not: {reason}", pytrace=False)
     pytest.skip(f"{name} is not available: {reason}")
+
+
+def run_python(
+    *arguments: str, cwd: Path, seconds: float, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs this interpreter to its end, with nothing to read; its two outputs come as one.
+
+    Args:
+        arguments: What it is told.
+        cwd: Its working directory.
+        seconds: How long it may take.
+        path: What it imports from, beside what is installed.
+    """
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=os.environ | ({} if path is None else {"PYTHONPATH": str(path)}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
 
 
 class Belongings:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import run_python
 from tests.integration.run_page import BLOCKS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,16 +17,10 @@ RUN_SECONDS = 60
 @pytest.mark.parametrize("name", PAGES)
 def test_the_code_of_a_page_runs(name: str, tmp_path: Path) -> None:
     page = ROOT / "docs" / f"{name}.md"
-    result = subprocess.run(
-        [sys.executable, "-W", "error", str(Path(__file__).with_name("run_page.py")), str(page)],
-        cwd=tmp_path,  # some write files
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
+    runner = str(Path(__file__).with_name("run_page.py"))
+    # some write files
+    result = run_python(
+        "-W", "error", runner, str(page), cwd=tmp_path, seconds=RUN_SECONDS, path=ROOT
     )
     assert result.returncode == 0, result.stdout
 

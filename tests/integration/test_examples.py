@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from launchpad_lite.launchers import registry
-from tests.helpers import require_backend
+from tests.helpers import require_backend, run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -36,16 +34,7 @@ class Result:
 
 
 def _run(*arguments: str) -> Result:
-    process = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    process = run_python(*arguments, cwd=ROOT, seconds=TIMEOUT_SECONDS)
     return Result(exit_code=process.returncode, output=process.stdout)
 
 

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from launchpad_lite import courier
@@ -41,6 +42,7 @@ class Run(FakeScope):
         self.socket_dir = directory
         self.changed = threading.Condition()
         self.ended: dict[str, str] = {}
+        self.once_found: list[Callable[[], object]] = []  # called before a record is returned
         self.stop.on_close(self._wake)
 
     def _wake(self) -> None:
@@ -60,7 +62,10 @@ class Run(FakeScope):
                     raise DeadlineExceeded(f"{name} did not come up")
                 self.changed.wait(left)
             self.stop.check()
-            return self.published[name]
+            record = self.published[name]
+        while self.once_found:
+            self.once_found.pop()()
+        return record
 
     def await_change(self, record: EndpointRecord, timeout: float) -> None:
         with self.changed:

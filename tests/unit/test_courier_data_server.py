@@ -337,8 +337,9 @@ def test_a_client_that_wants_data_calls_no_server_that_pickles() -> None:
     assert not called.is_set()
     assert pickle.loads(pickle.dumps(client))._config.codec == "data"  # noqa: SLF001
     server.Stop()
+    misspelt: Any = "date"
     with pytest.raises(UsageError, match="codec='date'; did you mean 'data'"):
-        courier.Client("pickles", codec="date")  # type: ignore[arg-type]
+        courier.Client("pickles", codec=misspelt)
 
 
 def test_a_client_that_wants_data_calls_a_server_that_has_it() -> None:

@@ -156,15 +156,7 @@ def test_new_calls_leave_a_server_that_has_a_successor(bench: Bench) -> None:
 def test_a_successor_that_comes_while_a_client_connects(bench: Bench) -> None:
     bench.publish("first")
     second = bench.serve("second")
-    resolve = bench.run.resolve
-
-    def resolve_late(name: str, timeout: float | None) -> EndpointRecord:
-        record = resolve(name, timeout)
-        bench.run.resolve = resolve  # type: ignore[method-assign]
-        bench.run.move(name, *second.endpoints)
-        return record
-
-    bench.run.resolve = resolve_late  # type: ignore[method-assign]
+    bench.run.once_found.append(lambda: bench.run.move("server/0", *second.endpoints))
     assert bench.client().tag() == "second"
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.helpers import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -103,17 +102,7 @@ def test_python_in_the_readme_works(block: Block, tmp_path: Path) -> None:
         return
     program = tmp_path / "readme_block.py"
     program.write_text(code)
-    result = subprocess.run(
-        [sys.executable, str(program)],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
-    )
+    result = run_python(str(program), cwd=tmp_path, seconds=RUN_SECONDS, path=ROOT)
     assert result.returncode == 0, f"README.md, line {block.line}:\n{result.stdout}"
 
 

@@ -39,7 +39,7 @@ def check(nest: Any) -> None:
 
 
 def test_a_spec_is_a_shape_and_a_dtype() -> None:
-    spec = ArraySpec([3, None, np.int64(2)], "float32", "x")  # type: ignore[list-item]
+    spec = ArraySpec([3, None, np.int64(2)], "float32", "x")
     assert (spec.shape, spec.dtype, spec.name) == ((3, None, 2), np.dtype(np.float32), "x")
     assert str(spec) == "float32[3, ?, 2]"
     assert spec == ArraySpec((3, None, 2), np.float32, "x") == pickle.loads(pickle.dumps(spec))

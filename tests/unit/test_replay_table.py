@@ -58,16 +58,19 @@ def numbers(samples: Samples) -> list[int]:
     ("settings", "problem"),
     [
         ({"name": ""}, "Table: name must not be empty"),
-        ({"name": 3}, "Table: name must be a str, not 3"),
-        ({"max_size": 0}, "Table 'table': max_size must be at least 1, not 0"),
-        ({"max_size": -1}, "max_size must be at least 1"),
-        ({"max_size": 1.5}, "max_size must be an integer, not 1.5"),
-        ({"max_size": True}, "max_size must be an integer"),
-        ({"max_times_sampled": "1"}, "max_times_sampled must be an integer"),
-        ({"sampler": Uniform}, r"sampler must be a Selector, .*parentheses"),
-        ({"remover": "fifo"}, "remover must be a Selector, not 'fifo'"),
-        ({"rate_limiter": 1}, "rate_limiter must be a RateLimiter, not 1"),
-        ({"extensions": [print]}, r"extensions\[0\] must be a TableExtension"),
+        ({"name": 3}, "^Table: name=3: give a string"),
+        ({"max_size": 0}, "^Table 'table': max_size=0: give a whole number, 1 or more"),
+        ({"max_size": -1}, "max_size=-1: give a whole number, 1 or more"),
+        ({"max_size": 1.5}, "max_size=1.5: give a whole number"),
+        ({"max_size": True}, "max_size=True: give a whole number"),
+        ({"max_times_sampled": "1"}, "max_times_sampled='1': give a whole number"),
+        ({"sampler": Uniform}, r"sampler=.*Uniform.*: give a selector, .*parentheses"),
+        ({"remover": "fifo"}, "remover='fifo': give a selector"),
+        ({"rate_limiter": 1}, "rate_limiter=1: give a rate limiter"),
+        (
+            {"extensions": [print]},
+            r"extensions\[0\]=.*: give an object of a class that extends TableExtension",
+        ),
         ({"signature": {"a": 3}}, "column 'a' must be an ArraySpec"),
     ],
 )
@@ -233,7 +236,8 @@ def test_items_must_fit_the_signature() -> None:
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_a_sample_of_nothing(count: int) -> None:
-    with pytest.raises(UsageError, match="count must be at least 1"):
+    wanted = f"^try_sample: count={count}: give a whole number, 1 or more"
+    with pytest.raises(UsageError, match=wanted):
         make().try_sample(count)
 
 

@@ -25,7 +25,7 @@ def test_whole_numbers() -> None:
     assert type(rule("size", np.uint8(3))) is int
     assert refusal(rule, 17) == "size=17: give a whole number of bytes from 1 to 16."
     wrong: Any
-    for wrong in (0, -1, 2.0, "3", None, True, np.True_, [], b"3", math.nan):
+    for wrong in (0, -1, 2.0, "3", None, True, np.True_, [], b"3", math.nan, np.ones(2)):
         assert refusal(rule, wrong).endswith(": give a whole number of bytes from 1 to 16.")
     assert refusal(validation.integer(1), 0) == "size=0: give a whole number, 1 or more."
     assert refusal(validation.integer(), "x") == "size='x': give a whole number."
@@ -38,6 +38,16 @@ def test_numbers_of_seconds() -> None:
     wrong: Any
     for wrong in ("5", None, True, [], -1, math.nan, math.inf, b"5"):
         assert refusal(validation.wait, wrong).endswith(": give 0 to 1e+07 seconds.")
+
+
+def test_numbers() -> None:
+    given = [3, 2.5, -1, math.inf, np.float32(2), np.int8(3), np.array(1.5)]
+    found = [validation.number("size", each) for each in given]
+    assert found == [3.0, 2.5, -1.0, math.inf, 2.0, 3.0, 1.5]
+    assert {type(each) for each in found} == {float}
+    wrong: Any
+    for wrong in (math.nan, "3", b"4", True, None, [1], 1j, 10**400, object, dt.timedelta(1)):
+        assert refusal(validation.number, wrong).endswith(": give a number.")
 
 
 def test_words() -> None:

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from launchpad_lite.errors import UsageError
-from launchpad_lite.replay.core.arguments import number
+from launchpad_lite.validation import number
 
 _log = logging.getLogger(__name__)
 
@@ -20,20 +20,16 @@ UNLIMITED = sys.float_info.max
 """An error that no table ever has, for a range without an end."""
 
 
-def positive_ratio(place: str, value: Any) -> float:
+def positive_ratio(value: Any) -> float:
     """Return a number of samples per insert.
-
-    Args:
-      place: whose argument it is, to begin the message with.
-      value: what was given.
 
     Raises:
       UsageError: it is no finite number above 0.
     """
-    ratio = number(place, "samples_per_insert", value)
+    ratio = number("samples_per_insert", value)
     if not 0 < ratio < math.inf:
         raise UsageError(
-            f"{place}: samples_per_insert must be a finite number above 0, not {value!r}: with "
+            f"samples_per_insert must be a finite number above 0, not {value!r}: with "
             "less, inserts allow no samples and sampling ends for ever; with more, the first "
             "insert blocks all others. For no ratio at all take MinSize(min_size_to_sample)."
         )
@@ -50,18 +46,16 @@ def error_range(middle: float, error_buffer: Any) -> tuple[float, float]:
     Raises:
       UsageError: it is neither a number nor two.
     """
-    name = "SampleToInsertRatio"
     if hasattr(error_buffer, "__float__"):
-        buffer = number(name, "error_buffer", error_buffer)
+        buffer = number("error_buffer", error_buffer)
         return middle - buffer, middle + buffer
     try:
         low, high = error_buffer
     except (TypeError, ValueError):
         raise UsageError(
-            f"{name}: error_buffer must be a number, or a least and a greatest error, not "
-            f"{error_buffer!r}."
+            f"error_buffer must be a number, or a least and a greatest error, not {error_buffer!r}."
         ) from None
-    return number(name, "error_buffer[0]", low), number(name, "error_buffer[1]", high)
+    return number("error_buffer[0]", low), number("error_buffer[1]", high)
 
 
 def check_width(place: str, ratio: float, low: float, high: float, least: float) -> None:

@@ -19,7 +19,6 @@ import math
 from typing import Self, TypedDict
 
 from launchpad_lite.errors import UsageError
-from launchpad_lite.replay.core.arguments import count, number
 from launchpad_lite.replay.core.limiter_checks import (
     UNLIMITED,
     check_beginning,
@@ -28,9 +27,13 @@ from launchpad_lite.replay.core.limiter_checks import (
     error_range,
     positive_ratio,
 )
+from launchpad_lite.validation import integer, number, within
 
 UNBOUNDED = 2**62
 """As many operations as nobody makes."""
+
+
+_count = integer(1)
 
 
 class LimiterState(TypedDict):
@@ -79,10 +82,11 @@ class RateLimiter:
             and sampling could block each other for ever.
         """
         name = type(self).__name__
-        self.samples_per_insert = positive_ratio(name, samples_per_insert)
-        self.min_size_to_sample = count(name, "min_size_to_sample", min_size_to_sample)
-        self.min_diff = _bounded(number(name, "min_diff", min_diff))
-        self.max_diff = _bounded(number(name, "max_diff", max_diff))
+        with within(name):
+            self.samples_per_insert = positive_ratio(samples_per_insert)
+            self.min_size_to_sample = _count("min_size_to_sample", min_size_to_sample)
+            self.min_diff = _bounded(number("min_diff", min_diff))
+            self.max_diff = _bounded(number("max_diff", max_diff))
         self.inserts = self.samples = self.deletes = 0
         width = max(1.0, self.samples_per_insert)
         check_width(name, self.samples_per_insert, self.min_diff, self.max_diff, width)
@@ -106,7 +110,8 @@ class RateLimiter:
         Raises:
           UsageError: `num_inserts` is no integer of at least 1.
         """
-        return self._allows_inserts(count("can_insert", "num_inserts", num_inserts))
+        with within("can_insert"):
+            return self._allows_inserts(_count("num_inserts", num_inserts))
 
     def can_sample(self, num_samples: int = 1) -> bool:
         """Whether so many items may be sampled now.
@@ -114,7 +119,8 @@ class RateLimiter:
         Raises:
           UsageError: `num_samples` is no integer of at least 1.
         """
-        return self._allows_samples(count("can_sample", "num_samples", num_samples))
+        with within("can_sample"):
+            return self._allows_samples(_count("num_samples", num_samples))
 
     def insertable(self, at_most: int = UNBOUNDED) -> int:
         """Return how many items may be inserted now, up to a number."""
@@ -306,9 +312,10 @@ class SampleToInsertRatio(RateLimiter):
             other for ever.
         """
         name = type(self).__name__
-        ratio = positive_ratio(name, samples_per_insert)
-        size = count(name, "min_size_to_sample", min_size_to_sample)
-        low, high = error_range(ratio * size, error_buffer)
+        with within(name):
+            ratio = positive_ratio(samples_per_insert)
+            size = _count("min_size_to_sample", min_size_to_sample)
+            low, high = error_range(ratio * size, error_buffer)
         check_range(f"{name}: error_buffer={error_buffer!r}", ratio, size, low, high)
         super().__init__(ratio, size, low, high)
 
@@ -335,7 +342,9 @@ class Queue(RateLimiter):
         Raises:
           UsageError: it is no integer of at least 1.
         """
-        super().__init__(1.0, 1, 0.0, count(type(self).__name__, "size", size))
+        with within(type(self).__name__):
+            most = _count("size", size)
+        super().__init__(1.0, 1, 0.0, most)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.max_diff:.0f})"

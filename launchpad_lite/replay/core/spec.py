@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
 import numpy as np
 
 from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.nest import check_structure, column_names, flatten, unflatten
+from launchpad_lite.validation import integer, optional
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from launchpad_lite.replay.core.nest import Structure
+
+
+_length = optional(integer(0))
 
 
 class Typed(Protocol):
@@ -50,7 +53,9 @@ class ArraySpec:
     dtype: np.dtype[Any]
     name: str = ""
 
-    def __init__(self, shape: Sequence[int | None], dtype: Any, name: str | None = "") -> None:
+    def __init__(
+        self, shape: Sequence[SupportsIndex | None], dtype: Any, name: str | None = ""
+    ) -> None:
         object.__setattr__(self, "shape", _shape(shape))
         object.__setattr__(self, "dtype", _dtype(dtype))
         object.__setattr__(self, "name", name or "")
@@ -157,21 +162,13 @@ def _spec(name: str, leaf: Any) -> ArraySpec:
         raise UsageError(f"signature: column {name!r}: {error}") from None
 
 
-def _shape(shape: Sequence[int | None]) -> tuple[int | None, ...]:
+def _shape(shape: Sequence[SupportsIndex | None]) -> tuple[int | None, ...]:
     try:
-        return tuple(map(_length, shape))
-    except (TypeError, ValueError):
+        return tuple(_length("shape", each) for each in shape)
+    except (TypeError, UsageError):
         raise UsageError(
             f"ArraySpec: shape must be a tuple of lengths, None where any will do, not {shape!r}."
         ) from None
-
-
-def _length(value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or operator.index(value) < 0:
-        raise ValueError(value)
-    return operator.index(value)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:

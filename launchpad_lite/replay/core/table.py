@@ -16,12 +16,18 @@ from launchpad_lite.replay.core.rows import RowStore
 from launchpad_lite.replay.core.selectors.base import Selector
 from launchpad_lite.replay.core.selectors.ordered import Fifo, Lifo
 from launchpad_lite.replay.core.spec import Signature, check_columns
+from launchpad_lite.validation import instance, integer, text, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from launchpad_lite.replay.core.layout import Lines
     from launchpad_lite.replay.core.types import FloatArray, KeyArray
+
+_selector = instance(Selector, "a selector, with its parentheses: selectors.Uniform()")
+_limiter = instance(RateLimiter, "a rate limiter, with its arguments: rate_limiters.MinSize(1)")
+_extension = instance(TableExtension, "an object of a class that extends TableExtension")
+_count, _times = integer(1), integer()
 
 
 class Samples(NamedTuple):
@@ -80,18 +86,20 @@ class Table:
         Raises:
           UsageError: an argument is wrong.
         """
-        _check_type("Table", "name", name, str)
+        with within("Table"):
+            text("name", name)
         if not name:
             raise UsageError("Table: name must not be empty.")
         self.name = name
         place = f"Table {name!r}"
-        _check_type(place, "sampler", sampler, Selector)
-        _check_type(place, "remover", remover, Selector)
-        _check_type(place, "rate_limiter", rate_limiter, RateLimiter)
-        for index, extension in enumerate(extensions or ()):
-            _check_type(place, f"extensions[{index}]", extension, TableExtension)
-        self.max_size = _count(place, "max_size", max_size, 1)
-        self.max_times_sampled = max(0, _count(place, "max_times_sampled", max_times_sampled))
+        with within(place):
+            _selector("sampler", sampler)
+            _selector("remover", remover)
+            _limiter("rate_limiter", rate_limiter)
+            for index, extension in enumerate(extensions or ()):
+                _extension(f"extensions[{index}]", extension)
+            self.max_size = _count("max_size", max_size)
+            self.max_times_sampled = max(0, _times("max_times_sampled", max_times_sampled))
         self.signature = None if signature is None else Signature(signature)
         self.extensions = tuple(extensions or ())
         self.store = RowStore()
@@ -273,7 +281,8 @@ class Table:
         Raises:
           UsageError: `count` is below 1.
         """
-        _count("try_sample", "count", count, 1)
+        with within("try_sample"):
+            _count("count", count)
         with self._changing():
             sampled = self._ledger.sample(count)
             if sampled is None:
@@ -359,18 +368,3 @@ class Table:
             if changed:
                 for callback in self._watchers:
                     callback()
-
-
-def _check_type(place: str, name: str, value: object, wanted: type) -> None:
-    if not isinstance(value, wanted):
-        hint = " (with parentheses?)" if isinstance(value, type) else ""
-        raise UsageError(f"{place}: {name} must be a {wanted.__name__}, not {value!r}{hint}.")
-
-
-def _count(place: str, name: str, value: Any, least: int | None = None) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise UsageError(f"{place}: {name} must be an integer, not {value!r}.")
-    number = int(value)
-    if least is not None and number < least:
-        raise UsageError(f"{place}: {name} must be at least {least}, not {number}.")
-    return number

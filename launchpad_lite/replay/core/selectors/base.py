@@ -60,7 +60,6 @@ class Selector(abc.ABC):
           slots: shape [n], dtype int64; all of them there, all different.
         """
 
-    @abc.abstractmethod
     def sample(
         self, count: int, rng: np.random.Generator, left: IntArray | None = None
     ) -> tuple[IntArray, FloatArray]:
@@ -79,6 +78,15 @@ class Selector(abc.ABC):
           less where `left` allows no more, or none if there are no items. The probability is 1
           where no random number decides.
         """
+        if not len(self) or count < 1:
+            return np.empty(0, np.int64), np.empty(0)
+        return self._choose(count, rng, left)
+
+    @abc.abstractmethod
+    def _choose(
+        self, count: int, rng: np.random.Generator, left: IntArray | None
+    ) -> tuple[IntArray, FloatArray]:
+        """See `sample`; there are items, and `count` is at least 1."""
 
     @abc.abstractmethod
     def clear(self) -> None:
@@ -99,6 +107,25 @@ class Selector(abc.ABC):
         return f"{type(self).__name__}()"
 
 
+class DeterministicSelector(Selector):
+    """A selector whose choices follow from what it holds; it has no settings."""
+
+    is_deterministic = True
+
+    @abc.abstractmethod
+    def first(self, count: int, left: IntArray | None) -> IntArray:
+        """Return the slots that `sample` chooses; there is at least one item."""
+
+    def fresh(self) -> Self:
+        return type(self)()
+
+    def _choose(
+        self, count: int, rng: np.random.Generator, left: IntArray | None
+    ) -> tuple[IntArray, FloatArray]:
+        slots = self.first(count, left)
+        return slots, np.ones(len(slots))
+
+
 class RandomSelector(Selector):
     """A selector whose choices are independent random draws."""
 
@@ -116,11 +143,9 @@ class RandomSelector(Selector):
     def restore(self, slots: IntArray, weights: FloatArray) -> None:
         """Bring back items that were deleted."""
 
-    def sample(
-        self, count: int, rng: np.random.Generator, left: IntArray | None = None
+    def _choose(
+        self, count: int, rng: np.random.Generator, left: IntArray | None
     ) -> tuple[IntArray, FloatArray]:
-        if not len(self) or count < 1:
-            return np.empty(0, np.int64), np.empty(0)
         if left is None:
             return self.draw(count, rng)
         return self._draw_limited(count, rng, left)

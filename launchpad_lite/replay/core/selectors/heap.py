@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from launchpad_lite.replay.core.arrays import grown
-from launchpad_lite.replay.core.selectors.base import Selector
+from launchpad_lite.replay.core.selectors.base import DeterministicSelector
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import FloatArray, IntArray
@@ -20,7 +20,7 @@ _STAMP_MASK = (1 << _STAMP_BITS) - 1
 _MIN_REBUILT = 64
 
 
-class _Heap(Selector):
+class _Heap(DeterministicSelector):
     """A binary heap of entries, some of which are out of date.
 
     An entry is one integer, `priority | stamp | slot` from the highest bits to the lowest, so that
@@ -30,7 +30,6 @@ class _Heap(Selector):
     collector's business.)
     """
 
-    is_deterministic = True
     sign: ClassVar[int]
 
     def __init__(self) -> None:
@@ -39,9 +38,6 @@ class _Heap(Selector):
         self._stamps: IntArray = np.empty(0, np.int64)  # by slot; -1 is not there
         self._next_stamp = 0
         self._size = 0
-
-    def fresh(self) -> Self:
-        return type(self)()
 
     def insert(self, slots: IntArray, priorities: FloatArray) -> None:
         if len(slots):
@@ -75,24 +71,9 @@ class _Heap(Selector):
         self._size -= len(slots)
         self._drop_old()
 
-    def sample(
-        self, count: int, rng: np.random.Generator, left: IntArray | None = None
-    ) -> tuple[IntArray, FloatArray]:
-        if not self._size or count < 1:
-            return np.empty(0, np.int64), np.empty(0)
+    def first(self, count: int, left: IntArray | None) -> IntArray:
         if left is None:
-            slots = np.full(count, self._top() & _SLOT_MASK)
-        else:
-            slots = self._first(count, left)
-        return slots, np.ones(len(slots))
-
-    def clear(self) -> None:
-        _Heap.__init__(self)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def _first(self, count: int, left: IntArray) -> IntArray:
+            return np.full(count, self._top() & _SLOT_MASK)
         taken: list[int] = []
         chosen: list[int] = []
         while len(chosen) < count and len(taken) < self._size:
@@ -103,6 +84,12 @@ class _Heap(Selector):
         for entry in taken:
             heapq.heappush(self._entries, entry)
         return np.array(chosen, np.int64)
+
+    def clear(self) -> None:
+        _Heap.__init__(self)
+
+    def __len__(self) -> int:
+        return self._size
 
     def _top(self) -> int:
         """Return the first entry that is up to date, and drop those before it."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from launchpad_lite.replay.core.arrays import grown
-from launchpad_lite.replay.core.selectors.base import Selector
+from launchpad_lite.replay.core.selectors.base import DeterministicSelector
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import FloatArray, IntArray
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 _MIN_COMPACTED = 64
 
 
-class _Ordered(Selector):
+class _Ordered(DeterministicSelector):
     """Slots in an array in the order of their insertion, -1 where one was deleted.
 
     Gaps at either end are dropped at once, those in between when they are the majority, so that
     each operation costs the same on average however many items there are.
     """
 
-    is_deterministic = True
     newest_first: ClassVar[bool]
 
     def __init__(self) -> None:
@@ -31,9 +30,6 @@ class _Ordered(Selector):
         self._begin = self._end = 0  # of the part of `_order` that is in use
         self._places: IntArray = np.empty(0, np.int64)  # by slot: where it is in `_order`
         self._size = 0
-
-    def fresh(self) -> Self:
-        return type(self)()
 
     def insert(self, slots: IntArray, priorities: FloatArray) -> None:
         if not len(slots):
@@ -58,17 +54,11 @@ class _Ordered(Selector):
         if self._end - self._begin > max(2 * self._size, _MIN_COMPACTED):
             self._compact()
 
-    def sample(
-        self, count: int, rng: np.random.Generator, left: IntArray | None = None
-    ) -> tuple[IntArray, FloatArray]:
-        if not self._size or count < 1:
-            return np.empty(0, np.int64), np.empty(0)
+    def first(self, count: int, left: IntArray | None) -> IntArray:
         if left is None:
-            slots = np.repeat(self._first(1), count)
-        else:
-            candidates = self._first(count)  # each of which may be chosen at least once
-            slots = np.repeat(candidates, np.minimum(left[candidates], count))[:count]
-        return slots, np.ones(len(slots))
+            return np.repeat(self._first(1), count)
+        candidates = self._first(count)  # each of which may be chosen at least once
+        return np.repeat(candidates, np.minimum(left[candidates], count))[:count]
 
     def clear(self) -> None:
         _Ordered.__init__(self)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from launchpad_lite.errors import UsageError
-from launchpad_lite.replay.core.arguments import number
 from launchpad_lite.replay.core.selectors.base import RandomSelector, refuse
 from launchpad_lite.replay.core.selectors.slot_set import SlotSet
 from launchpad_lite.replay.core.sum_tree import SumTree
+from launchpad_lite.validation import number, within
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import FloatArray, IntArray
@@ -42,7 +42,8 @@ class Prioritized(RandomSelector):
         Raises:
           UsageError: it is not.
         """
-        self.priority_exponent = number("Prioritized", "priority_exponent", priority_exponent)
+        with within("Prioritized"):
+            self.priority_exponent = number("priority_exponent", priority_exponent)
         if not 0 <= self.priority_exponent < math.inf:
             raise UsageError(
                 f"Prioritized: priority_exponent must be a finite number of at least 0, not "
