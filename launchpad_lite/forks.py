@@ -28,6 +28,7 @@ class Forgetful(Protocol):
 _number = 0
 _tracked: weakref.WeakSet[Forgetful] = weakref.WeakSet()
 _around: list[Callable[[], object]] = []
+_forget: list[Callable[[], object]] = []
 
 
 def number() -> int:
@@ -38,6 +39,11 @@ def number() -> int:
 def track(one: Forgetful) -> None:
     """Call `begin` of an object in each child that is forked while the object lives."""
     _tracked.add(one)
+
+
+def forget(function: Callable[[], object]) -> None:
+    """Call a function that never raises in each child that is forked."""
+    _forget.append(function)
 
 
 def around(function: Callable[[], object]) -> None:
@@ -79,6 +85,8 @@ def _in_child() -> None:
     _call_around()
     for one in list(_tracked):
         one.begin()
+    for function in _forget:
+        function()
 
 
 os.register_at_fork(before=_call_around, after_in_parent=_call_around, after_in_child=_in_child)

@@ -13,8 +13,9 @@ import _thread
 import collections
 import contextlib
 import logging
-import os
 from typing import TYPE_CHECKING
+
+from launchpad_lite import forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,5 +46,4 @@ def _call_all() -> None:
         del function
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_left.clear)  # it is about the parent's connections
+forks.forget(_left.clear)  # it is about the parent's connections

@@ -10,11 +10,11 @@ import atexit
 import contextlib
 import dataclasses
 import math
-import os
 import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite import context as node_context
+from launchpad_lite import forks
 from launchpad_lite.address import Address, get_port_from_address
 from launchpad_lite.config import RunConfig
 from launchpad_lite.courier import names
@@ -42,7 +42,7 @@ class _Alive:
 
 
 _alive: set[_Alive] = set()
-os.register_at_fork(after_in_child=_alive.clear)
+forks.forget(_alive.clear)
 
 
 @contextlib.contextmanager

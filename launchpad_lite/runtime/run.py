@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from launchpad_lite import context, validation
+from launchpad_lite import context, forks, validation
 from launchpad_lite.config import ClientConfig, with_settings
 from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, brief
@@ -306,7 +306,7 @@ def _after_fork() -> None:
     context.forget_runs()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+forks.forget(_after_fork)
 
 # Before the threads of thread pools are joined; atexit's functions run after that. Their module
 # registers such a function too, and cannot be loaded any more while a run is waited for at exit.

@@ -84,7 +84,7 @@ class RateLimiter:
         name = type(self).__name__
         with within(name):
             self.samples_per_insert = positive_ratio(samples_per_insert)
-            self.min_size_to_sample = _count("min_size_to_sample", min_size_to_sample)
+            self.min_size_to_sample: int = _count("min_size_to_sample", min_size_to_sample)
             self.min_diff = _bounded(number("min_diff", min_diff))
             self.max_diff = _bounded(number("max_diff", max_diff))
         self.inserts = self.samples = self.deletes = 0
@@ -314,7 +314,7 @@ class SampleToInsertRatio(RateLimiter):
         name = type(self).__name__
         with within(name):
             ratio = positive_ratio(samples_per_insert)
-            size = _count("min_size_to_sample", min_size_to_sample)
+            size: int = _count("min_size_to_sample", min_size_to_sample)
             low, high = error_range(ratio * size, error_buffer)
         check_range(f"{name}: error_buffer={error_buffer!r}", ratio, size, low, high)
         super().__init__(ratio, size, low, high)
@@ -343,7 +343,7 @@ class Queue(RateLimiter):
           UsageError: it is no integer of at least 1.
         """
         with within(type(self).__name__):
-            most = _count("size", size)
+            most: int = _count("size", size)
         super().__init__(1.0, 1, 0.0, most)
 
     def __repr__(self) -> str:

@@ -98,8 +98,9 @@ class Table:
             _limiter("rate_limiter", rate_limiter)
             for index, extension in enumerate(extensions or ()):
                 _extension(f"extensions[{index}]", extension)
-            self.max_size = _count("max_size", max_size)
-            self.max_times_sampled = max(0, _times("max_times_sampled", max_times_sampled))
+            self.max_size: int = _count("max_size", max_size)
+            times: int = _times("max_times_sampled", max_times_sampled)
+            self.max_times_sampled = max(0, times)
         self.signature = None if signature is None else Signature(signature)
         self.extensions = tuple(extensions or ())
         self.store = RowStore()
