@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from launchpad_lite.address import Address
+    from launchpad_lite.scope import Scope
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-current_receiver: contextvars.ContextVar[context.Scope | None] = contextvars.ContextVar(
+current_receiver: contextvars.ContextVar[Scope | None] = contextvars.ContextVar(
     "lp_receiver", default=None
 )
 """In which handles are unpickled; see `receiving`, which is slower than to set it."""
@@ -77,7 +78,7 @@ def revive(cls: type[Handle[T]], state: Mapping[str, Any]) -> Handle[T] | T:
 
 
 @contextlib.contextmanager
-def receiving(scope: context.Scope | None) -> Generator[None]:
+def receiving(scope: Scope | None) -> Generator[None]:
     """Unpickle handles inside this block as clients in `scope`; None leaves them as they are."""
     token = current_receiver.set(scope)
     try:
@@ -86,7 +87,7 @@ def receiving(scope: context.Scope | None) -> Generator[None]:
         current_receiver.reset(token)
 
 
-def receiving_scope() -> context.Scope | None:
+def receiving_scope() -> Scope | None:
     """Return the scope of the surrounding `receiving` block."""
     return current_receiver.get()
 

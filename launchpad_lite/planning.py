@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from launchpad_lite.address import Address
-    from launchpad_lite.context import HasName
     from launchpad_lite.node import Node
+    from launchpad_lite.scope import HasName
 
     Named = tuple[str, Node[Any]]
     """A node with its name."""

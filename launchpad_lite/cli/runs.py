@@ -137,6 +137,8 @@ def describe(view: View, now: float) -> str:
             for node in known.nodes
         ]
         lines += ["", tables.table(rows)]
+        noted = [f"{node.name}: {node.note}" for node in known.nodes if node.note]
+        lines += ["", *noted] if noted and not view.has_ended else []
     return "\n".join(lines)
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from launchpad_lite.context import Scope
 from launchpad_lite.courier import codecs
 from launchpad_lite.courier.codec import Codec, Payload
+from launchpad_lite.scope import Scope
 
 if TYPE_CHECKING:
     from launchpad_lite.courier.messages import ServerInfo

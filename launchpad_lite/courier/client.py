@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from launchpad_lite.config import CodecName
-    from launchpad_lite.context import Scope
     from launchpad_lite.courier.aio_bridge import AioClient
     from launchpad_lite.courier.codec import Codec
     from launchpad_lite.courier.messages import Reply, ServerInfo
     from launchpad_lite.courier.remote import Remote
     from launchpad_lite.courier.transport import Channel, ReplyStream
     from launchpad_lite.credentials import Credentials
+    from launchpad_lite.scope import Scope
 
 P = ParamSpec("P")
 T = TypeVar("T")

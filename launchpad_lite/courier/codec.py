@@ -21,7 +21,7 @@ from launchpad_lite.errors import PayloadTooLarge, UnpicklableError
 from launchpad_lite.handle import current_receiver
 
 if TYPE_CHECKING:
-    from launchpad_lite.context import Scope
+    from launchpad_lite.scope import Scope
 
 
 class Payload(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from launchpad_lite.errors import (
 )
 
 if TYPE_CHECKING:
-    from launchpad_lite.context import Scope
+    from launchpad_lite.scope import Scope
 
 _CARRIED = (
     "codec='data' carries None, bools, numbers, text, bytes, lists, tuples, sets, dicts, dates and "

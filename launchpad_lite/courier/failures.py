@@ -13,7 +13,7 @@ from launchpad_lite.errors import CallError, RemoteError
 from launchpad_lite.frames import format_error, from_user_code
 
 if TYPE_CHECKING:
-    from launchpad_lite.context import Scope
+    from launchpad_lite.scope import Scope
 
 _also_call_error = False
 

@@ -10,9 +10,9 @@ from launchpad_lite.endpoint import EndpointRecord, host_id
 from launchpad_lite.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
-    from launchpad_lite.context import Scope
     from launchpad_lite.courier.deadline import Deadline
     from launchpad_lite.courier.transport import Channel, ConnectOptions
+    from launchpad_lite.scope import Scope
 
 
 class NamedPeer(Peer):

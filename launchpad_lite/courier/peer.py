@@ -32,11 +32,11 @@ from launchpad_lite.metrics import Meter, of_stats
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from launchpad_lite.context import Scope
     from launchpad_lite.courier.deadline import Deadline
     from launchpad_lite.courier.transport import Channel, ConnectOptions
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.metrics import CallMetrics
+    from launchpad_lite.scope import Scope
 
 _log = logging.getLogger(__name__)
 

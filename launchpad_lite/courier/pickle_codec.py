@@ -11,7 +11,7 @@ from launchpad_lite.errors import PayloadTooLarge
 from launchpad_lite.payload import PROTOCOL
 
 if TYPE_CHECKING:
-    from launchpad_lite.context import Scope
+    from launchpad_lite.scope import Scope
 
 
 class PickleCodec(codec.Codec):

@@ -10,10 +10,10 @@ from launchpad_lite.courier import threads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from launchpad_lite.context import Scope
     from launchpad_lite.courier.deadline import Deadline
     from launchpad_lite.courier.in_flight import InFlight
     from launchpad_lite.courier.transport import Channel
+    from launchpad_lite.scope import Scope
 
 
 class Remote(abc.ABC):

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launchpad_lite.config import CodecName
-    from launchpad_lite.context import Context, Scope
+    from launchpad_lite.context import Context
     from launchpad_lite.credentials import Credentials
+    from launchpad_lite.scope import Scope
 
 _log = logging.getLogger(__name__)
 

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from launchpad_lite.config import ServerConfig
-    from launchpad_lite.context import Context, Scope
+    from launchpad_lite.context import Context
     from launchpad_lite.courier.async_methods import AsyncMethods
     from launchpad_lite.courier.call import ServerCall
     from launchpad_lite.courier.callers import Caller
     from launchpad_lite.courier.messages import Reply, Request, ServerInfo
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.metrics import CallMetrics
+    from launchpad_lite.scope import Scope
 
 
 _COROUTINE: type[object] = types.CoroutineType

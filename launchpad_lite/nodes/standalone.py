@@ -28,6 +28,8 @@ from launchpad_lite.stop_token import StopToken
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from launchpad_lite.scope import HasName
+
 RUN_ID = "standalone"
 """What such nodes have in place of a run's name."""
 
@@ -108,7 +110,7 @@ def _scope(stop: StopToken) -> RunScope:
     )
 
 
-def _name_of(address: node_context.HasName) -> str:
+def _name_of(address: HasName) -> str:
     """Return the place of an address: without a run, that is its name."""
     if address.name is not None:
         return address.name
@@ -132,6 +134,9 @@ class _Control:
 
     def run_ended(self, worker: str) -> None:
         """Tell nobody: it ends with the others."""
+
+    def note(self, worker: str, incarnation: int, text: str) -> None:
+        """Tell nobody: there is no run to look at."""
 
     def request_stop(self, reason: str) -> None:
         """Stop all nodes that run without a program."""

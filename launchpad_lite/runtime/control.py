@@ -20,9 +20,9 @@ from launchpad_lite.runtime.status import Notice, RunStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from launchpad_lite.context import Scope
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.runtime.controller import Controller
+    from launchpad_lite.scope import Scope
 
 NAME = "controller"
 """The controller's name as a service."""
@@ -46,6 +46,7 @@ def serve(controller: Controller, scope: Scope) -> Server:
         controller.follow,
         controller.retire,
         controller.run_ended,
+        controller.note,
         controller.request_stop,
         controller.status,
         controller.measuring.metrics,
@@ -114,6 +115,10 @@ class RemoteControl:
     def run_ended(self, worker: str) -> None:
         """Say that the worker has done what it runs, and only serves from now on."""
         self._client.run_ended(worker)
+
+    def note(self, worker: str, incarnation: int, text: str) -> None:
+        """Say what holds the worker up, without waiting; empty when nothing does."""
+        self._client.futures.note(worker, incarnation, text)
 
     def request_stop(self, reason: str) -> None:
         """Ask for the end of the run."""

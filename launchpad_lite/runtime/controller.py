@@ -102,6 +102,7 @@ class Controller:
         self._followers: dict[str, Subscription] = {}
         self._followed: dict[str, set[str]] = {}
         self.measuring = Measuring(run_id, self._followers.copy)
+        self._notes: dict[str, tuple[int, str]] = {}
         self._watchers: set[Subscription] = set()
         self._notice: tuple[float, str] | None = None
         self._at_notice: list[Callable[[float, str], object]] = []
@@ -307,6 +308,10 @@ class Controller:
         """Take a worker's word that it has done what it runs, and only serves from now on."""
         self.post(sv.RunEnded(worker))
 
+    def note(self, worker: str, incarnation: int, text: str) -> None:
+        """Take a worker's word on what holds it up; empty when nothing does."""
+        self._notes[worker] = (incarnation, text)
+
     def _tell(self, name: str, news: EndpointRecord | EndedRecord) -> None:
         with self._lock:
             interested = [
@@ -355,18 +360,17 @@ class Controller:
         for worker in self.plan.workers:
             records = [self.directory.get(service) for service in self._services[worker.name]]
             again = restarts[worker.name]
-            up = [
-                record
-                for record in records
-                if isinstance(record, EndpointRecord) and record.incarnation == again
-            ]
+            since, noted = self._notes.get(worker.name, (again, ""))
+            up = [each for each in records if isinstance(each, EndpointRecord)]
+            places = [place for each in up if each.incarnation == again for place in each.endpoints]
             nodes.append(
                 NodeStatus(
                     name=worker.name,
                     title=worker.title,
                     state=states[worker.name].value,
-                    endpoints=tuple(place for record in up for place in record.endpoints),
+                    endpoints=tuple(places),
                     restarts=again,
+                    note=noted if since == again else "",
                 )
             )
         return RunStatus(

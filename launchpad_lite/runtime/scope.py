@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from launchpad_lite.config import RunConfig
-    from launchpad_lite.context import HasName
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.runtime.directory import Directory
+    from launchpad_lite.scope import HasName
     from launchpad_lite.stop_token import StopToken
 
 
@@ -37,6 +37,10 @@ class Control(Protocol):
         """Say that the worker has done what it runs, and only serves from now on."""
         ...
 
+    def note(self, worker: str, incarnation: int, text: str) -> None:
+        """Say what holds the worker up, without waiting; empty when nothing does."""
+        ...
+
     def request_stop(self, reason: str) -> None:
         """Ask for the end of the run."""
         ...
@@ -44,7 +48,7 @@ class Control(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunScope:
-    """Implements `context.Scope`; see there.
+    """Implements `scope.Scope`; see there.
 
     Attributes:
       incarnation: of the worker, for what it publishes.
@@ -120,8 +124,12 @@ class RunScope:
         """Say that this node has done what it runs, and only serves from now on."""
         (self.on_run_end or self.control.run_ended)(node)
 
+    def note(self, node: str, text: str) -> None:
+        """Say what holds this node up, for people; empty when nothing does."""
+        self.control.note(node, self.incarnation, text)
+
     def inner(self, stop: StopToken, on_run_end: Callable[[str], object]) -> RunScope:
-        """Return the scope of a node inside this one; see `context.Scope.inner`."""
+        """Return the scope of a node inside this one; see `scope.Scope.inner`."""
         # clients that are shared in a scope end with its stop token
         return dataclasses.replace(
             self, stop=stop, on_run_end=on_run_end, _shared={}, _lock=threading.Lock()

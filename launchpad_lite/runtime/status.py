@@ -28,6 +28,7 @@ class NodeStatus:
       state: `starting`, `running`, `done` or `failed`.
       endpoints: where its service listens.
       restarts: how often it was started again after a failure.
+      note: what holds it up, in its own words; empty if nothing does.
     """
 
     name: str
@@ -35,6 +36,7 @@ class NodeStatus:
     state: str
     endpoints: tuple[str, ...]
     restarts: int = 0
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.node import Node
     from launchpad_lite.runtime.postmortem import Debugger
+    from launchpad_lite.scope import HasName
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -281,7 +282,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
     return failure
 
 
-def _own_name(address: context.HasName) -> str:
+def _own_name(address: HasName) -> str:
     if address.name is None:
         message = f"{address!r} was made in this node; it has no place in the run."
         raise ContextError(message)

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from launchpad_lite.config import RunConfig
-from launchpad_lite.context import Context, HasName
+from launchpad_lite.context import Context
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import ContextError, Unavailable
+from launchpad_lite.scope import HasName
 from launchpad_lite.stop_token import StopToken
 
 S = TypeVar("S")
 
 
 class FakeScope:
-    """Implements `context.Scope` on a few dictionaries."""
+    """Implements `scope.Scope` on a few dictionaries."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class FakeScope:
         self.watchers: dict[str, list[Callable[[EndpointRecord], object]]] = {}
         self.retired: list[str] = []
         self.runs_ended: list[str] = []
+        self.notes: dict[str, str] = {}
         self.stop_reasons: list[str] = []
         self.names = dict(names or {})
         self._shared: dict[Hashable, Any] = {}
@@ -77,6 +79,9 @@ class FakeScope:
 
     def run_ended(self, node: str) -> None:
         self.runs_ended.append(node)
+
+    def note(self, node: str, text: str) -> None:
+        self.notes[node] = text
 
     def inner(self, stop: StopToken, on_run_end: Callable[[str], object]) -> FakeScope:
         inner = copy.copy(self)

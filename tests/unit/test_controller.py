@@ -340,6 +340,22 @@ def test_a_node_that_is_started_again(bench: Bench, caplog: pytest.LogCaptureFix
     assert controller.error.node == "machine/0/1"
 
 
+def test_a_node_s_note_is_part_of_the_status(bench: Bench) -> None:
+    controller = restart_one(bench)
+
+    def notes() -> list[str]:
+        nodes = controller.status().nodes
+        return [each.note for each in nodes if each.name.startswith("machine")]
+
+    controller.note("machine/0/0", 0, "of the one before")
+    assert notes() == ["", ""]
+    controller.note("machine/0/0", 1, "3 inserts wait")
+    assert notes() == ["3 inserts wait", ""]
+    controller.note("machine/0/0", 1, "")
+    assert notes() == ["", ""]
+    bench.end()
+
+
 def test_a_stream_that_ends_late_is_not_taken_for_its_successor(bench: Bench) -> None:
     controller = restart_one(bench)
     before = controller.attach("machine/0/1")

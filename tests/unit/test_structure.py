@@ -41,7 +41,7 @@ FLOORS = (
     ),
     (
         *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
-        *("credentials", "endpoint", "groups", "lint", "typecheck", "walk"),
+        *("credentials", "endpoint", "groups", "lint", "scope", "typecheck", "walk"),
     ),
     ("courier", "replay.core"),
     ("replay", "runtime"),
