@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 import launchpad_lite as lp
 from launchpad_lite import courier
-from launchpad_lite.courier.auth import user_credentials
 
 CLIENT = Path(__file__).with_name("outside") / "call.py"
 
@@ -56,7 +55,7 @@ class Front:
 
 def outside(server: courier.Server, method: str, arguments: object) -> str:
     """Let a program that is not ours call a server."""
-    token = user_credentials().token.hex()
+    token = courier.user_credentials().token.hex()
     command = [sys.executable, str(CLIENT), server.address, method, json.dumps(arguments)]
     process = subprocess.run(command, input=token, capture_output=True, text=True, check=True)
     return process.stdout.strip()

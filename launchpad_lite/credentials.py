@@ -109,11 +109,19 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
         """Read what `save` has written.
 
         Raises:
-          OSError: there is no such file.
+          FileNotFoundError: there is no such file.
           PermissionError: others than its owner may read it, or it holds no credentials.
+          OSError: it cannot be read.
           UsageError: `path` is none.
         """
-        with _path(path, "load").open("rb") as file:
+        target = _path(path, "load")
+        if not target.exists():
+            message = (
+                "there are no credentials here. Copy the file from the host that made them, or "
+                "make new ones with courier.Credentials.create().save(path)"
+            )
+            raise FileNotFoundError(errno.ENOENT, message, str(target))
+        with target.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read()
         if mode & 0o077:

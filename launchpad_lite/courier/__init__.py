@@ -1,5 +1,6 @@
 """Courier: calls between Python processes. `Server` and `Client` also work on their own."""
 
+from launchpad_lite.courier.auth import user_credentials
 from launchpad_lite.courier.client import Client
 from launchpad_lite.courier.client_pool import add_member, members, remove_member
 from launchpad_lite.courier.data_classes import register_dataclass
@@ -22,4 +23,5 @@ __all__ = [
     "metrics",
     "register_dataclass",
     "remove_member",
+    "user_credentials",
 ]

@@ -118,7 +118,10 @@ def broadcast(method: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Fut
     owner = method.client if isinstance(method, RemoteMethod) else method
     name = method.name if isinstance(method, RemoteMethod) else "__call__"
     if not isinstance(owner, Pool):
-        message = f"lp.broadcast needs a pool's method, such as pool.update, not {method!r}"
+        message = (
+            f"lp.broadcast needs a pool's method, such as pool.update, not {method!r}. Make a pool "
+            "of clients with lp.pool(clients)."
+        )
         raise TypeError(message)
     futures: list[Future[Any]] = []
     for member in owner._peer.members:  # noqa: SLF001 - the client has only user methods
