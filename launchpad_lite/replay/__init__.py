@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.core.info import ReplaySample, SampleInfo, TableInfo
     from launchpad_lite.replay.core.spec import ArraySpec
     from launchpad_lite.replay.core.table import Table
+    from launchpad_lite.replay.service.client import Client
+    from launchpad_lite.replay.service.server import Server
 
 __all__ = [
     "ArraySpec",
+    "Client",
     "ReplaySample",
     "SampleInfo",
+    "Server",
     "Table",
     "TableExtension",
     "TableInfo",
@@ -28,8 +32,10 @@ __all__ = [
 
 _HOMES = {
     "ArraySpec": "core.spec",
+    "Client": "service.client",
     "ReplaySample": "core.info",
     "SampleInfo": "core.info",
+    "Server": "service.server",
     "Table": "core.table",
     "TableExtension": "core.extensions",
     "TableInfo": "core.info",

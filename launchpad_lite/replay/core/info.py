@@ -65,13 +65,17 @@ class SelectorInfo(NamedTuple):
 
 
 class RateLimiterCallStats(NamedTuple):
-    """How many operations of one sort a rate limiter has let pass.
+    """How many operations of one sort a rate limiter has let pass, and how many it holds.
 
     Attributes:
       completed: items inserted, or sampled, since the table was made or reset.
+      pending: calls that wait now.
+      limited: calls that have had to wait since the server was made.
     """
 
     completed: int
+    pending: int = 0
+    limited: int = 0
 
 
 class RateLimiterInfo(NamedTuple):

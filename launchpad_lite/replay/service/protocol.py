@@ -6,7 +6,7 @@ The methods of a server, as a Courier client calls them:
 |---|---|---|
 | `write` | a `Frame` | None, once all of its items are inserted |
 | `close_stream` | the stream's number | None |
-| `insert` | `list[ndarray]` (one step), `dict[str, float]` (priorities by table) | None, once inserted |
+| `insert` | the columns of one step, priorities by table | None, once inserted |
 | `sample` | table, `count`, `at_least`, `timeout_s` or None | `list[SampledBatch]` |
 | `mutate_priorities` | table, `uint64[n]`, `float64[n]`, `uint64[m]` (deletes) | None |
 | `reset` | table | None |

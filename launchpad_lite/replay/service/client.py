@@ -1,0 +1,239 @@
+"""The client of a replay server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from launchpad_lite.courier.client import Client as CourierClient
+from launchpad_lite.courier.deadline import deadline
+from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.replay.core.nest import column_names, flatten
+from launchpad_lite.replay.core.spec import Signature
+from launchpad_lite.replay.service.sampling import sample
+from launchpad_lite.validation import integer, within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from launchpad_lite.credentials import Credentials
+    from launchpad_lite.replay.core.info import ReplaySample, TableInfo
+    from launchpad_lite.replay.core.types import AnyArray, KeyArray
+
+_count = integer(1)
+
+
+class Client:
+    """Inserts and samples items of a replay server's tables, and tells about them.
+
+    A client is cheap, may be shared between threads, and may be sent to other nodes. It connects
+    with the first call, and again after the server was restarted.
+
+    Attributes:
+      courier: the Courier client that it calls through.
+    """
+
+    def __init__(
+        self,
+        server_address: str | CourierClient,
+        *,
+        credentials: Credentials | None = None,
+        insecure: bool = False,
+    ) -> None:
+        """Make a client.
+
+        Args:
+          server_address: `localhost:port`, what `Server.address` says; or a Courier client of a
+            replay server.
+          credentials: those of the server at `host:port`; None for a server of this host and user.
+          insecure: of a server that was made with `insecure=True`.
+
+        Raises:
+          UsageError: an argument is wrong.
+        """
+        if isinstance(server_address, CourierClient):
+            self.courier = server_address
+        else:
+            self.courier = CourierClient(server_address, credentials=credentials, insecure=insecure)
+        self._signatures: dict[str, Signature] = {}
+
+    @property
+    def server_address(self) -> str:
+        """The server's address, or its name in a run."""
+        return self.courier.address
+
+    def __reduce__(self) -> tuple[Callable[..., Client], tuple[Any, ...]]:
+        return Client, (self.courier,)
+
+    def __repr__(self) -> str:
+        return f"Client(server_address={self.server_address!r})"
+
+    def insert(self, data: Any, priorities: Mapping[str, float]) -> None:
+        """Insert one step as an item of some tables, and wait until that is done.
+
+        For more than a few items, a writer is much faster.
+
+        Args:
+          data: a nest of arrays and numbers, the step. Items have a leading axis of length 1.
+          priorities: the item's priority in each of the tables, by their names.
+
+        Raises:
+          UsageError: there is no such table, a priority cannot be used, or the step does not fit
+            the table's signature.
+        """
+        if not priorities:
+            raise UsageError(
+                "insert: priorities is empty. Name the tables that the item is for, and its "
+                "priority in each, as in {'my_table': 1.0}."
+            )
+        leaves, structure = flatten(data)
+        if not leaves:
+            raise UsageError("insert: data has no array in it.")
+        columns = [np.asarray(leaf)[None] for leaf in leaves]
+        for index, column in enumerate(columns):
+            if column.dtype.hasobject:
+                name = column_names(structure)[index]
+                raise UsageError(
+                    f"insert: column {name!r} is {leaves[index]!r}, which is no array of numbers."
+                )
+        self.courier.insert(columns, dict(priorities))
+
+    @overload
+    def sample(
+        self,
+        table: str,
+        num_samples: int = ...,
+        *,
+        emit_timesteps: Literal[True] = ...,
+        unpack_as_table_signature: bool = ...,
+    ) -> Iterator[list[ReplaySample]]: ...
+    @overload
+    def sample(
+        self,
+        table: str,
+        num_samples: int = ...,
+        *,
+        emit_timesteps: Literal[False],
+        unpack_as_table_signature: bool = ...,
+    ) -> Iterator[ReplaySample]: ...
+    def sample(
+        self,
+        table: str,
+        num_samples: int = 1,
+        *,
+        emit_timesteps: bool = True,
+        unpack_as_table_signature: bool = False,
+    ) -> Iterator[list[ReplaySample]] | Iterator[ReplaySample]:
+        """Sample items, waiting for the table's rate limiter.
+
+        Args:
+          table: the table's name.
+          num_samples: how many items.
+          emit_timesteps: yield each item as the list of its steps; else as one `ReplaySample`,
+            whose columns have a leading axis of steps.
+          unpack_as_table_signature: nest the data like the table's signature; else it is a list of
+            columns, in the order in which a nest is flattened.
+
+        Yields:
+          The items, as they come.
+
+        Raises:
+          UsageError: there is no such table, or it has no signature to unpack as; or an item's
+            columns have different lengths, and so no steps.
+        """
+        with within("sample"):
+            count: int = _count("num_samples", num_samples)
+        signature = self._signature(table) if unpack_as_table_signature else None
+        structure = None if signature is None else signature.structure
+        return sample(self.courier, table, count, structure, steps=emit_timesteps)
+
+    def mutate_priorities(
+        self,
+        table: str,
+        updates: Mapping[int, float] | None = None,
+        deletes: Sequence[int] | None = None,
+    ) -> None:
+        """Delete items, then change the priorities of others. Unknown keys are ignored.
+
+        Args:
+          table: the table's name.
+          updates: the new priorities, by the items' keys.
+          deletes: the keys of items to delete.
+
+        Raises:
+          UsageError: there is no such table, or a priority cannot be used.
+        """
+        updates = {} if updates is None else updates
+        keys = np.fromiter(updates.keys(), np.uint64, len(updates))
+        priorities = np.fromiter(updates.values(), np.float64, len(updates))
+        self.courier.mutate_priorities(table, keys, priorities, _keys(deletes))
+
+    def update_priorities(self, table: str, keys: AnyArray, priorities: AnyArray) -> None:
+        """Change the priorities of items, of which a batch's `info.key` tells the keys.
+
+        Args:
+          table: the table's name.
+          keys: `uint64[n]`; unknown ones are ignored, and of several for one item the last counts.
+          priorities: `[n]`, any numbers.
+
+        Raises:
+          UsageError: there is no such table, or a priority cannot be used.
+        """
+        numbers = np.asarray(priorities, np.float64)
+        if np.shape(keys) != numbers.shape or numbers.ndim != 1:
+            raise UsageError(
+                f"update_priorities: keys have shape {np.shape(keys)} and priorities "
+                f"{numbers.shape}; both must be [n]."
+            )
+        self.courier.mutate_priorities(table, _keys(keys), numbers, _keys(None))
+
+    def reset(self, table: str) -> None:
+        """Delete all items of a table, and count from 0 again.
+
+        Raises:
+          UsageError: there is no such table.
+        """
+        self.courier.reset(table)
+
+    def server_info(self, timeout: float | None = None) -> dict[str, TableInfo]:
+        """Return what there is to know of each table, by its name.
+
+        Args:
+          timeout: seconds to wait for the server; None for no limit.
+
+        Raises:
+          DeadlineExceeded: the server did not answer in time.
+        """
+        if timeout is None:
+            infos: dict[str, TableInfo] = self.courier.server_info()
+            return infos
+        with deadline(timeout):
+            return self.server_info()
+
+    def checkpoint(self) -> str:
+        """Let the server write a checkpoint, and return its path on the server's host.
+
+        Raises:
+          UsageError: the server has no checkpointer.
+          OSError: the checkpoint could not be written.
+        """
+        path: str = self.courier.checkpoint()
+        return path
+
+    def _signature(self, table: str) -> Signature:
+        if table not in self._signatures:
+            infos = self.server_info()
+            if table not in infos:
+                raise UsageError(f"there is no table {table!r}{nearest(table, infos)}")
+            if infos[table].signature is None:
+                raise UsageError(
+                    f"table {table!r} has no signature to unpack as: give it one, as in "
+                    "Table(..., signature=...), or sample without unpack_as_table_signature."
+                )
+            self._signatures[table] = Signature(infos[table].signature)
+        return self._signatures[table]
+
+
+def _keys(keys: Any) -> KeyArray:
+    return np.asarray([] if keys is None else keys, np.uint64)

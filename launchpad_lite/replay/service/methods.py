@@ -1,0 +1,378 @@
+"""What clients can call of a replay server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from launchpad_lite.courier.call_context import get_call_context
+from launchpad_lite.errors import ContextError, UsageError, nearest
+from launchpad_lite.replay.core.info import RateLimiterCallStats, SampleInfo
+from launchpad_lite.replay.core.layout import EPISODE, Column, ItemBatch, Layout
+from launchpad_lite.replay.core.rows import RowStore
+from launchpad_lite.replay.core.slabs import Kind
+from launchpad_lite.replay.service.gate import INSERTS, SAMPLES, Gate, Insertion, Sampling
+from launchpad_lite.replay.service.protocol import SampledBatch, StreamLost
+from launchpad_lite.replay.service.streams import WriteStream
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable, Sequence
+
+    from launchpad_lite.courier.server import Server
+    from launchpad_lite.replay.core.info import TableInfo
+    from launchpad_lite.replay.core.table import Samples, Table
+    from launchpad_lite.replay.core.types import AnyArray, FloatArray, KeyArray, Numbers
+    from launchpad_lite.replay.service.gate import Operation
+    from launchpad_lite.replay.service.protocol import Frame
+
+_log = logging.getLogger(__name__)
+
+TOLD_AFTER_S = 5.0
+"""Seconds after which the log says that an operation waits, and why; then after twice as many."""
+
+_METHODS = (
+    *("write", "close_stream", "insert", "sample"),
+    *("mutate_priorities", "reset", "checkpoint"),
+)
+
+_SWEEP_S = 10.0  # between looks for streams that are idle
+_MOST_LAYOUTS = 1000  # of single steps, that are kept
+
+
+class Checkpointer(Protocol):
+    """Where checkpoints are written, and read."""
+
+    def save(self, tables: Sequence[Table], store: RowStore) -> str:
+        """Write a checkpoint, and return its path."""
+        ...
+
+    def load(self, tables: Sequence[Table], store: RowStore) -> tuple[str, ...] | None:
+        """Load the latest checkpoint; return which settings differ, or None if there is none."""
+        ...
+
+
+class ReplayService:
+    """Tables, and what can be done with them from outside.
+
+    A method that must wait for a rate limiter returns a coroutine, so no thread waits.
+
+    Attributes:
+      tables: the tables by name.
+      store: where their data is.
+    """
+
+    def __init__(self, tables: Sequence[Table], checkpointer: Checkpointer | None = None) -> None:
+        """Take over some tables.
+
+        Raises:
+          UsageError: there is none, two have one name, or one is not empty.
+        """
+        if not tables:
+            raise UsageError("a replay server needs at least one table.")
+        self.store = RowStore()
+        self.tables: dict[str, Table] = {}
+        for table in tables:
+            if table.name in self.tables:
+                raise UsageError(f"two tables have the name {table.name!r}.")
+            table.use_store(self.store)
+            self.tables[table.name] = table
+        self._gates = {name: Gate(table) for name, table in self.tables.items()}
+        self._checkpointer = checkpointer
+        self._streams: dict[int, WriteStream] = {}
+        self._lock = threading.Lock()
+        self._swept = time.monotonic()
+        self._layouts: dict[tuple[Kind, ...], Layout] = {}
+
+    def load(self) -> None:
+        """Take over the latest checkpoint, if there is one; say in the log what differs."""
+        if self._checkpointer is None:
+            return
+        differences = self._checkpointer.load(list(self.tables.values()), self.store)
+        for difference in differences or ():
+            _log.warning("replay: the checkpoint was made with other settings: %s", difference)
+
+    def bind_to(self, server: Server) -> None:
+        """Serve the methods."""
+        for name in _METHODS:
+            server.Bind(name, getattr(self, name))
+        server.Bind("server_info", self.server_info, priority=True)
+
+    def close(self, reason: str) -> None:
+        """End everything that waits, and what comes later, with `Unavailable`."""
+        for gate in self._gates.values():
+            gate.close(reason)
+        with self._lock:
+            streams = list(self._streams.values())
+            self._streams.clear()
+        for stream in streams:
+            stream.close()
+
+    def write(self, frame: Frame) -> Coroutine[None, None, None] | None:
+        """Store a frame of a writer; see `protocol`.
+
+        Raises:
+          StreamLost: the writer must begin anew.
+          UsageError: an item does not fit its table.
+        """
+        stream = self._stream_of(frame)
+        insertions = stream.accept(frame)
+        waiting = [each for each in insertions if not self._enter(each)]
+        if waiting:
+            return self._write_later(stream, insertions, waiting)
+        _finish(stream, insertions)
+        return None
+
+    async def _write_later(
+        self, stream: WriteStream, insertions: list[Insertion], waiting: list[Insertion]
+    ) -> None:
+        await self._wait(waiting, None)
+        _finish(stream, insertions)
+
+    def close_stream(self, number: int) -> None:
+        """Forget a writer's stream; what it has inserted stays."""
+        with self._lock:
+            stream = self._streams.pop(number, None)
+        if stream is not None:
+            self._close(stream)
+
+    def insert(
+        self, columns: list[AnyArray], priorities: dict[str, float]
+    ) -> Coroutine[None, None, None] | None:
+        """Insert an item of one step in each of some tables.
+
+        Args:
+          columns: the step; of each column an array `[1, *shape]`.
+          priorities: by the names of the tables.
+
+        Raises:
+          UsageError: there is no such table, or the item does not fit it.
+        """
+        tables = [self._table(name) for name in priorities]
+        layout = self._layout_of(columns)
+        rows = [self.store.put(np.empty(1, EPISODE.dtype)), *map(self.store.put, columns)]
+        line = np.concatenate(rows)[None]
+        insertions = [
+            Insertion(table, [ItemBatch(layout=layout, priorities=np.array([priority]), rows=line)])
+            for table, priority in zip(tables, priorities.values(), strict=True)
+        ]
+        waiting = [each for each in insertions if not self._enter(each)]
+        if waiting:
+            return self._insert_later(insertions, waiting, layout, line)
+        layout.release(self.store, line)
+        _raise_first(insertions)
+        return None
+
+    async def _insert_later(
+        self,
+        insertions: list[Insertion],
+        waiting: list[Insertion],
+        layout: Layout,
+        line: Numbers,
+    ) -> None:
+        try:
+            await self._wait(waiting, None)
+        finally:
+            for each in insertions:
+                each.abandon()
+            layout.release(self.store, line)
+        _raise_first(insertions)
+
+    def _layout_of(self, columns: list[AnyArray]) -> Layout:
+        kinds = tuple(map(Kind.of, columns))
+        layout = self._layouts.get(kinds)
+        if layout is None:
+            layout = Layout([Column(kind, 1) for kind in kinds])
+            if len(self._layouts) >= _MOST_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[kinds] = layout
+        return layout
+
+    def sample(
+        self, table: str, count: int, at_least: int = 1, timeout_s: float | None = None
+    ) -> list[SampledBatch] | Coroutine[None, None, list[SampledBatch]]:
+        """Sample items; see `protocol`.
+
+        Args:
+          table: the table's name.
+          count: how many items at most.
+          at_least: how many to wait for.
+          timeout_s: how long to wait for them; None for no limit.
+
+        Returns:
+          What was sampled; less than `at_least`, perhaps nothing, if the time was over.
+
+        Raises:
+          UsageError: there is no such table.
+        """
+        sampling = Sampling(self._table(table), count, at_least)
+        if self._enter(sampling):
+            sampling.ended.result()
+        elif timeout_s is None or timeout_s > 0:
+            return self._sample_later(sampling, timeout_s)
+        else:
+            self._leave(sampling)
+        return _encode(sampling.sampled)
+
+    async def _sample_later(
+        self, sampling: Sampling, timeout_s: float | None
+    ) -> list[SampledBatch]:
+        if await self._wait([sampling], timeout_s):
+            sampling.ended.result()
+        return _encode(sampling.sampled)
+
+    def mutate_priorities(
+        self, table: str, keys: KeyArray, priorities: FloatArray, deletes: KeyArray
+    ) -> None:
+        """Delete some items, then change the priorities of others; see `Table.mutate`."""
+        self._table(table).mutate(keys, priorities, deletes)
+
+    def reset(self, table: str) -> None:
+        """Delete all items of a table."""
+        self._table(table).reset()
+
+    def server_info(self) -> dict[str, TableInfo]:
+        """Return what there is to know of each table."""
+        self._sweep()
+        return {name: self._info(table) for name, table in self.tables.items()}
+
+    def checkpoint(self) -> str:
+        """Write a checkpoint, and return its path.
+
+        Raises:
+          UsageError: the server has no checkpointer.
+        """
+        if self._checkpointer is None:
+            raise UsageError(
+                "this replay server has no checkpointer: give it one, as in Server(tables, "
+                "checkpointer=checkpointers.DefaultCheckpointer(path))."
+            )
+        return self._checkpointer.save(list(self.tables.values()), self.store)
+
+    def _table(self, name: str) -> Table:
+        table = self.tables.get(name)
+        if table is None:
+            raise UsageError(f"there is no table {name!r}{nearest(name, self.tables)}")
+        return table
+
+    def _info(self, table: Table) -> TableInfo:
+        info, gate = table.info, self._gates[table.name]
+        limiter = info.rate_limiter_info
+
+        def with_waiting(kind: str, stats: RateLimiterCallStats) -> RateLimiterCallStats:
+            return stats._replace(pending=gate.waiting(kind), limited=gate.limited[kind])
+
+        limiter = limiter._replace(
+            insert_stats=with_waiting(INSERTS, limiter.insert_stats),
+            sample_stats=with_waiting(SAMPLES, limiter.sample_stats),
+        )
+        return info._replace(rate_limiter_info=limiter)
+
+    def _stream_of(self, frame: Frame) -> WriteStream:
+        """Return the stream that a frame is for."""
+        self._sweep()
+        with self._lock:
+            stream = self._streams.get(frame.stream)
+            if stream is not None and not (frame.begins and not stream.knows(frame.sequence)):
+                return stream
+            if not frame.begins:
+                raise StreamLost(f"the stream {frame.stream:x} of a writer is not known.")
+            self._streams[frame.stream] = WriteStream(self.store, self._table)
+        if stream is not None:
+            self._close(stream)
+        return self._streams[frame.stream]
+
+    def _sweep(self) -> None:
+        """Forget the streams of writers that are gone, or at least have been still for long."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._swept < _SWEEP_S:
+                return
+            self._swept = now
+            idle = [number for number, stream in self._streams.items() if stream.idle]
+            streams = [self._streams.pop(number) for number in idle]
+        for stream in streams:
+            self._close(stream)
+
+    def _close(self, stream: WriteStream) -> None:
+        stream.close()
+        for insertion in stream.insertions:
+            self._leave(insertion)
+
+    def _enter(self, operation: Operation) -> bool:
+        return self._gates[operation.table.name].enter(operation)
+
+    def _leave(self, operation: Operation) -> None:
+        self._gates[operation.table.name].leave(operation)
+
+    async def _wait(self, operations: Sequence[Operation], timeout_s: float | None) -> bool:
+        """Wait for operations that stand in line; return whether they ended in time."""
+        import asyncio  # takes a moment to import, and is not needed where nobody ever waits
+
+        caller, began, told_at = _caller(), time.monotonic(), TOLD_AFTER_S
+        for each in operations:
+            each.waiters += 1
+            self._enter(each)  # one who waited for it too may have taken it out of the line
+        pending = {asyncio.wrap_future(each.ended) for each in operations}
+        try:
+            while True:
+                waited = time.monotonic() - began
+                until = told_at if timeout_s is None else min(told_at, timeout_s)
+                done, pending = await asyncio.wait(pending, timeout=max(0.0, until - waited))
+                for future in done:
+                    future.exception()  # seen: it is raised where the operation ends
+                if not pending or until == timeout_s:
+                    return not pending
+                told_at *= 2
+                for each in operations:
+                    if not each.ended.done():
+                        _tell(each, caller, until)
+        finally:
+            for each in operations:
+                each.waiters -= 1
+                if not each.waiters:
+                    self._leave(each)
+
+
+def _finish(stream: WriteStream, insertions: Iterable[Insertion]) -> None:
+    stream.finish()
+    _raise_first(insertions)
+
+
+def _raise_first(insertions: Iterable[Insertion]) -> None:
+    for each in insertions:
+        each.ended.result()
+
+
+def _caller() -> str:
+    try:
+        return get_call_context().peer or "a client"
+    except ContextError:
+        return "a client"
+
+
+def _tell(operation: Operation, caller: str, seconds: float) -> None:
+    _log.warning(
+        "table %r: %s by %s has waited for %g s: %s",
+        operation.table.name,
+        operation.wanted,
+        caller,
+        seconds,
+        operation.table.describe_limiter(),
+    )
+
+
+def _encode(sampled: list[Samples]) -> list[SampledBatch]:
+    """Return samples as they travel."""
+    batches: list[SampledBatch] = []
+    before = 0
+    for info, gathered in sampled:
+        for layout, places, columns in gathered:
+            mine = info if len(gathered) == 1 else SampleInfo(*(field[places] for field in info))
+            squeezed = tuple(column.squeezed for column in layout.columns)
+            batches.append(SampledBatch(places + before, mine, squeezed, columns))
+        before += len(info.key)
+    return batches
