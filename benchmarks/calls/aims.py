@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
-
 from benchmarks.calls.cases import (
     BATCHED,
     BUSY,
@@ -12,51 +9,11 @@ from benchmarks.calls.cases import (
     GRPCIO,
     MEMCPY,
     MP,
-    OURS,
     RAW,
     RAY,
     TCP,
 )
-from benchmarks.report import Aim
-
-if TYPE_CHECKING:
-    from benchmarks.calls.results import Results
-
-
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """A figure of ours, or its ratio to that of a peer in the same round.
-
-    Attributes:
-      text: what is wanted, without the peer.
-      figure: the case and the figure.
-      limit: of the value.
-      over: the peer; None for the figure alone, which the worst round must reach.
-      at_least: the value must not be below the limit, rather than not above it.
-      who: which of ours.
-      unit: of a figure alone.
-    """
-
-    text: str
-    figure: tuple[str, str]
-    limit: float
-    over: str | None = None
-    at_least: bool = False
-    who: str = OURS
-    unit: str = ""
-
-    def check(self, results: Results) -> Aim | None:
-        """Return the aim with what was measured; None where it was not."""
-        if self.over is None:
-            text, spread = self.text, results.spread(*self.figure, self.who)
-        else:
-            text = f"{self.text}: {self.who} / {self.over}"
-            spread = results.ratio(*self.figure, self.who, self.over)
-        if spread is None:
-            return None
-        worst = spread.low if self.at_least else spread.high
-        value = worst if self.over is None else spread.median
-        return Aim(text, value, self.limit, self.unit, at_least=self.at_least)
+from benchmarks.comparison import OURS, Wanted
 
 
 def _at_least(text: str, figure: tuple[str, str], who: str = OURS, **limits: float) -> list[Wanted]:

@@ -15,14 +15,15 @@ from benchmarks.calls.peers.raw_socket import RawSocket
 from benchmarks.calls.peers.ray import Ray
 from benchmarks.calls.process import cpu_s, private_kb
 from benchmarks.calls.service import FEATURES, Echo, Policy, Scale, Service, floats
-from benchmarks.calls.workloads import Arrays, Ask, Figures, InFlight, Sync, Threads
+from benchmarks.calls.workloads import Arrays, Ask, InFlight, Sync, Threads
+from benchmarks.comparison import OURS, Case, Figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.calls.peer import Peer, Session
+    from benchmarks.calls.peer import CallPeer, Session
+    from benchmarks.window import Figures
 
-OURS = "ours"
 BUSY = "ours, busy poll"
 TCP = "ours, tcp + TLS"
 GRPC = "ours, grpc + TLS"
@@ -38,8 +39,8 @@ MEMCPY = "memcpy"
 PEERS = (OURS, BUSY, TCP, GRPC, BATCHED, GRPCIO, MP, RAY, PYRO, RAW, MEMCPY)
 
 
-def all_peers(ray_python: str) -> list[Peer]:
-    """Return all that can be measured; see `Peer.missing`.
+def all_peers(ray_python: str) -> list[CallPeer]:
+    """Return all that can be measured; see `CallPeer.missing`.
 
     Args:
       ray_python: the interpreter that has Ray.
@@ -59,36 +60,19 @@ def all_peers(ray_python: str) -> list[Peer]:
     ]
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """One figure of a case.
-
-    Attributes:
-      text: what it is, with its unit.
-      digits: behind the point.
-    """
-
-    text: str
-    digits: int = 0
-
-
 _ECHO = Service(Echo)
 
 
 @dataclasses.dataclass(frozen=True)
-class Case:
+class CallCase(Case):
     """What is measured with one server.
 
     Attributes:
-      figures: by name.
-      peers: who is measured; ratios are over the first.
       measure: does it, in windows of so many seconds.
       service: what the server serves.
       clients: processes that call it.
     """
 
-    figures: dict[str, Figure]
-    peers: tuple[str, ...]
     measure: Callable[[Session, float], Figures]
     service: Service = _ECHO
     clients: int = 1
@@ -171,33 +155,33 @@ _RATE = "calls/s"
 _BATCH = Figure("    calls in a batch", 1)
 
 CASES = {
-    "sync": Case(
+    "sync": CallCase(
         {"p50": Figure("sync echo(1), p50, us"), "p99": Figure("sync echo(1), p99, us")},
         (OURS, BUSY, TCP, GRPC, RAW, MP, GRPCIO, RAY, PYRO),
         _sync,
     ),
-    "futures": Case(
+    "futures": CallCase(
         {"rate": Figure(f"futures, {_MANY} in flight, {_RATE}")},
         (OURS, TCP, GRPC, GRPCIO, RAY),
         _futures,
     ),
-    "processes": Case(
+    "processes": CallCase(
         {"rate": Figure(f"{_PROCESSES} client processes, {_RATE}")},
         (OURS, TCP, MP, GRPCIO, RAY, PYRO),
         _processes,
         clients=_PROCESSES,
     ),
-    "threads": Case(
+    "threads": CallCase(
         {"rate": Figure(f"8 threads of one client, {_RATE}")},
         (OURS, TCP, MP, GRPCIO, RAY, PYRO),
         _threads,
     ),
-    "array_1mb": Case(
+    "array_1mb": CallCase(
         {"echo": Figure("echo of 1 MB, MB/s")},
         (OURS, TCP, MEMCPY, RAW, MP, GRPCIO, RAY),
         _arrays(1, "echo"),
     ),
-    "array_64mb": Case(
+    "array_64mb": CallCase(
         {
             "echo": Figure("echo of 64 MB, MB/s"),
             "take": Figure("64 MB one way, MB/s"),
@@ -206,25 +190,25 @@ CASES = {
         (OURS, TCP, MEMCPY, MP, GRPCIO, RAY),
         _arrays(64, "echo", "take", "fetch"),
     ),
-    "batch_84": Case(
+    "batch_84": CallCase(
         {"rate": Figure(f"84 floats, {_BATCHING} in flight, {_RATE}"), "batch": _BATCH},
         (BATCHED, OURS, GRPCIO, RAY),
         _act(84),
         Service(Scale, threads=16),
     ),
-    "batch_64": Case(
+    "batch_64": CallCase(
         {"rate": Figure(f"network of 64 units, {_BATCHING} in flight, {_RATE}"), "batch": _BATCH},
         (BATCHED, OURS, GRPCIO, RAY),
         _act(FEATURES),
         Service(Policy, (64,), threads=16),
     ),
-    "batch_1024": Case(
+    "batch_1024": CallCase(
         {"rate": Figure(f"network of 1024 units, {_BATCHING} in flight, {_RATE}"), "batch": _BATCH},
         (BATCHED, OURS, GRPCIO, RAY),
         _act(FEATURES),
         Service(Policy, (1024,), threads=16),
     ),
-    "clients": Case(
+    "clients": CallCase(
         {
             "memory": Figure("memory of the server per connection, kB", 1),
             "idle": Figure(f"idle CPU of the server, {_CLIENTS[-1]} connections, %", 3),

@@ -8,7 +8,9 @@ import multiprocessing
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.calls.workloads import Ask, Figures, Target, Window, Workload
+from benchmarks.calls.workloads import Ask, Target, Workload
+from benchmarks.rounds import Peer
+from benchmarks.window import Figures, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -54,24 +56,8 @@ class Session(abc.ABC):
         return self.measure(Ask(method))[0]["value"]
 
 
-class Peer(abc.ABC):
-    """A way to call another process.
-
-    Attributes:
-      name: for people, and for the results.
-    """
-
-    def __init__(self, name: str) -> None:
-        """Name it."""
-        self.name = name
-
-    def missing(self) -> str | None:
-        """Return why it cannot be measured here, or None."""
-        return None
-
-    def version(self) -> str | None:
-        """Return the version of the package that is measured, or None where there is none."""
-        return None
+class CallPeer(Peer):
+    """A way to call another process."""
 
     @abc.abstractmethod
     def start(self, service: Service, clients: int) -> contextlib.AbstractContextManager[Session]:
@@ -93,7 +79,7 @@ def receive(pipe: Connection) -> Any:
     return found
 
 
-class SpawnedPeer(Peer):
+class SpawnedPeer(CallPeer):
     """A peer that only says how to serve and how to connect; `multiprocessing` does the rest."""
 
     @abc.abstractmethod

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from benchmarks import report
-from benchmarks.calls.cases import OURS
 from benchmarks.calls.peers.ours import Ours
 from benchmarks.calls.process import resident_mb
 from benchmarks.calls.service import Echo, Service
 from benchmarks.calls.workloads import Many
+from benchmarks.comparison import OURS
 
 _PARTS = 20
 _LIMIT_MB = 2.0

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.calls.peer import Peer, Session
+from benchmarks.calls.peer import CallPeer, Session
 from benchmarks.calls.service import Array, Service, floats, read
-from benchmarks.calls.workloads import Figures, Target, Window, Workload
+from benchmarks.calls.workloads import Target, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from benchmarks.window import Figures, Window
 
-class Memcpy(Peer):
+
+class Memcpy(CallPeer):
     """Copies once for each way that an array would go, into memory that is there already."""
 
     @contextlib.contextmanager

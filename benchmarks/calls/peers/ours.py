@@ -9,9 +9,10 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 import launchpad_lite as lp
-from benchmarks.calls.peer import Peer, Session
+from benchmarks.calls.peer import CallPeer, Session
 from benchmarks.calls.service import Served
-from benchmarks.calls.workloads import Figures, FuturesTarget, Window, Workload
+from benchmarks.calls.workloads import FuturesTarget, Workload
+from benchmarks.window import Figures, Window
 from launchpad_lite.launchers.base import LaunchOptions
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _Job = tuple[Workload, Window, futures.Future[Figures]]
 BATCH_SIZE = 32
 
 
-class Ours(Peer):
+class Ours(CallPeer):
     """Courier, as a program gets it, or with settings of the run.
 
     Attributes:

@@ -10,47 +10,26 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from benchmarks import report
-from benchmarks.calls.peer import Peer, Session, receive
+from benchmarks.calls.peer import CallPeer, Session, receive
+from benchmarks.rounds import ForeignPeer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from benchmarks.calls.service import Service
-    from benchmarks.calls.workloads import Figures, Window, Workload
+    from benchmarks.calls.workloads import Workload
+    from benchmarks.window import Figures, Window
 
 _END_S = 60.0
 """Ray's end takes seconds."""
 
 
-class Ray(Peer):
-    """Ray, driven by `ray_side.py`.
-
-    Attributes:
-      python: the interpreter that has Ray and NumPy.
-    """
+class Ray(ForeignPeer, CallPeer):
+    """Ray, driven by `ray_side.py`."""
 
     def __init__(self, name: str, python: str) -> None:
-        """Name it, and take the interpreter's path."""
-        super().__init__(name)
-        self.python = python
-        self._version: str | None = None
-
-    def missing(self) -> str | None:
-        """See the base class."""
-        command = [self.python, "-c", "import numpy, ray; print(ray.__version__)"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except OSError as error:
-            return f"{self.python} cannot be run: {error.strerror}"
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["it failed"])[-1]
-            return f"{self.python} cannot import ray ({last}); give --ray_python PATH"
-        self._version = done.stdout.strip()
-        return None
-
-    def version(self) -> str | None:
-        """See the base class."""
-        return self._version
+        """Name it, and take the path of the interpreter that has Ray and NumPy."""
+        super().__init__(name, python, "ray", "ray", "--ray_python")
 
     @contextlib.contextmanager
     def start(self, service: Service, clients: int) -> Generator[Session]:

@@ -8,10 +8,12 @@ import sys
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.calls.workloads import Figures, FuturesTarget, Window, Workload
+from benchmarks.calls.workloads import FuturesTarget, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from benchmarks.window import Figures, Window
 
 ray: Any = importlib.import_module("ray")  # typed Any: most who check this have no Ray
 

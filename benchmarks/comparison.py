@@ -1,4 +1,4 @@
-"""What comes of the rounds: medians, ratios, one table."""
+"""What comes of the rounds: medians, ratios of peers, one table; and what was wanted."""
 
 from __future__ import annotations
 
@@ -7,14 +7,41 @@ import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks import report
-from benchmarks.calls.cases import CASES, Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from benchmarks.calls.workloads import Figures
+    from benchmarks.window import Figures
+
+OURS = "ours"
 
 _HEAD = ("work", "who", "median (least to greatest)", "ratio: first / this")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One figure of a case.
+
+    Attributes:
+      text: what it is, with its unit.
+      digits: behind the point.
+    """
+
+    text: str
+    digits: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What is measured together.
+
+    Attributes:
+      figures: by name.
+      peers: who is measured; ratios are over the first.
+    """
+
+    figures: dict[str, Figure]
+    peers: tuple[str, ...]
 
 
 class _Row(NamedTuple):
@@ -31,8 +58,9 @@ class _Row(NamedTuple):
 class Results:
     """The figures of all rounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, cases: Mapping[str, Case]) -> None:
         """Begin without figures."""
+        self._cases = cases
         self._rounds: dict[tuple[str, str], dict[int, Figures]] = {}
 
     def add(self, case: str, peer: str, number: int, figures: Figures) -> None:
@@ -56,7 +84,7 @@ class Results:
         return report.Spread.of(values) if values else None
 
     def _rows(self) -> Iterator[_Row]:
-        for name, case in CASES.items():
+        for name, case in self._cases.items():
             for key, figure in case.figures.items():
                 for peer in case.peers:
                     spread = self.spread(name, key, peer)
@@ -92,3 +120,39 @@ class Results:
             }
             for row in self._rows()
         ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A figure of ours, or its ratio to that of a peer in the same round.
+
+    Attributes:
+      text: what is wanted, without the peer.
+      figure: the case and the figure.
+      limit: of the value.
+      over: the peer; None for the figure alone, which the worst round must reach.
+      at_least: the value must not be below the limit, rather than not above it.
+      who: which of ours.
+      unit: of a figure alone.
+    """
+
+    text: str
+    figure: tuple[str, str]
+    limit: float
+    over: str | None = None
+    at_least: bool = False
+    who: str = OURS
+    unit: str = ""
+
+    def check(self, results: Results) -> report.Aim | None:
+        """Return the aim with what was measured; None where it was not."""
+        if self.over is None:
+            text, spread = self.text, results.spread(*self.figure, self.who)
+        else:
+            text = f"{self.text}: {self.who} / {self.over}"
+            spread = results.ratio(*self.figure, self.who, self.over)
+        if spread is None:
+            return None
+        worst = spread.low if self.at_least else spread.high
+        value = worst if self.over is None else spread.median
+        return report.Aim(text, value, self.limit, self.unit, at_least=self.at_least)
