@@ -98,17 +98,18 @@ class Api(abc.ABC):
         """Return a client of a server on this host."""
         return self.package.Client(f"localhost:{port}")
 
-    def serve(self, tables: list[TableSpec], place: str) -> Any:
+    def serve(self, tables: list[TableSpec], place: str | None) -> Any:
         """Return a server.
 
         Args:
           tables: what it serves.
-          place: the directory of its checkpoints.
+          place: the directory of its checkpoints, if any are made.
         """
+        made = [self._table(spec) for spec in tables]
+        if place is None:
+            return self.package.Server(made)
         checkpointer = self.package.checkpointers.DefaultCheckpointer(place)
-        return self.package.Server(
-            [self._table(spec) for spec in tables], checkpointer=checkpointer
-        )
+        return self.package.Server(made, checkpointer=checkpointer)
 
     def _table(self, spec: TableSpec) -> Any:
         selectors, limiters = self.package.selectors, self.package.rate_limiters

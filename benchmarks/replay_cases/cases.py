@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -177,7 +178,10 @@ def _checkpoint(peer: ReplayPeer, seconds: float) -> Figures:
     """Measure the longest call while a checkpoint is made, and in the second before."""
     size = _GIGABYTE if seconds >= _SHORT_S else _GIGABYTE // 10
     small, frames = TableSpec("small", SMALL), TableSpec(_TABLE, FRAMES)
-    with peer.start(small, frames, clients=2) as session:
+    with (
+        tempfile.TemporaryDirectory(prefix="lp-bench-") as place,
+        peer.start(small, frames, clients=2, place=place) as session,
+    ):
         prober, other = session.clients
         other.do(Fill(session.port, _TABLE, FRAMES, size // STEP_BYTES[FRAMES]))
         prober.begin(Probe(session.port, small.name))

@@ -139,12 +139,17 @@ class ReplayPeer(Peer):
             yield lines
 
     @contextlib.contextmanager
-    def start(self, *tables: TableSpec, clients: int = 1) -> Generator[Session]:
-        """Start a server and its clients; at the end of the block they are gone."""
-        with (
-            tempfile.TemporaryDirectory(prefix="lp-bench-") as place,
-            self.processes(1 + clients) as (server, *others),
-        ):
+    def start(
+        self, *tables: TableSpec, clients: int = 1, place: str | None = None
+    ) -> Generator[Session]:
+        """Start a server and its clients; at the end of the block they are gone.
+
+        Args:
+          tables: what is served.
+          clients: how many processes there are beside the server's.
+          place: the directory of the server's checkpoints, if any are made.
+        """
+        with self.processes(1 + clients) as (server, *others):
             yield Session(server, others, server.do(Serve(list(tables), place)))
 
 

@@ -34,11 +34,11 @@ class Serve(Job):
 
     Attributes:
       tables: what is served.
-      place: the directory of its checkpoints.
+      place: the directory of its checkpoints, if any are made.
     """
 
     tables: list[TableSpec]
-    place: str
+    place: str | None
 
     def __call__(self, side: Side) -> int:
         """See the base class."""
