@@ -13,7 +13,7 @@ import pytest
 from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.extensions import TableExtension
 from launchpad_lite.replay.core.info import SelectorInfo
-from launchpad_lite.replay.core.layout import Column, Layout
+from launchpad_lite.replay.core.layout import Column, ItemBatch, Layout
 from launchpad_lite.replay.core.limiters import MinSize, Queue, SampleToInsertRatio
 from launchpad_lite.replay.core.rows import RowStore
 from launchpad_lite.replay.core.selectors.heap import MinHeap
@@ -232,6 +232,17 @@ def test_items_must_fit_the_signature() -> None:
     with pytest.raises(UsageError, match=r"Table 'table': an item: column 'a' has shape \[3, 3\]"):
         table.try_insert(episode.items([0], 3))
     assert len(table) == 2
+
+
+def test_a_signature_may_be_that_of_each_step() -> None:
+    table = make(signature=[ArraySpec((3,), np.float32)])
+    rows = Episode(table.store, length=3).items([0, 1], 2).rows[:, :3]
+    steps = Layout([Column(VECTOR, 2)])
+    batch = ItemBatch(layout=steps, priorities=np.ones(2), rows=rows)
+    assert table.try_insert(batch) == 2
+    other = Layout([Column(NUMBER, 2)])
+    with pytest.raises(UsageError, match=r"column '\[0\]' has dtype int64"):
+        table.try_insert(ItemBatch(layout=other, priorities=np.ones(2), rows=rows))
 
 
 @pytest.mark.parametrize("count", [0, -1])

@@ -79,6 +79,12 @@ class Layout:
         self._hash = hash(self.columns)
         self._of_kind = {kind: np.array(indices) for kind, indices in of_kind.items()}
 
+    @property
+    def steps(self) -> list[Kind]:
+        """What each step of an item consists of; empty where its columns do not make up steps."""
+        alike = len({(column.length, column.squeezed) for column in self.columns}) == 1
+        return [column.kind for column in self.columns if alike and not column.squeezed]
+
     def hold(self, store: RowStore, rows: Numbers) -> None:
         """Hold the rows of items, `[n, width]`, with their episodes."""
         for kind, indices in self._of_kind.items():

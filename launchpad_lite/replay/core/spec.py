@@ -41,7 +41,7 @@ class ArraySpec:
     Attributes:
       shape: the length of each dimension; None where any length will do. In a table's signature
         these are the dimensions of an item's column: with a leading one for its steps, unless the
-        column is squeezed.
+        column is squeezed; or, for all columns, those of a step.
       dtype: the type of the elements, or what `numpy.dtype` makes one of.
       name: what the array is called; for people only.
 
@@ -120,6 +120,12 @@ class Signature:
         """
         check_structure(self.structure, structure, what)
         check_columns(self, columns, what)
+
+    def fits(self, columns: Sequence[Typed]) -> bool:
+        """Return whether columns whose structure is known to be right are as it says."""
+        return len(columns) == len(self.specs) and not any(
+            spec.problem(column) for spec, column in zip(self.specs, columns, strict=True)
+        )
 
 
 def check_columns(signature: Signature, columns: Sequence[Typed], what: str) -> None:

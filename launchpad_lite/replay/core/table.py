@@ -21,7 +21,7 @@ from launchpad_lite.validation import instance, integer, text, within
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from launchpad_lite.replay.core.layout import Lines
+    from launchpad_lite.replay.core.layout import Layout, Lines
     from launchpad_lite.replay.core.types import FloatArray, KeyArray
 
 _selector = instance(Selector, "a selector, with its parentheses: selectors.Uniform()")
@@ -81,7 +81,8 @@ class Table:
           max_times_sampled: how often an item is sampled before it is deleted; below 1, without
             end.
           extensions: what is told about changes.
-          signature: a nest of `ArraySpec`, which each item must fit; None if anything goes.
+          signature: a nest of `ArraySpec`, which each item, or each of its steps, must fit; None if
+            anything goes.
 
         Raises:
           UsageError: an argument is wrong.
@@ -262,8 +263,8 @@ class Table:
             inserted then.
         """
         self._check_priorities(items.priorities)
-        if self.signature is not None and not self._ledger.items.has_layout(items.layout):
-            check_columns(self.signature, items.layout.columns, f"Table {self.name!r}: an item")
+        if not self._ledger.items.has_layout(items.layout):
+            self._check_layout(items.layout)
         with self._changing():
             return self._ledger.insert(items, self.store)
 
@@ -340,13 +341,20 @@ class Table:
         """
         for saved in state.items:
             self._check_priorities(saved.batch.priorities)
-            if self.signature is not None:
-                columns = saved.batch.layout.columns
-                check_columns(self.signature, columns, f"Table {self.name!r}: an item")
+            self._check_layout(saved.batch.layout)
         with self._changing():
             if len(self):
                 raise UsageError(f"Table {self.name!r} holds items already; reset it first.")
             return self._ledger.restore(state, self.store)
+
+    def _check_layout(self, layout: Layout) -> None:
+        """Refuse an item that does not fit the signature: neither as a whole, nor each step.
+
+        As in Reverb, where `TimestepDataset` needs the signature of a step.
+        """
+        if self.signature is None or self.signature.fits(layout.steps):
+            return
+        check_columns(self.signature, layout.columns, f"Table {self.name!r}: an item")
 
     def _check_priorities(self, priorities: FloatArray) -> None:
         self._ledger.sampler.check_priorities(priorities)
