@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.core.spec import ArraySpec
     from launchpad_lite.replay.core.table import Table
     from launchpad_lite.replay.service.client import Client
+    from launchpad_lite.replay.service.datasets import TimestepDataset, TrajectoryDataset
     from launchpad_lite.replay.service.server import Server
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Table",
     "TableExtension",
     "TableInfo",
+    "TimestepDataset",
+    "TrajectoryDataset",
     "rate_limiters",
     "selectors",
 ]
@@ -39,6 +42,8 @@ _HOMES = {
     "Table": "core.table",
     "TableExtension": "core.extensions",
     "TableInfo": "core.info",
+    "TimestepDataset": "service.datasets",
+    "TrajectoryDataset": "service.datasets",
 }
 """Where each name is defined; those that are not here are modules."""
 

@@ -223,16 +223,32 @@ class Client:
 
     def _signature(self, table: str) -> Signature:
         if table not in self._signatures:
-            infos = self.server_info()
-            if table not in infos:
-                raise UsageError(f"there is no table {table!r}{nearest(table, infos)}")
-            if infos[table].signature is None:
+            signature = table_info(self, table).signature
+            if signature is None:
                 raise UsageError(
                     f"table {table!r} has no signature to unpack as: give it one, as in "
                     "Table(..., signature=...), or sample without unpack_as_table_signature."
                 )
-            self._signatures[table] = Signature(infos[table].signature)
+            self._signatures[table] = Signature(signature)
         return self._signatures[table]
+
+
+def table_info(client: Client, table: str, timeout: float | None = None) -> TableInfo:
+    """Return what there is to know of a table.
+
+    Args:
+      client: of the table's server.
+      table: its name.
+      timeout: seconds to wait for the server; None for no limit.
+
+    Raises:
+      UsageError: there is no such table.
+      DeadlineExceeded: the server did not answer in time.
+    """
+    infos = client.server_info(timeout)
+    if table not in infos:
+        raise UsageError(f"there is no table {table!r}{nearest(table, infos)}")
+    return infos[table]
 
 
 def _keys(keys: Any) -> KeyArray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.info import ReplaySample, SampleInfo
 from launchpad_lite.replay.core.nest import unflatten
+from launchpad_lite.replay.service.batches import Naming, timesteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FIRST_COUNT = 256
 """How many items are asked for first, when nobody knows how large they are."""
 
+_NAMING = Naming("sample")
 _BYTES_AT_ONCE = 2**24
 _MOST_AT_ONCE = 1024
 
@@ -92,22 +93,6 @@ def _whole(batch: SampledBatch, pack: Callable[[Any], Any]) -> Iterator[ReplaySa
 
 
 def _steps(batch: SampledBatch, pack: Callable[[Any], Any]) -> Iterator[list[ReplaySample]]:
-    lengths = {
-        None if squeezed else column.shape[1]
-        for squeezed, column in zip(batch.squeezed, batch.columns, strict=True)
-    }
-    if len(lengths) > 1 or None in lengths:
-        raise UsageError(_no_steps(batch))
-    for info, *columns in zip(_infos(batch), *batch.columns, strict=True):
-        yield [ReplaySample(info, pack(step)) for step in zip(*columns, strict=True)]
-
-
-def _no_steps(batch: SampledBatch) -> str:
-    lengths = ", ".join(
-        "squeezed" if squeezed else str(column.shape[1])
-        for squeezed, column in zip(batch.squeezed, batch.columns, strict=True)
-    )
-    return (
-        "sample: an item has columns of different lengths, so it cannot be given as steps "
-        f"({lengths}). Sample with emit_timesteps=False."
-    )
+    flat, length = timesteps(batch, _NAMING)
+    each = _whole(flat, pack)
+    return (list(itertools.islice(each, length)) for _ in batch.places)
