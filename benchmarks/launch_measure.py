@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import compileall
 import contextlib
 import dataclasses
 import gc
@@ -267,8 +266,7 @@ def run_rounds(sizes: list[int], rounds: int) -> Results:
     """Measure every case at every size, once per round, in turn and in changing order."""
     results = Results(sizes)
     cases = list(CASES)
-    for package in ("benchmarks", "launchpad_lite"):  # as they are once installed
-        compileall.compile_dir(report.ROOT / package, quiet=1)
+    report.compile_all()
     for warm_up in CASES.values():  # files into the page cache, modules into this process
         warm_up(2)
     for number in range(rounds):

@@ -153,6 +153,7 @@ class Benchmark(Generic[PeerT, CaseT]):
           everyone: those who can be measured.
         """
         machine = report.machine()
+        report.compile_all()
         rounds, seconds = (1, 0.3) if arguments.quick else (arguments.rounds, arguments.seconds)
         asked = arguments.peers or self.peers
         present = _present([peer for peer in everyone if peer.name in asked])
