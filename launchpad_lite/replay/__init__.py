@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.core.table import Table
     from launchpad_lite.replay.service.client import Client
     from launchpad_lite.replay.service.datasets import TimestepDataset, TrajectoryDataset
+    from launchpad_lite.replay.service.history import TrajectoryColumn
     from launchpad_lite.replay.service.server import Server
+    from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
+    from launchpad_lite.replay.service.writer import Writer
 
 __all__ = [
     "ArraySpec",
@@ -28,7 +31,10 @@ __all__ = [
     "TableExtension",
     "TableInfo",
     "TimestepDataset",
+    "TrajectoryColumn",
     "TrajectoryDataset",
+    "TrajectoryWriter",
+    "Writer",
     "rate_limiters",
     "selectors",
 ]
@@ -43,7 +49,10 @@ _HOMES = {
     "TableExtension": "core.extensions",
     "TableInfo": "core.info",
     "TimestepDataset": "service.datasets",
+    "TrajectoryColumn": "service.history",
     "TrajectoryDataset": "service.datasets",
+    "TrajectoryWriter": "service.trajectory_writer",
+    "Writer": "service.writer",
 }
 """Where each name is defined; those that are not here are modules."""
 

@@ -31,12 +31,26 @@ def unflatten(structure: Structure, leaves: list[Any]) -> Any:
 
 def column_names(structure: Structure) -> tuple[str, ...]:
     """Return the name of each leaf, as one would write it: `observation.image`, `[0].reward`."""
+    paths = column_paths(structure)
+    return tuple("".join(map(_step, path)).removeprefix(".") or ROOT for path in paths)
+
+
+def column_paths(structure: Structure) -> tuple[tuple[Any, ...], ...]:
+    """Return where each leaf is: the keys, names of fields and indices that lead to it."""
     accessors = optree.treespec_accessors(structure)
-    return tuple("".join(map(_step, path)).removeprefix(".") or ROOT for path in accessors)
+    return tuple(tuple(map(_key, accessor)) for accessor in accessors)
 
 
-def _step(entry: optree.PyTreeEntry) -> str:
-    name = entry.field if isinstance(entry, optree.NamedTupleEntry) else entry.entry
+def is_flat(structure: Structure) -> bool:
+    """Return whether it is one container of leaves."""
+    return structure.num_nodes == structure.num_leaves + 1
+
+
+def _key(entry: optree.PyTreeEntry) -> Any:
+    return entry.field if isinstance(entry, optree.NamedTupleEntry) else entry.entry
+
+
+def _step(name: Any) -> str:
     return f".{name}" if isinstance(name, str) and name.isidentifier() else f"[{name!r}]"
 
 

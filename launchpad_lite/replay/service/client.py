@@ -8,10 +8,10 @@ import numpy as np
 
 from launchpad_lite.courier.client import Client as CourierClient
 from launchpad_lite.courier.deadline import deadline
-from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.nest import column_names, flatten
-from launchpad_lite.replay.core.spec import Signature
 from launchpad_lite.replay.service.sampling import sample
+from launchpad_lite.replay.service.signatures import Signatures, info_of
 from launchpad_lite.validation import integer, within
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.replay.core.info import ReplaySample, TableInfo
+    from launchpad_lite.replay.core.spec import Signature
     from launchpad_lite.replay.core.types import AnyArray, KeyArray
+    from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
+    from launchpad_lite.replay.service.writer import Writer
 
 _count = integer(1)
 
@@ -56,7 +59,7 @@ class Client:
             self.courier = server_address
         else:
             self.courier = CourierClient(server_address, credentials=credentials, insecure=insecure)
-        self._signatures: dict[str, Signature] = {}
+        self._signatures = Signatures(self.courier)
 
     @property
     def server_address(self) -> str:
@@ -98,6 +101,58 @@ class Client:
                     f"insert: column {name!r} is {leaves[index]!r}, which is no array of numbers."
                 )
         self.courier.insert(columns, dict(priorities))
+
+    def trajectory_writer(
+        self,
+        num_keep_alive_refs: int,
+        validate_items: bool = True,  # noqa: FBT001, FBT002
+    ) -> TrajectoryWriter:
+        """Return a writer of steps in columns, whose items refer to any of them.
+
+        Args:
+          num_keep_alive_refs: how many of its latest steps each column keeps for items to refer
+            to: the longest that an item can be.
+          validate_items: check items against the signatures of their tables when they are created,
+            not only when they are inserted.
+
+        Raises:
+          UsageError: num_keep_alive_refs is not a positive integer.
+        """
+        from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
+
+        return TrajectoryWriter(
+            self.courier, num_keep_alive_refs, validate_items, signatures=self._signatures
+        )
+
+    def writer(
+        self,
+        max_sequence_length: int,
+        delta_encoded: bool = False,  # noqa: FBT001, FBT002 - as in the original
+        chunk_length: int | None = None,
+        max_in_flight_items: int | None = 25,
+    ) -> Writer:
+        """Return a writer of whole steps, whose items are the latest ones of them.
+
+        Args:
+          max_sequence_length: how many of the latest steps it keeps: the longest that an item can
+            be.
+          delta_encoded: accepted and not needed.
+          chunk_length: checked, and not needed.
+          max_in_flight_items: checked, and not needed.
+
+        Raises:
+          UsageError: a number is not positive, or chunk_length exceeds max_sequence_length.
+        """
+        from launchpad_lite.replay.service.writer import Writer
+
+        return Writer(
+            self.courier,
+            max_sequence_length,
+            delta_encoded,
+            chunk_length,
+            max_in_flight_items,
+            signatures=self._signatures,
+        )
 
     @overload
     def sample(
@@ -222,15 +277,13 @@ class Client:
         return path
 
     def _signature(self, table: str) -> Signature:
-        if table not in self._signatures:
-            signature = table_info(self, table).signature
-            if signature is None:
-                raise UsageError(
-                    f"table {table!r} has no signature to unpack as: give it one, as in "
-                    "Table(..., signature=...), or sample without unpack_as_table_signature."
-                )
-            self._signatures[table] = Signature(signature)
-        return self._signatures[table]
+        signature = self._signatures.of(table)
+        if signature is None:
+            raise UsageError(
+                f"table {table!r} has no signature to unpack as: give it one, as in "
+                "Table(..., signature=...), or sample without unpack_as_table_signature."
+            )
+        return signature
 
 
 def table_info(client: Client, table: str, timeout: float | None = None) -> TableInfo:
@@ -245,10 +298,7 @@ def table_info(client: Client, table: str, timeout: float | None = None) -> Tabl
       UsageError: there is no such table.
       DeadlineExceeded: the server did not answer in time.
     """
-    infos = client.server_info(timeout)
-    if table not in infos:
-        raise UsageError(f"there is no table {table!r}{nearest(table, infos)}")
-    return infos[table]
+    return info_of(table, client.server_info(timeout))
 
 
 def _keys(keys: Any) -> KeyArray:

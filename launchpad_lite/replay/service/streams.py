@@ -40,17 +40,22 @@ class _Steps:
         self._length: int = 0
 
     def put(self, first: int, rows: Numbers) -> None:
-        """Note the rows of steps from one index on; between them and those before may be a gap."""
+        """Note the rows of steps from one index on, which may be before or after those known."""
         if not self._length:
             self._first = first
+        if first < self._first:
+            gap = np.full(self._first - first, _NO_ROW, np.int32)
+            self._rows = np.concatenate([gap, self._rows[: self._length]])
+            self._first, self._length = first, len(self._rows)
         begin = first - self._first
         end = begin + len(rows)
-        if begin < self._length:
+        if (self._rows[begin : min(end, self._length)] != _NO_ROW).any():
             raise UsageError(f"step {first} of a column was sent twice.")
         self._rows = grown(self._rows, end)
-        self._rows[self._length : begin] = _NO_ROW
+        if begin > self._length:
+            self._rows[self._length : begin] = _NO_ROW
         self._rows[begin:end] = rows
-        self._length = end
+        self._length = max(self._length, end)
 
     def take(self, steps: IntArray) -> Numbers:
         """Return the rows of steps, of the same shape."""
