@@ -60,6 +60,7 @@ from launchpad_lite.nodes.courier import CourierHandle, CourierNode
 from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyClassNode, PyNode
+from launchpad_lite.nodes.reverb import ReverbHandle, ReverbNode
 from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.program import Edge, Program, make_program
 from launchpad_lite.python_process import PythonProcess
@@ -108,6 +109,8 @@ __all__ = [
     "RemoteError",
     "ResourceExhausted",
     "Resources",
+    "ReverbHandle",
+    "ReverbNode",
     "Run",
     "RunConfig",
     "RunError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextvars
+import functools
 import os
 import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -113,6 +114,17 @@ def checkpoint(instance: object, context: Context) -> None:
         except BaseException as error:
             error.add_note(f"while restoring {path}")
             raise
+    save_at_notice(functools.partial(_replace, path, save), str(path), context)
+
+
+def save_at_notice(save: Callable[[], object], what: str, context: Context) -> None:
+    """Call `save` when the run gives notice; if that fails, the node has failed.
+
+    Args:
+      save: writes something; it may take as long as notice and grace together.
+      what: what it writes, for messages.
+      context: the node.
+    """
     failed: list[BaseException] = []
     begun = False
 
@@ -120,9 +132,9 @@ def checkpoint(instance: object, context: Context) -> None:
         nonlocal begun
         begun = True
         try:
-            _replace(path, save)
+            save()
         except BaseException as error:
-            error.add_note(f"while saving {path}")
+            error.add_note(f"while saving {what}")
             failed.append(error)
 
     def end() -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from launchpad_lite.context import Context
+    from launchpad_lite.courier.client import Client
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -58,8 +59,8 @@ _NOT_CALLED = frozenset({"run", SET_SERVER})
 _PROPERTIES = (property, functools.cached_property, types.GetSetDescriptorType)
 
 
-class CourierHandle(Handle[T]):
-    """Stands for a Courier node; becomes a client of it in the node that receives it."""
+class ServiceHandle(Handle[T]):
+    """Stands for a node that has a Courier server. What it becomes is up to the kind of node."""
 
     def __init__(
         self,
@@ -105,16 +106,16 @@ class CourierHandle(Handle[T]):
         """Change the settings of the clients that this handle becomes."""
         self._config = with_settings(self._config, kwargs)
 
-    def dereference(self) -> T:
+    def _client(self) -> Client:
         """Return a client, in the run of the calling thread, or else at the bound address."""
         try:
             scope = node_context.scope_for(self.address)
         except ContextError:
             if not self.address.is_bound:
                 raise
-            return cast("T", client_at(self.address.place(), None, self._config))
+            return client_at(self.address.place(), None, self._config)
         config = dataclasses.replace(self._config, max_payload_bytes=scope.config.max_payload_bytes)
-        return cast("T", client_in_run(scope, scope.name_of(self.address), config))
+        return client_in_run(scope, scope.name_of(self.address), config)
 
     def _refuse(self, use: str) -> NoReturn:
         message = (
@@ -147,6 +148,14 @@ class CourierHandle(Handle[T]):
         return f"<handle of {self.address.name or self._title}>"
 
 
+class CourierHandle(ServiceHandle[T]):
+    """Stands for a Courier node; becomes a client of it in the node that receives it."""
+
+    def dereference(self) -> T:
+        """Return a client, in the run of the calling thread, or else at the bound address."""
+        return cast("T", self._client())
+
+
 class CourierNode(InstanceNode[T]):
     """Makes an object in the worker and serves its public methods.
 
@@ -159,6 +168,7 @@ class CourierNode(InstanceNode[T]):
 
     kind: ClassVar[str] = "CourierNode"
     options_type: ClassVar[type[NodeOptions]] = CourierOptions
+    handle_type: ClassVar[type[ServiceHandle[Any]]] = CourierHandle
 
     @overload
     def __init__(
@@ -254,7 +264,7 @@ class CourierNode(InstanceNode[T]):
     def create_handle(self) -> T:
         """Return a handle; statically it is the object that its methods are called on."""
         config = self._courier_options().client_config()
-        handle = CourierHandle[T](self._address, self.served_type, self.title, config)
+        handle = self.handle_type(self._address, self.served_type, self.title, config)
         return cast("T", handle)
 
     def check(self) -> Iterator[Problem]:

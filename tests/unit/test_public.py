@@ -20,8 +20,8 @@ ControllerLost CourierClient CourierHandle CourierNode DeadlineExceeded Deferred
 Handle HandleError LaunchOptions LaunchPlan LaunchType LauncherUnavailableError LaunchpadError
 MethodNotFound MultiProcessingColocation MultiThreadingColocation Node NodeFailed NodesStuck
 NotAuthenticated PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError
-ResourceExhausted Resources Run RunConfig RunError StatusCode Stopped Stream Unavailable
-UnpicklableError UsageError VersionMismatch
+ResourceExhausted Resources ReverbHandle ReverbNode Run RunConfig RunError StatusCode Stopped Stream
+Unavailable UnpicklableError UsageError VersionMismatch
 __version__ aio batched_handler bind broadcast cached courier deadline get_call_context get_context
 launch make_program make_program_stopper plan pool register_stop_handler seconds_left stop
 stop_event stream submit testing unregister_stop_handler wait_for_stop

@@ -148,7 +148,8 @@ class Gate:
         }
         self._moving = False
         self._again = False
-        self._closed: str | None = None
+        self._hurried: str | None = None  # why nobody may wait any more
+        self._closed = False
         self._unwatch = table.when_changed(self._move)
         self.limited = {INSERTS: 0, SAMPLES: 0}
         """How many operations have had to wait so far."""
@@ -160,11 +161,11 @@ class Gate:
     def enter(self, operation: Operation) -> bool:
         """Do an operation, or let it stand in line; return whether it has ended."""
         line = self._lines[operation.kind]
-        if not line and self._closed is None and operation.advance():
+        if not line and not self._closed and operation.advance():
             return True
         with self._lock:
-            if self._closed is not None:
-                operation.fail(_stopped(self._closed))
+            if self._hurried is not None:
+                operation.fail(_stopped(self._hurried))
                 return True
             if operation not in line:
                 line.append(operation)
@@ -183,8 +184,16 @@ class Gate:
     def close(self, reason: str) -> None:
         """Fail all operations that wait, and those to come, with `Unavailable`."""
         self._unwatch()
+        self._closed = True
+        self.hurry(reason)
+
+    def hurry(self, reason: str) -> None:
+        """Fail all operations that wait with `Unavailable`, and those to come that would have to.
+
+        What the limiter allows at once is still done.
+        """
         with self._lock:
-            self._closed = reason
+            self._hurried = reason
             operations = [operation for line in self._lines.values() for operation in line]
             for line in self._lines.values():
                 line.clear()

@@ -16,6 +16,7 @@ from launchpad_lite.replay.core.layout import EPISODE, Column, ItemBatch, Layout
 from launchpad_lite.replay.core.rows import RowStore
 from launchpad_lite.replay.core.slabs import Kind
 from launchpad_lite.replay.service.gate import INSERTS, SAMPLES, Gate, Insertion, Sampling
+from launchpad_lite.replay.service.given import require_tables
 from launchpad_lite.replay.service.protocol import SampledBatch, StreamLost
 from launchpad_lite.replay.service.streams import WriteStream
 
@@ -71,11 +72,9 @@ class ReplayService:
         Raises:
           UsageError: there is none, two have one name, or one is not empty.
         """
-        if not tables:
-            raise UsageError("a replay server needs at least one table.")
         self.store = RowStore()
         self.tables: dict[str, Table] = {}
-        for table in tables:
+        for table in require_tables(tables):
             if table.name in self.tables:
                 raise UsageError(f"two tables have the name {table.name!r}.")
             table.use_store(self.store)
@@ -100,6 +99,14 @@ class ReplayService:
         for name in _METHODS:
             server.Bind(name, getattr(self, name))
         server.Bind("server_info", self.server_info, priority=True)
+
+    def hurry(self, reason: str) -> None:
+        """End everything that waits, and what would have to later, with `Unavailable`.
+
+        What can be done at once is still done, so clients can finish.
+        """
+        for gate in self._gates.values():
+            gate.hurry(reason)
 
     def close(self, reason: str) -> None:
         """End everything that waits, and what comes later, with `Unavailable`."""

@@ -21,6 +21,7 @@ from launchpad_lite.testing.conformance.launcher_parts.colocations import Coloca
 from launchpad_lite.testing.conformance.launcher_parts.contexts import ContextConformance
 from launchpad_lite.testing.conformance.launcher_parts.ends import EndConformance
 from launchpad_lite.testing.conformance.launcher_parts.failures import FailureConformance
+from launchpad_lite.testing.conformance.launcher_parts.replay import ReplayConformance
 from launchpad_lite.testing.conformance.launcher_parts.servers import ServerConformance
 
 
@@ -31,6 +32,7 @@ class LauncherConformance(
     ContextConformance,
     EndConformance,
     FailureConformance,
+    ReplayConformance,
     ServerConformance,
 ):
     """All that a launcher owes; see the module."""

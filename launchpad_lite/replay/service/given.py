@@ -1,0 +1,35 @@
+"""What users give where tables are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from launchpad_lite.errors import UsageError
+from launchpad_lite.replay.core.table import Table
+
+
+def require_tables(given: object) -> list[Table]:
+    """Return the tables that a server is to have.
+
+    Raises:
+      UsageError: these are none.
+    """
+    wanted = "a replay server needs a list of tables, such as [replay.Table(...)]"
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | dict):
+        raise UsageError(f"{wanted}, not {_shown(given)}.")
+    tables = list(cast("Iterable[Any]", given))
+    for index, each in enumerate(tables):
+        if not isinstance(each, Table):
+            raise UsageError(f"{wanted}; part [{index}] is {_shown(each)}.")
+    if not tables:
+        raise UsageError("a replay server needs at least one table, and the list is empty.")
+    return tables
+
+
+def _shown(value: object) -> str:
+    """Return a value in a few words."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    cls = type(value)
+    return f"a {cls.__qualname__} of {cls.__module__.partition('.')[0]}"
