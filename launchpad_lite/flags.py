@@ -41,6 +41,11 @@ COMPAT = flags.DEFINE_bool(
     False,
     "For lp-launch: the program is one for google-deepmind/launchpad; run it unchanged.",
 )
+COMPAT_REVERB = flags.DEFINE_bool(
+    "lp_compat_reverb",
+    False,
+    "For lp-launch: --compat, and `import reverb` means launchpad_lite.replay.",
+)
 TERMINAL = flags.DEFINE_string(
     "lp_terminal",
     None,

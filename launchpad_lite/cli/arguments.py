@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 PREFIX = "lp_"
-SHORT = ("launcher", "dry_run", "compat", "tmux_session_name", "tmux_open_window")
+SHORT = (
+    *("launcher", "dry_run", "compat", "compat_reverb"),
+    *("tmux_session_name", "tmux_open_window"),
+)
 """These flags may be given without the prefix."""
 
 _HELP = ("-h", "--help", "-help", "--h")

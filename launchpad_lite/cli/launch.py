@@ -45,14 +45,16 @@ def run(given: Sequence[str]) -> int:
     arguments.apply(line.ours)
     if flags.LAUNCHER.default is not None:
         registry.get(flags.LAUNCHER.default)  # a mistake is found before the program is imported
-    if flags.value(flags.COMPAT):
-        compat.install()
+    reverb = flags.value(flags.COMPAT_REVERB)
+    is_compatible = flags.value(flags.COMPAT) or reverb
+    if is_compatible:
+        compat.install(reverb=reverb)
     where = target.resolve(line.target)
-    if flags.value(flags.COMPAT):
-        compat.install()  # again: a module beside the target is not hidden either
+    if is_compatible:
+        compat.install(reverb=reverb)  # again: a module beside the target is not hidden either
     tree = target.parse(where)
     shape = outline(tree)
-    is_original = flags.value(flags.COMPAT) and shape.has_guard  # they launch by themselves
+    is_original = is_compatible and shape.has_guard  # they launch by themselves
     is_script = where.factory is None and (shape.is_script or is_original)
     if line.wants_help:
         _help(where, is_script=is_script)

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 _CLEAR = (LauncherUnavailableError, ProgramError, RunError, UsageError)
 """These say all there is to say; any other exception needs its traceback."""
 
-_ORIGINAL = ("launchpad", "courier")
+_ORIGINAL = {
+    "launchpad": ("launchpad", "--compat"),
+    "courier": ("launchpad", "--compat"),
+    "reverb": ("reverb", "--compat_reverb"),
+}
+"""Packages of others: whose they are, and the flag that lets this package stand in for them."""
 
 
 class UserCodeError(ProgramError):
@@ -60,7 +65,8 @@ def calling(what: str, *, may_exit: bool = False) -> Generator[None]:
     except Exception as error:
         message = f"{what} raised {type(error).__name__}."
         if isinstance(error, ModuleNotFoundError) and error.name in _ORIGINAL:
-            message += " A program for google-deepmind/launchpad runs with lp-launch --compat."
+            original, flag = _ORIGINAL[error.name]
+            message += f" A program for google-deepmind/{original} runs with lp-launch {flag}."
         raise UserCodeError(message, format_error(error)) from error
 
 

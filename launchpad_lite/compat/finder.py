@@ -17,16 +17,21 @@ from launchpad_lite.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _REFUSING = ("launchpad", "courier")
-"""Of these, an installed one is refused; `pybind11_abseil` may serve others, and stays as it is."""
+"""Of these, an installed one is refused."""
+
+_REVERB = "reverb"
 
 _IMPORTABLE = str(pathlib.Path(__file__).parent / "importable")
 """Where processes that a node spawns find these names; they have this process's import path."""
 
+_IMPORTABLE_REVERB = f"{_IMPORTABLE}_{_REVERB}"
+"""Where they find that name, which is only taken over where that was asked for."""
 
-def install(*, force: bool = False) -> None:
+
+def install(*, force: bool = False, reverb: bool = False) -> None:
     """Let `import launchpad` and `import courier` mean this package, here and in the run's workers.
 
     To be called before the program imports them; `lp-launch --compat` does. Exceptions that remote
@@ -34,29 +39,52 @@ def install(*, force: bool = False) -> None:
 
     Args:
       force: do so even where other packages of these names are installed or imported.
+      reverb: let `import reverb` mean `launchpad_lite.replay` as well.
 
     Raises:
       UsageError: one is.
     """
     if not force:
-        for name in _REFUSING:
+        for name in (*_REFUSING, _REVERB) if reverb else _REFUSING:
             _refuse_other(name)
     take_over()
+    if reverb:
+        take_over_reverb()
 
 
 def take_over() -> None:
     """Do what `install` does, and ask nothing; workers do."""
     if any(map(_is_ours, sys.meta_path)):
         return
-    for name in [name for name in sys.modules if name.partition(".")[0] in _REFUSING]:
-        del sys.modules[name]
+    _forget(_REFUSING)
     sys.meta_path.insert(0, _Finder())
-    if _IMPORTABLE not in sys.path:
-        sys.path.append(_IMPORTABLE)
+    _make_importable(_IMPORTABLE)
     failures.set_also_call_error(True)
     if flags.value(flags.COLOR) == "auto":  # as in the original, whose names others' code parses
         flags.FLAGS.set_default(flags.COLOR.name, "always")
     source.add_preparation(f"{__name__}:{take_over.__name__}")
+
+
+def take_over_reverb() -> None:
+    """Do what `install(reverb=True)` does beyond `take_over`, and ask nothing."""
+    take_over()
+    finder = next(each for each in sys.meta_path if isinstance(each, _Finder))
+    if _REVERB in finder.roots:
+        return
+    _forget((_REVERB,))
+    finder.roots.add(_REVERB)
+    _make_importable(_IMPORTABLE_REVERB)
+    source.add_preparation(f"{__name__}:{take_over_reverb.__name__}")
+
+
+def _forget(roots: Collection[str]) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in roots]:
+        del sys.modules[name]
+
+
+def _make_importable(directory: str) -> None:
+    if directory not in sys.path:
+        sys.path.append(directory)
 
 
 def _refuse_other(name: str) -> None:
@@ -74,7 +102,7 @@ def _refuse_other(name: str) -> None:
     message = (
         f"a package {name!r} is {state} already, at {place}. Uninstall it, or rename it if it is "
         "yours; or let this package stand in for it all the same: "
-        "launchpad_lite.compat.install(force=True)."
+        f"launchpad_lite.compat.install({'reverb=True, ' if name == _REVERB else ''}force=True)."
     )
     raise UsageError(message)
 
@@ -84,12 +112,15 @@ def _is_ours(finder: object) -> bool:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self) -> None:
+        self.roots = set(names.ROOTS)
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         del path, target
         root = fullname.partition(".")[0]
-        if root not in names.ROOTS or (root not in _REFUSING and _is_installed(root)):
+        if root not in self.roots or (root == names.OPTIONAL and _is_installed(root)):
             return None
         if fullname not in names.MODULES:
             message = f"No module named {fullname!r} in launchpad_lite.compat"
@@ -135,12 +166,14 @@ def _find(module: types.ModuleType, name: str) -> Any:
         return importlib.import_module(f"{module.__name__}.{name}")
     if name.startswith("__"):
         raise AttributeError(name)
-    ours = importlib.import_module(names.ROOT)
-    if module.__name__ == names.MAIN and name in ours.__all__:
-        return getattr(ours, name)
-    if name in names.DROPPED:
-        message = f"{module.__name__}.{name} is not in launchpad_lite: {names.DROPPED[name]}."
-        raise AttributeError(message)
+    if module.__name__ in names.WHOLE:
+        ours = importlib.import_module(names.WHOLE[module.__name__])
+        if name in ours.__all__:
+            return getattr(ours, name)
+    for dropped in (name, f"{module.__name__}.{name}"):
+        if dropped in names.DROPPED:
+            reason = names.DROPPED[dropped]
+            raise AttributeError(f"{module.__name__}.{name} is not in launchpad_lite: {reason}.")
     message = f"module {module.__name__!r} (of launchpad_lite.compat) has no {name!r}"
     raise AttributeError(f"{message}{nearest(name, {*table, *names.submodules(module.__name__)})}")
 

@@ -12,16 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = "launchpad_lite"
-"""Its public names can be used as names of `launchpad` too: a program may move on one by one."""
-
 _ORIGINAL = f"{ROOT}.compat"
 
 DROPPED: Mapping[str, str] = {
     "DockerConfig": "Docker and Vertex AI are left out",
-    "ReverbNode": "the replay buffer is not there yet",
     "launchpad.nodes.python.xm_docker": "Docker and Vertex AI are left out",
-    "launchpad.nodes.reverb": "the replay buffer is not there yet",
-    "launchpad.nodes.reverb.node": "the replay buffer is not there yet",
+    "reverb.TFClient": "it needs TensorFlow; Client and the datasets give NumPy arrays",
+    "reverb.tf_client": "it needs TensorFlow; reverb.Client and the datasets give NumPy arrays",
 }
 """Names and modules of the original that are not here, and why."""
 
@@ -71,11 +68,23 @@ _BATCHING = _same("courier.batching", "batched_handler")
 _THREADS = _same("nodes.multi_threading", "MultiThreadingColocation")
 _PROCESSES = _same("nodes.multi_processing", "MultiProcessingColocation")
 _CACHER = _same("nodes.cacher", "CacherNode")
+_REVERB_NODE = _same("nodes.reverb", "ReverbHandle", "ReverbNode")
+_REVERB_ERRORS = {
+    "DeadlineExceededError": f"{ROOT}.errors:DeadlineExceeded",
+    "ReverbError": f"{ROOT}.errors:LaunchpadError",
+}
+_REVERB_CLIENT = _same("replay", "Client")
+_REVERB_SAMPLE = _same("replay", "ReplaySample", "SampleInfo")
+_REVERB_SERVER = _same("replay", "Server", "Table")
 
-MAIN = "launchpad"
+WHOLE: Mapping[str, str] = {
+    "launchpad": ROOT,
+    "reverb": f"{ROOT}.replay",
+}
+"""Modules that have all public names of one of ours too: a program may move on one by one."""
 
 MODULES: Mapping[str, Mapping[str, str]] = {
-    MAIN: {
+    "launchpad": {
         **_CONTEXT,
         **_ADDRESS,
         **_STOPPING,
@@ -86,6 +95,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **_THREADS,
         **_PROCESSES,
         **_CACHER,
+        "ReverbNode": _REVERB_NODE["ReverbNode"],
         **_same("launching", "launch", "make_program_stopper", "stop"),
         **_same("handle", "Deferred"),
         "LAUNCH_TYPE": f"{ROOT}.flags:LAUNCH_TYPE",
@@ -148,6 +158,8 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     },
     "launchpad.nodes.python.local_multi_processing": _same("python_process", "PythonProcess"),
     "launchpad.nodes.python.node": _PYTHON,
+    "launchpad.nodes.reverb": {},
+    "launchpad.nodes.reverb.node": _REVERB_NODE,
     "launchpad.program": {**_PROGRAM, "HandleType": f"{_ORIGINAL}.nodes:HandleType"},
     "launchpad.program_stopper": {},
     "launchpad.program_stopper.program_stopper": _same("launching", "make_program_stopper"),
@@ -166,10 +178,34 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "StatusNotOk": f"{ROOT}.errors:CallError",
         "StatusCode": f"{ROOT}.errors:StatusCode",
     },
+    "reverb": {
+        **_REVERB_CLIENT,
+        **_REVERB_ERRORS,
+        **_REVERB_SAMPLE,
+        **_REVERB_SERVER,
+        **_same("replay", "rate_limiters", "selectors"),
+    },
+    "reverb.client": _REVERB_CLIENT,
+    "reverb.errors": _REVERB_ERRORS,
+    "reverb.item_selectors": _same(
+        "replay.selectors", "Fifo", "Lifo", "MaxHeap", "MinHeap", "Prioritized", "Uniform"
+    ),
+    "reverb.rate_limiters": _same(
+        "replay.rate_limiters", "MinSize", "Queue", "RateLimiter", "SampleToInsertRatio", "Stack"
+    ),
+    "reverb.replay_sample": _REVERB_SAMPLE,
+    "reverb.reverb_types": _same("replay", "TableInfo"),
+    "reverb.server": {
+        **_REVERB_SERVER,
+        "TableExtensionBase": f"{ROOT}.replay:TableExtension",
+    },
 }
 
 ROOTS = ("launchpad", "courier", "pybind11_abseil")
-"""The top-level packages of these modules."""
+"""The top-level packages of these modules, but for `reverb`, which must be asked for."""
+
+OPTIONAL = "pybind11_abseil"
+"""The one that stays as it is where it is installed; it may serve others."""
 
 
 def submodules(package: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from launchpad_lite.courier.given import list_methods
 
@@ -34,7 +34,8 @@ def are_tables(made: object) -> bool:
     theirs: Any = getattr(sys.modules.get(_MODULE), "Table", None)
     if not is_installed() or not isinstance(theirs, type) or not isinstance(made, list | tuple):
         return False
-    return bool(made) and all(isinstance(table, theirs) for table in made)
+    tables = cast("Sequence[object]", made)
+    return bool(tables) and all(isinstance(table, theirs) for table in tables)
 
 
 class Service:

@@ -59,8 +59,8 @@ def test_the_page_tells_of_every_name() -> None:
 def test_the_page_tells_of_every_module_with_names() -> None:
     aliases = {"launchpad.launch.worker_manager_migration", "launchpad.launch.worker_manager_v2"}
     modules = {name for name, table in names.MODULES.items() if table} - aliases - {"launchpad"}
-    modules |= {name for name in names.DROPPED if name.count(".") == 3}
-    assert rows("Names in its submodules") == modules
+    modules |= {name for name in names.DROPPED if "." in name}
+    assert rows("Names in its submodules") | rows("Reverb") == modules
 
 
 def test_the_page_says_gone_of_what_is_not_there() -> None:
@@ -89,8 +89,8 @@ def test_every_name_is_the_very_object() -> None:
         from launchpad_lite import compat
         from launchpad_lite.compat import names
 
-        compat.install()
-        compat.install()  # a second time changes nothing
+        compat.install(reverb=True)
+        compat.install(reverb=True)  # a second time changes nothing
         for module, table in names.MODULES.items():
             for name, place in table.items():
                 home, _, attribute = place.partition(":")
@@ -146,7 +146,7 @@ def test_nothing_is_loaded_before_it_is_asked_for() -> None:
             "did you mean 'launchpad.nodes.courier.node'?",
         ),
         ("import courier.pyton.client", "ModuleNotFoundError", "did you mean 'courier.python'?"),
-        ("import launchpad.nodes.reverb.node", "ModuleNotFoundError", "is not there yet"),
+        ("import launchpad.nodes.python.xm_docker", "ModuleNotFoundError", "are left out"),
         ("import launchpad as lp; lp.Programm", "AttributeError", "did you mean 'Program'?"),
         ("import launchpad as lp; lp.DockerConfig", "AttributeError", "are left out"),
     ],
@@ -163,6 +163,61 @@ def test_a_name_that_is_not_there(statement: str, error: str, says: str) -> None
     output = run_python(code)
     assert says in output
     assert len(output.splitlines()) == 1
+
+
+def test_reverb_is_taken_over_only_where_that_is_asked_for() -> None:
+    code = """
+        import sys
+        from launchpad_lite import compat, replay
+        compat.install()
+        try:
+            import reverb
+        except ModuleNotFoundError:
+            print("not found")
+        compat.install(reverb=True)
+        import reverb
+        from reverb import item_selectors, rate_limiters
+        assert reverb.Table is replay.Table
+        assert reverb.selectors is replay.selectors
+        assert reverb.TableExtension is replay.TableExtension, "what is new is there as well"
+        assert rate_limiters.MinSize is reverb.rate_limiters.MinSize is replay.rate_limiters.MinSize
+        assert item_selectors.Fifo is replay.selectors.Fifo
+        for missing in ("reverb.TFClient", "reverb.Tabel"):
+            try:
+                eval(missing)
+            except AttributeError as error:
+                print(error)
+        try:
+            import reverb.tf_client
+        except ModuleNotFoundError as error:
+            print(error)
+    """
+    found = run_python(code).splitlines()
+    assert found[0] == "not found"
+    assert found[1].startswith("reverb.TFClient is not in launchpad_lite: it needs TensorFlow")
+    assert "did you mean 'Table'" in found[2]
+    assert "it needs TensorFlow" in found[3]
+
+
+def test_an_installed_reverb_is_not_hidden_unless_it_must_be(tmp_path: Path) -> None:
+    (tmp_path / "reverb.py").write_text("mine = True\n")
+    code = """
+        from launchpad_lite import compat, errors
+        compat.install()
+        import reverb
+        print(reverb.mine)
+        try:
+            compat.install(reverb=True)
+        except errors.UsageError as error:
+            print(error)
+        compat.install(reverb=True, force=True)
+        import reverb
+        print(reverb.Table.__name__)
+    """
+    first, second, third = run_python(code, tmp_path).splitlines()
+    assert (first, third) == ("True", "Table")
+    assert second.startswith("a package 'reverb' is imported already, at")
+    assert "launchpad_lite.compat.install(reverb=True, force=True)" in second
 
 
 @pytest.mark.parametrize("name", ["launchpad", "courier"])

@@ -42,6 +42,13 @@ def run_well(program: str | Path, *arguments: str) -> str:
 
 
 @launch_types
+def test_a_learner_and_actors_around_a_replay_buffer(launch_type: str) -> None:
+    output = run_well("replay.py", "--compat_reverb", f"--lp_launch_type={launch_type}")
+    assert "learned from 24 transitions, of which 0 are stale" in output
+    assert "the table holds 24 of at most 100" in output
+
+
+@launch_types
 def test_constructors_handles_groups_and_errors(launch_type: str) -> None:
     output = run_well("pipeline.py", f"--lp_launch_type={launch_type}", "--num_sources=4")
     in_process = launch_type.endswith("mt")
@@ -167,6 +174,30 @@ def test_processes_that_nodes_spawn(tmp_path: Path) -> None:
         "  lp.launch(lp.make_program(lp.PyNode(spawn)), launch_type='local_mp')\n"
     )
     assert "the child says CourierNode Client" in run_well(program)
+
+
+def test_processes_that_nodes_spawn_find_reverb(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import subprocess\n"
+        "import sys\n"
+        "import launchpad as lp\n"
+        "import reverb\n\n\n"
+        "def spawn():\n"
+        "  code = f'import sys; sys.path = {sys.path!r}; import reverb; print(reverb.Table)'\n"
+        "  subprocess.run([sys.executable, '-c', code], check=True)\n\n\n"
+        "if __name__ == '__main__':\n"
+        "  lp.launch(lp.make_program(lp.PyNode(spawn)), launch_type='local_mp')\n"
+    )
+    assert "replay.core.table.Table" in run_well(program, "--compat_reverb")
+
+
+def test_a_program_that_needs_reverb_is_told_how_to_get_it(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import launchpad_lite as lp\nimport reverb\n")
+    result = run_python("-m", "launchpad_lite.cli.main", program)
+    assert result.returncode == 3
+    assert "google-deepmind/reverb runs with lp-launch --compat_reverb" in result.stderr
 
 
 def test_a_failed_node_is_the_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import launchpad_lite as lp
+from launchpad_lite import replay
 
 
 class Producer:
@@ -83,6 +84,17 @@ node.configure(producer, [store])  # E: mypy[list-item] pyright[reportArgumentTy
 node.configure(producer, named={"a": store})  # E: mypy[dict-item] pyright[reportArgumentType]
 consumer = program.add_node(node, label="consumer")
 lp.CourierNode(Consumer, consumer)  # E: mypy[call-overload] pyright[reportArgumentType]
+
+def play(buffer: replay.Client) -> None: ...
+
+
+buffer = program.add_node(lp.ReverbNode(lambda: [replay.Table.queue("queue", 10)]), label="buffer")
+lp.CourierNode(Consumer, buffer)  # E: mypy[call-overload] pyright[reportArgumentType]
+lp.PyNode(play, producer)  # E: mypy[arg-type] pyright[reportArgumentType]
+lp.ReverbNode([replay.Table.queue("queue", 10)])  # E: mypy[arg-type] pyright[reportArgumentType]
+lp.ReverbNode(lambda: None)  # E: mypy[arg-type,return-value] pyright[reportArgumentType]
+buffer.smaple("queue")  # E: mypy[attr-defined] pyright[reportAttributeAccessIssue,reportUnknownMemberType]
+buffer.insert(1, 1.0)  # E: mypy[arg-type] pyright[reportArgumentType]
 
 nothing = lp.PyNode(main, producer, [store])
 lp.CourierNode(Consumer, program.add_node(nothing, label="nothing"))  # E: mypy[call-overload] pyright[reportArgumentType]

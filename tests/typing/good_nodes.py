@@ -7,6 +7,7 @@ import functools
 from typing import Any, assert_type
 
 import launchpad_lite as lp
+from launchpad_lite import replay
 
 
 class Model:
@@ -74,6 +75,33 @@ def make_cycle() -> lp.Program:
     assert_type(learner, Learner)
     actor = program.add_node(lp.CourierNode(Actor, learner), label="actor")
     learner_node.configure(actor, steps=3)
+    return program
+
+
+class Player:
+    def __init__(self, buffer: replay.Client, steps: int) -> None: ...
+
+    def run(self) -> None: ...
+
+
+def make_tables() -> list[replay.Table]:
+    return [replay.Table.queue("queue", 10)]
+
+
+def watch(buffer: replay.Client) -> int:
+    return buffer.server_info(timeout=3.0)["queue"].current_size
+
+
+def make_replay() -> lp.Program:
+    program = lp.Program("replay")
+    node = lp.ReverbNode(make_tables).options(thread_pool_size=4, call_timeout=3.0)
+    assert_type(node, lp.ReverbNode)
+    buffer = program.add_node(node, label="replay")
+    assert_type(buffer, replay.Client)
+    program.add_node(lp.CourierNode(Player, buffer, 3), label="player")
+    program.add_node(lp.PyNode(watch, buffer), label="watch")
+    written = lp.ReverbNode(lambda: (replay.Table.stack("stack", 10),))
+    assert_type(program.add_node(written, label="written"), replay.Client)
     return program
 
 

@@ -152,7 +152,7 @@ def test_a_plan_can_be_made_of_what_type_checkers_accept(
         for name, function in vars(module).items()
         if name.startswith("make_") and function.__annotations__["return"] == "lp.Program"
     ]
-    assert len(programs) == 6
+    assert len(programs) == 7
     for program in programs:
         assert lp.plan(program, launcher).workers
 

@@ -17,7 +17,7 @@ def require_tables(given: object) -> list[Table]:
     """
     wanted = "a replay server needs a list of tables, such as [replay.Table(...)]"
     if not isinstance(given, Iterable) or isinstance(given, str | bytes | dict):
-        raise UsageError(f"{wanted}, not {_shown(given)}.")
+        raise UsageError(f"{wanted}, not {_shown(cast('object', given))}.")
     tables = list(cast("Iterable[Any]", given))
     for index, each in enumerate(tables):
         if not isinstance(each, Table):
