@@ -119,7 +119,7 @@ def test_data_is_checked() -> None:
         elements.push([answer([1])])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(derandomize=True, database=None, deadline=None, max_examples=50)
 @given(size=st.integers(1, 20), length=st.integers(1, 30), most=st.integers(1, 20))
 def test_what_is_asked_for_makes_whole_batches(size: int, length: int, most: int) -> None:
     elements = stacked(size, steps=True, most=most)
