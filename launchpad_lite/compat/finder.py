@@ -113,7 +113,7 @@ def _is_ours(finder: object) -> bool:
 
 class _Finder(importlib.abc.MetaPathFinder):
     def __init__(self) -> None:
-        self.roots = set(names.ROOTS)
+        self.roots: set[str] = set(names.ROOTS)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
