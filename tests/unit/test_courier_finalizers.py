@@ -20,7 +20,7 @@ from tests.unit.scarce import await_descriptors, descriptors, no_more_threads
 PACKAGE = Path(lp.__file__).parent
 
 # Who adds one has read what `finalizers` says. The callbacks: borrowing's writes a byte, the
-# client's and prefetch's are `finalizers.later`.
+# others are `finalizers.later`.
 KNOWN = {
     "courier/borrowing.py: ref",
     "courier/client.py: finalize",
@@ -29,6 +29,8 @@ KNOWN = {
     "courier/memfd.py: __del__",
     "courier/stream.py: __del__",
     "replay/service/prefetch.py: finalize",
+    "replay/service/server.py: finalize",
+    "replay/service/trajectory_writer.py: finalize",
 }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import weakref
 from typing import TYPE_CHECKING, Self
 
+from launchpad_lite.courier import finalizers
 from launchpad_lite.courier.server import Server as CourierServer
 from launchpad_lite.replay.service.client import Client
 from launchpad_lite.replay.service.methods import ReplayService
@@ -78,8 +80,9 @@ class Server:
         self._service.bind_to(self._server)
         self._server.Start()
         self._credentials, self._insecure = credentials, insecure
-        self._stop = weakref.finalize(self, _stop, self._service, self._server)
-        self._stop.atexit = False  # the Courier server stops at the end of the process by itself
+        stop = functools.partial(_stop, self._service, self._server)
+        self._finalizer = weakref.finalize(self, finalizers.later, stop)
+        self._finalizer.atexit = False  # the Courier server stops at the end of the process by itself
 
     @property
     def port(self) -> int:
@@ -97,7 +100,8 @@ class Server:
 
     def stop(self) -> None:
         """Serve no longer; who waits fails with `Unavailable`. Once stopped, it does nothing."""
-        self._stop()
+        if self._finalizer.detach() is not None:
+            _stop(self._service, self._server)
 
     def wait(self) -> None:
         """Wait until the server is stopped."""
