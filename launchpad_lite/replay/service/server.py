@@ -82,7 +82,7 @@ class Server:
         self._credentials, self._insecure = credentials, insecure
         stop = functools.partial(_stop, self._service, self._server)
         self._finalizer = weakref.finalize(self, finalizers.later, stop)
-        self._finalizer.atexit = False  # the Courier server stops at the end of the process by itself
+        self._finalizer.atexit = False  # the Courier server then stops by itself
 
     @property
     def port(self) -> int:
