@@ -218,3 +218,66 @@ def test_fewer_steps_may_be_kept_later() -> None:
     column.keep_only(2)
     assert list(column.live) == [3, 4]
     assert column.value(3) == 3
+
+
+class Server:
+    """What a server must be able to do with the frames of a stream of one column."""
+
+    def __init__(self) -> None:
+        self.known: set[int] | None = None
+
+    def take(self, frame: Frame) -> list[list[int]] | None:
+        """Returns the items, or None where the stream is not known."""
+        if frame.begins:
+            self.known = set()
+        if self.known is None:
+            return None
+        new = steps_of(frame)
+        assert len(new) == len(set(new))
+        assert self.known.isdisjoint(new)
+        self.known.update(new)
+        items = items_of(frame)
+        assert all(self.known.issuperset(item) for item in items)
+        [(_, before)] = frame.drop
+        self.known = {step for step in self.known if step >= before}
+        return items
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_order_of_events(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    keep = int(random.integers(1, 12))
+    stream, server = Stream(keep), Server()
+    wanted: list[list[int]] = []
+    got: list[list[int]] = []
+    for _ in range(300):
+        stream.put(int(random.integers(1, 1 + random.integers(1, 2 * keep))))
+        for _ in range(random.integers(3)):
+            live = list(stream.column.live)
+            begin = int(random.integers(len(live)))
+            item: Sequence[int] = range(
+                live[begin], live[int(random.integers(begin, len(live)))] + 1
+            )
+            if random.random() < 0.3:
+                item = tuple(random.choice(live, 3).tolist())
+            stream.item(item)
+            wanted.append(list(item))
+        if stream.outgoing.waiting and random.random() < 0.5:
+            batch = stream.outgoing.take()
+            if random.random() < 0.1:
+                server.known = None  # it was restarted
+            taken = server.take(stream.outgoing.frame(batch))
+            if taken is None:
+                stream.put(int(random.integers(3 * keep)))  # while the frame is under way
+                stream.outgoing.lost()
+                taken = server.take(stream.outgoing.frame(batch))
+            assert taken is not None
+            got.extend(taken)
+            if random.random() < 0.1:
+                stream.outgoing.refused(batch)
+            else:
+                stream.outgoing.inserted(batch)
+    while stream.outgoing.waiting:
+        got.extend(server.take(stream.sent()) or [])
+    assert got == wanted
+    assert (stream.outgoing.items, stream.outgoing.nbytes) == (0, 0)

@@ -544,6 +544,43 @@ def test_a_server_that_was_restarted() -> None:
         assert data(client, 3) == [[[2, 3]], [[3, 4]], [[4, 5]]]
 
 
+def test_a_server_that_was_killed() -> None:
+    """What is under way then may be inserted twice, and is not lost."""
+    code = (
+        "import sys\n"
+        "from launchpad_lite import replay\n"
+        "queue = replay.Table.queue('table', 1000)\n"
+        "server = replay.Server([queue], port=int(sys.argv[1]))\n"
+        "print(server.port, flush=True)\n"
+        "server.wait()\n"
+    )
+
+    def start(port: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, port]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def port_of(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        return process.stdout.readline().strip()
+
+    with start("0") as first:
+        port = port_of(first)
+        writer = replay.Client(f"localhost:{port}").trajectory_writer(3)
+        write(writer, range(500))
+        first.kill()
+    write(writer, range(500, 600))
+    with start(port) as second:
+        assert port_of(second) == port
+        write(writer, range(600, 700))
+        writer.close()
+        client = replay.Client(f"localhost:{port}")
+        items = data(client, size(client))
+        second.kill()
+    last = [item[0][-1] for item in items]
+    assert last[-200:] == list(range(500, 700))
+    assert last == list(range(last[0], 700))
+
+
 def test_a_server_that_stops_while_items_wait() -> None:
     with replay.Server([replay.Table.queue("queue", 1)]) as server:
         port, client = server.port, server.localhost_client()

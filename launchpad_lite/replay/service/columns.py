@@ -62,6 +62,8 @@ class StreamColumn:
       name: what it is called in messages.
       nbytes: the size of a step.
       scalar: the type of its values, if they are Python's own numbers.
+      dtype: the type of a step's elements; None before the first one.
+      shape: the shape of a step; None before the first one.
       live: the steps that items may refer to.
       latest: the last step that it had.
       irregular: whether it lacks any step between the first of the history and `latest`.
@@ -86,6 +88,8 @@ class StreamColumn:
         self._born = born
         self.nbytes = 0
         self.scalar: type | None = None
+        self.dtype: np.dtype[Any] | None = None
+        self.shape: tuple[int, ...] | None = None
         self.live: collections.deque[int] = collections.deque(maxlen=keep)
         self.fresh: Ranges = []
         self._kind: Kind | None = None
@@ -118,14 +122,6 @@ class StreamColumn:
         if self._kind is None:
             raise UsageError(f"column {self.name!r} has no step yet.")
         return self._kind
-
-    def fits(self, value: Any) -> bool:
-        """Return whether a value is an array that can be `put` as it is. Cheap."""
-        kind = self._kind
-        try:
-            return kind is not None and value.dtype is kind.dtype and value.shape == kind.shape
-        except AttributeError:
-            return False
 
     def checked(self, value: Any) -> Any:
         """Return a value as an array of the column.
@@ -174,6 +170,7 @@ class StreamColumn:
         kind = self._kind
         if kind is None:
             kind = self._kind = Kind.of(np.asarray(value)[np.newaxis])
+            self.dtype, self.shape = kind
             self.scalar = None if kind.shape else _PLAIN.get(kind.dtype)
             self._next_room, self.nbytes = _FIRST_STEPS, kind.nbytes
         room = max(1, min(self._next_room, _CHUNK_BYTES // max(1, self.nbytes)))
@@ -188,10 +185,10 @@ class StreamColumn:
         live = self.live
         if not live:
             return False
-        oldest, latest = live[0], live[-1]
+        oldest, latest = live[0], self.latest
         if latest - oldest == len(live) - 1:  # there is no gap
-            first, last = (steps[0], steps[-1]) if type(steps) is range else _ends(steps)
-            return oldest <= first <= latest and oldest <= last <= latest
+            ends = steps if steps.__class__ is range else (min(steps), max(steps))
+            return oldest <= ends[0] <= latest and oldest <= ends[-1] <= latest
         return set(live).issuperset(steps)
 
     def never_had(self, steps: Iterable[int]) -> int | None:
@@ -217,11 +214,17 @@ class StreamColumn:
     def claim(self, steps: Sequence[int]) -> int:
         """Note that an item refers to some of the steps; return how many were not claimed yet."""
         first, end, top = steps[0], steps[-1] + 1, self._top
-        if end - first != len(steps) or first > top or self._holes:
+        in_line = steps.__class__ is range and end - first == len(steps)
+        if not in_line or first > top or self._holes:
             return sum(map(self._claim_one, sorted(set(steps))))
         if end <= top:
             return 0
-        self._claim_range(top, end)
+        fresh = self.fresh
+        if top >= self._first and fresh and fresh[-1][1] == top:  # as below, and faster
+            self._top = fresh[-1][1] = end
+            self._chunks[-1].claimed = True
+        else:
+            self._claim_range(top, end)
         return end - top
 
     def _claim_one(self, step: int) -> bool:
@@ -298,7 +301,3 @@ class StreamColumn:
 def is_plain(value: int) -> bool:
     """Return whether a number of Python's is also an `int64`."""
     return -_LARGE <= value < _LARGE
-
-
-def _ends(steps: Sequence[int]) -> tuple[int, int]:
-    return min(steps), max(steps)

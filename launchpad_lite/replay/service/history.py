@@ -223,7 +223,12 @@ class ColumnHistory:
           IndexError: there is no such step.
         """
         column, span = self.column, self.span
-        picked = _pick(column, range(span.since, span.until), index, "history")
+        steps = range(span.since, span.until)
+        if isinstance(index, slice):  # as `_pick` does it, and faster
+            picked = _new(TrajectoryColumn)
+            picked.column, picked.steps, picked.is_squeezed = column, steps[index], False
+        else:
+            picked = _pick(column, steps, index, "history")
         if column.irregular or column.latest != span.until - 1:
             missing = column.never_had(picked.steps)
             if missing is not None:

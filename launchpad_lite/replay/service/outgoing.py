@@ -22,6 +22,7 @@ MOST_ITEMS = 10_000
 MOST_BYTES = 2**28
 """Bytes of steps that may wait with them."""
 
+_SMALL_ITEMS, _SMALL_BYTES = 256, 2**20
 _FRAME_BYTES = 2**25
 _FRAME_ITEMS = 2_000
 
@@ -142,6 +143,12 @@ class Outgoing:
     def full(self) -> bool:
         """Whether no more items should be added, because so many wait."""
         return self.items >= MOST_ITEMS or self.nbytes >= MOST_BYTES
+
+    @property
+    def small(self) -> bool:
+        """Whether the next frame would be small, so that more should be added before."""
+        batch = self._open
+        return not self._sealed and batch.items < _SMALL_ITEMS and batch.nbytes < _SMALL_BYTES
 
     @property
     def waiting(self) -> bool:

@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 TOLD_AFTER_S = 5.0
 """Seconds after which the log says that a writer waits; then after twice as many."""
 
+_LINGER_S = 0.005  # how long a small frame waits for more items, unless somebody waits for it
 _IDLE_S = 1.0  # how long the thread waits for more
 _LET_GO_S = 5.0  # how long a writer that was let go still sends
 _CLOSE_S = 1.0  # for a server to forget the stream; it would also do so by itself
@@ -70,7 +71,9 @@ class Sender:
         self._batch: Batch | None = None  # what is under way, or is to be tried again
         self._future: Future[None] | None = None
         self._thread: threading.Thread | None = None
-        self._resting = False
+        self._resting = False  # the thread waits for something to send
+        self._lingering = False  # it waits for more of it
+        self._hurry = 0  # how many wait for it
         self._run_ends: StopToken | None = None
         self._ended = False
         self._patient = True
@@ -96,6 +99,10 @@ class Sender:
         if self._resting:
             self._resting = False
             self.changed.notify_all()
+        elif self._lingering:
+            if self._hurry or not self.outgoing.small:
+                self._lingering = False
+                self.changed.notify_all()
         elif self._thread is None:
             self._check_process()
             thread = threading.Thread(target=self._run, name="lp-replay-writer", daemon=True)
@@ -127,6 +134,13 @@ class Sender:
           Exception: what has failed meanwhile.
         """
         self._check_process()
+        self._hurry += 1
+        try:
+            self._wait(done, timeout_s, why)
+        finally:
+            self._hurry -= 1
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float | None, why: str) -> None:
         until, told_at, began = Deadline.of_call(timeout_s), TOLD_AFTER_S, time.monotonic()
         while True:
             self.check()
@@ -201,10 +215,8 @@ class Sender:
     def let_go(self) -> None:
         """Send what there is to send for a moment, then end; for a writer that nobody has."""
         with self.changed:
-            if self._born == forks.number() and not self._ended:
-                self.changed.wait_for(
-                    lambda: not self.outgoing.items or self.failure is not None, _LET_GO_S
-                )
+            if self._born == forks.number() and not self._over:
+                self.changed.wait_for(lambda: not self.outgoing.items or self._over, _LET_GO_S)
         if self._born == forks.number():
             self.end()
 
@@ -239,6 +251,12 @@ class Sender:
         with self.changed:
             while not self._ended and self.failure is None:
                 if self._batch is None and outgoing.waiting:
+                    if outgoing.small and not self._hurry:
+                        self._lingering = True
+                        self.changed.wait(_LINGER_S)
+                        self._lingering = False
+                        if self._over:
+                            break
                     self._batch = outgoing.take()
                 if self._batch is not None:
                     return outgoing.frame(self._batch)

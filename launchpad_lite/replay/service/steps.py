@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.nest import column_names, column_paths, flatten, is_flat, unflatten
 from launchpad_lite.replay.service.columns import StreamColumn, is_plain
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.service.flat import Token
     from launchpad_lite.replay.service.history import Path
     from launchpad_lite.replay.service.outgoing import Outgoing
+
+
+_ARRAY: Any = np.ndarray
 
 
 class Steps:
@@ -168,7 +173,7 @@ def _fit(columns: list[StreamColumn], leaves: list[Any]) -> bool:
         if kind is column.scalar:
             if kind is int and not is_plain(value):
                 return False
-        elif not column.fits(value):
+        elif kind is not _ARRAY or value.dtype is not column.dtype or value.shape != column.shape:
             return False
     return True
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.service.flat import Token
 
 _count = integer(1)
+_LEAVES = frozenset({TrajectoryColumn})
 _MOST_PATTERNS = 1000
 
 Part: TypeAlias = "tuple[StreamColumn, Sequence[int], bool]"
@@ -174,36 +175,17 @@ class TrajectoryWriter:
             number; the writer is closed, or items were refused.
         """
         self._check()
+        token: Token
         flat = shallow(trajectory)
-        if flat is not None and all(type(leaf) is TrajectoryColumn for leaf in flat[0]):
-            self._create(table, priority, trajectory, flat[0], flat[1])
+        if flat is None or not _LEAVES.issuperset(map(type, flat[0])):
+            leaves, token = flatten(trajectory)
         else:
-            leaves, structure = flatten(trajectory)
-            self._create(table, priority, trajectory, leaves, structure)
-
-    def _create(
-        self, table: str, priority: float, trajectory: Any, leaves: list[Any], token: Token
-    ) -> None:
+            leaves, token = flat
         if type(priority) is not float or priority != priority:  # noqa: PLR0124 - NaN
             with within("create_item"):
                 priority = number("priority", priority)
-        if not leaves:
-            raise UsageError("create_item: the trajectory has no column.")
-        parts: list[Part] = []
-        alike: list[Any] = [table, token]
-        base: int | None = None
-        for leaf in leaves:
-            column, steps = self._checked(leaf)
-            squeezed = leaf.is_squeezed
-            parts.append((column, steps, squeezed))
-            if base is None:
-                base = steps[0]
-            if type(steps) is range:
-                alike.append((column.number, steps.start - base, steps.stop - base, steps.step))
-            else:
-                alike.append((column.number, tuple([step - base for step in steps])))
-            alike.append(squeezed)
-        key = tuple(alike)
+        parts, places = self._parts(leaves)
+        key = (table, token, places)
         pattern = self._patterns.get(key)
         if pattern is None:
             self._check_signature(table, trajectory, parts)
@@ -218,36 +200,51 @@ class TrajectoryWriter:
             outgoing.add(table, self._steps.episode, pattern, parts, priority)
             sender.wake()
 
-    def _checked(self, leaf: Any) -> tuple[StreamColumn, Sequence[int]]:
-        """Return what a leaf of a trajectory is of."""
-        if type(leaf) is not TrajectoryColumn:
-            raise TypeError(
-                "create_item: all leaves of the trajectory must be TrajectoryColumn, as "
-                f"writer.history[...] gives them, and one is {leaf!r}."
-            )
-        column, steps = leaf.column, leaf.steps
+    def _parts(self, leaves: list[Any]) -> tuple[list[Part], tuple[Any, ...]]:
+        """Return of what a trajectory consists, and what is equal where that is alike."""
+        if not leaves:
+            raise UsageError("create_item: the trajectory has no column.")
+        parts: list[Part] = []
+        alike: list[Any] = []
+        base: int | None = None
+        stream = self._outgoing.stream
+        for leaf in leaves:
+            if leaf.__class__ is not TrajectoryColumn:
+                raise TypeError(
+                    "create_item: all leaves of the trajectory must be TrajectoryColumn, as "
+                    f"writer.history[...] gives them, and one is {leaf!r}."
+                )
+            column, steps, squeezed = leaf.column, leaf.steps, leaf.is_squeezed
+            if column is None or not steps or column.stream != stream or not column.has(steps):
+                raise self._refusal(column, steps)
+            parts.append((column, steps, squeezed))
+            if base is None:
+                base = steps[0]
+            if steps.__class__ is range:
+                alike += (column.number, squeezed, steps.start - base, len(steps), steps.step)
+            else:
+                alike += (column.number, squeezed, tuple([step - base for step in steps]))
+        return parts, tuple(alike)
+
+    def _refusal(self, column: StreamColumn | None, steps: Sequence[int]) -> UsageError:
+        """Return why no item can refer to some steps."""
         if column is None or not steps:
             name = "of the trajectory" if column is None else repr(column.name)
-            raise UsageError(f"create_item: column {name} has no step.")
-        if column.stream != self._outgoing.stream or not column.has(steps):
-            self._refuse(column, steps)
-        return column, steps
-
-    def _refuse(self, column: StreamColumn, steps: Sequence[int]) -> None:
+            return UsageError(f"create_item: column {name} has no step.")
         if column.stream != self._outgoing.stream:
-            raise UsageError(
+            return UsageError(
                 f"create_item: column {column.name!r} is of another writer, whose steps this one "
                 "does not have."
             )
         oldest = min(steps)
         since, until = self._steps.span.since, self._steps.span.until
         if oldest < since:
-            raise UsageError(
+            return UsageError(
                 f"create_item: column {column.name!r} refers to a step from before the last "
                 "end_episode, which has cleared the history. End it with clear_buffers=False to "
                 "keep it."
             )
-        raise UsageError(
+        return UsageError(
             f"create_item: step {oldest - since} of column {column.name!r} is no longer kept: "
             f"num_keep_alive_refs={column.keep} keeps the latest {column.keep}. An item that goes "
             f"back that far needs num_keep_alive_refs={until - oldest} or more."
