@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import itertools
 import statistics
@@ -111,9 +112,9 @@ class Timed(Work):
 
     amount = BATCH
 
+    @abc.abstractmethod
     def begin(self, side: Side) -> Callable[[], object]:
         """Return the step."""
-        raise NotImplementedError
 
 
 def _repeat(step: Callable[[], object], seconds: float, least: int) -> tuple[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -73,7 +74,8 @@ class Replay:
             self.service = theirs
             return
         with validation.within(f"{context.name}: what {_name(priority_tables_fn)} returned"):
-            self.service = ReplayService(cast("list[Table]", tables), checkpointer)
+            note = functools.partial(context.scope.note, context.name)
+            self.service = ReplayService(cast("list[Table]", tables), checkpointer, note)
         self.service.load()
 
     def set_courier_server(self, server: Server) -> None:

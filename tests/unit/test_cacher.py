@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -13,10 +12,10 @@ from launchpad_lite.launchers.process import ProcessLauncher
 from launchpad_lite.nodes.cacher import CacherNode
 from launchpad_lite.planning import LaunchPlan, compile_program
 from launchpad_lite.program import Edge
+from tests.helpers import unchecked
 
 PATIENCE_S = 30.0
 LONG_MS = 1e6
-T = TypeVar("T")
 
 
 class Trainer:
@@ -42,11 +41,6 @@ class Actor:
 
 class Other:
     def __init__(self, actor: Actor) -> None: ...
-
-
-def unchecked(make: Callable[..., T]) -> Callable[..., T]:
-    """The same, with arguments that type checkers would refuse."""
-    return make
 
 
 def plan(program: lp.Program) -> LaunchPlan:

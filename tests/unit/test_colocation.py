@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -22,9 +21,9 @@ from launchpad_lite.nodes.python import PyNode
 from launchpad_lite.planning import LaunchPlan, compile_program
 from launchpad_lite.program import Edge, Program, make_program
 from launchpad_lite.resources import Resources
+from tests.helpers import unchecked
 
 PATIENCE_S = 30.0
-T = TypeVar("T")
 
 
 class Server:
@@ -54,11 +53,6 @@ def errors_of(*nodes: Node[Any]) -> list[str]:
 def here(offset: int = 0) -> str:
     frame = inspect.stack()[1]
     return f"{frame.filename}:{frame.lineno + offset}"
-
-
-def unchecked(make: Callable[..., T]) -> Callable[..., T]:
-    """The same, with arguments that type checkers would refuse."""
-    return make
 
 
 def test_a_colocation_of_threads_is_one_worker() -> None:

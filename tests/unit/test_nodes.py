@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -26,9 +26,8 @@ from launchpad_lite.nodes.courier import (
 )
 from launchpad_lite.nodes.courier_options import CourierOptions, CourierSettings
 from launchpad_lite.nodes.python import PyClassNode, PyNode
+from tests.helpers import unchecked
 from tests.unit.fake_scope import FakeScope, fake_context
-
-T = TypeVar("T")
 
 
 class Server:
@@ -55,11 +54,6 @@ def make_worker() -> Worker:
 
 
 def make_anything() -> Any: ...
-
-
-def unchecked(make: Callable[..., T]) -> Callable[..., T]:
-    """The same, with arguments that type checkers would refuse."""
-    return make
 
 
 def options_of(node: Node[Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import functools
 import pickle
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -22,8 +22,7 @@ from launchpad_lite.nodes.python import PyClassNode, PyNode
 from launchpad_lite.planning import Capabilities, LaunchPlan, compile_program
 from launchpad_lite.program import Program
 from launchpad_lite.resources import Resources
-
-T = TypeVar("T")
+from tests.helpers import unchecked
 
 THREADS = Capabilities(launcher="threads", in_process=True)
 PROCESSES = Capabilities(launcher="processes", in_process=False)
@@ -77,11 +76,6 @@ class CustomNode(Node[None]):
     def create_handle(self) -> None: ...
 
     def run_in(self, context: Context) -> None: ...
-
-
-def unchecked(make: Callable[..., T]) -> Callable[..., T]:
-    """The same, with arguments that type checkers would refuse."""
-    return make
 
 
 def plan(program: Program, capabilities: Capabilities = PROCESSES, **options: Any) -> LaunchPlan:

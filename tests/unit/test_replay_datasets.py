@@ -8,9 +8,8 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +21,8 @@ from launchpad_lite.errors import DeadlineExceeded, Unavailable, UsageError
 from launchpad_lite.replay.service import prefetch
 from launchpad_lite.replay.service.methods import ReplayService
 from launchpad_lite.replay.service.protocol import Block, Frame, ItemColumn, ItemRun
+from tests.unit.replay_servers import PATIENCE_S, Serve, until
 
-PATIENCE_S = 30.0
 KINDS = [replay.TimestepDataset, replay.TrajectoryDataset]
 
 Kind = type[replay.TimestepDataset] | type[replay.TrajectoryDataset]
@@ -65,30 +64,6 @@ def insert(client: replay.Client, name: str, lengths: Sequence[int], stream: int
         first += length
     blocks = [Block(0, 0, vectors), Block(1, 0, numbers)]
     client.courier.write(Frame(stream, 0, True, blocks, runs, []))
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., replay.Client]]:
-    """Makes a client of a new server with some tables."""
-    servers: list[replay.Server] = []
-
-    def start(*tables: replay.Table) -> replay.Client:
-        servers.append(replay.Server(list(tables)))
-        return servers[-1].localhost_client()
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
-Serve = Callable[..., replay.Client]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def waiting(client: replay.Client, name: str) -> int:

@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +18,9 @@ import launchpad_lite as lp
 from launchpad_lite import replay
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import DeadlineExceeded, Unavailable, UsageError
-from launchpad_lite.replay.service import methods
+from launchpad_lite.replay.service import gates, methods
 from launchpad_lite.replay.service.protocol import Block, Frame, ItemColumn, ItemRun
-
-PATIENCE_S = 30.0
+from tests.unit.replay_servers import PATIENCE_S, Serve, until
 
 
 class Step(NamedTuple):
@@ -44,30 +43,6 @@ def table(name: str = "table", **settings: Any) -> replay.Table:
         "rate_limiter": replay.rate_limiters.MinSize(1),
     }
     return replay.Table(name, **(usual | settings))
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., replay.Client]]:
-    """Makes a client of a new server with some tables."""
-    servers: list[replay.Server] = []
-
-    def start(*tables: replay.Table, **settings: Any) -> replay.Client:
-        servers.append(replay.Server(list(tables), **settings))
-        return servers[-1].localhost_client()
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
-Serve = Callable[..., replay.Client]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def waiting(client: replay.Client, name: str) -> tuple[int, int]:
@@ -212,7 +187,7 @@ def test_samples_that_do_not_come_in_time_are_told_so(serve: Serve) -> None:
 def test_who_waits_long_is_named_in_the_log(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(methods, "TOLD_AFTER_S", 0.05)
+    monkeypatch.setattr(gates, "TOLD_AFTER_S", 0.05)
     client = serve(replay.Table.queue("queue", 3))
     with caplog.at_level(logging.WARNING):
         future = client.courier.futures.sample("queue", 2, 2)

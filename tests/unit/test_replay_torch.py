@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 from launchpad_lite import replay
 from launchpad_lite.errors import UsageError
+from tests.unit.replay_servers import Serve
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 torch: Any = pytest.importorskip("torch") if HAS_TORCH else None
@@ -19,31 +20,28 @@ with_torch = pytest.mark.skipif(not HAS_TORCH, reason="torch is not installed")
 # torch says it itself of a process with threads; those of a client are no matter to the child
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-Serve = Callable[[Any], replay.Client]
+Fill = Callable[[Any], replay.Client]
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def fill(serve: Serve) -> Fill:
     """Makes a client of a server with a table of 64 items, which are copies of one step."""
-    servers: list[replay.Server] = []
 
     def start(step: Any) -> replay.Client:
-        table = replay.Table(
-            "table",
-            sampler=replay.selectors.Fifo(),
-            remover=replay.selectors.Fifo(),
-            max_size=64,
-            rate_limiter=replay.rate_limiters.MinSize(1),
+        client = serve(
+            replay.Table(
+                "table",
+                sampler=replay.selectors.Fifo(),
+                remover=replay.selectors.Fifo(),
+                max_size=64,
+                rate_limiter=replay.rate_limiters.MinSize(1),
+            )
         )
-        servers.append(replay.Server([table]))
-        client = servers[-1].localhost_client()
         for _ in range(64):
             client.insert(step, {"table": 1.0})
         return client
 
-    yield start
-    for server in servers:
-        server.stop()
+    return start
 
 
 def dataset(client: replay.Client, **settings: Any) -> replay.TimestepDataset:
@@ -64,8 +62,8 @@ def test_without_torch_there_is_an_error_that_says_so() -> None:
 
 
 @with_torch
-def test_batches_are_tensors_over_the_same_memory(serve: Serve) -> None:
-    found = list(dataset(serve(STEP), batch_size=32, max_samples=64).torch())
+def test_batches_are_tensors_over_the_same_memory(fill: Fill) -> None:
+    found = list(dataset(fill(STEP), batch_size=32, max_samples=64).torch())
     assert len(found) == 2
     info, data = found[0]
     assert isinstance(info, replay.SampleInfo)
@@ -77,8 +75,8 @@ def test_batches_are_tensors_over_the_same_memory(serve: Serve) -> None:
 
 
 @with_torch
-def test_a_loader_batches_single_elements(serve: Serve) -> None:
-    samples = dataset(serve(STEP), max_samples=10).torch()
+def test_a_loader_batches_single_elements(fill: Fill) -> None:
+    samples = dataset(fill(STEP), max_samples=10).torch()
     first, *_ = torch.utils.data.DataLoader(samples, batch_size=5)
     assert first.data["image"].shape == (5, 4)
     assert first.info.key.shape == (5,)
@@ -87,8 +85,8 @@ def test_a_loader_batches_single_elements(serve: Serve) -> None:
 @with_torch
 @forks
 @pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_each_of_a_loader_s_workers_samples_for_itself(serve: Serve, context: str) -> None:
-    client = serve(STEP)
+def test_each_of_a_loader_s_workers_samples_for_itself(fill: Fill, context: str) -> None:
+    client = fill(STEP)
     samples = dataset(client, batch_size=8, max_samples=16).torch()
     loader = torch.utils.data.DataLoader(
         samples, batch_size=None, num_workers=2, multiprocessing_context=context
@@ -100,8 +98,8 @@ def test_each_of_a_loader_s_workers_samples_for_itself(serve: Serve, context: st
 
 
 @with_torch
-def test_it_may_be_pickled(serve: Serve) -> None:
-    samples = dataset(serve(STEP), batch_size=8, max_samples=8).torch()
+def test_it_may_be_pickled(fill: Fill) -> None:
+    samples = dataset(fill(STEP), batch_size=8, max_samples=8).torch()
     copy = pickle.loads(pickle.dumps(samples))
     assert repr(copy) == repr(samples)
     assert repr(copy).endswith("'table', batch_size=8).torch()")
@@ -109,8 +107,8 @@ def test_it_may_be_pickled(serve: Serve) -> None:
 
 
 @with_torch
-def test_a_dtype_that_torch_has_not_is_an_error(serve: Serve) -> None:
-    client = serve({"name": np.array("bob"), "reward": 0.5})
+def test_a_dtype_that_torch_has_not_is_an_error(fill: Fill) -> None:
+    client = fill({"name": np.array("bob"), "reward": 0.5})
     samples = replay.TimestepDataset(
         client, "table", {"name": "U3", "reward": np.float64}, {"name": (), "reward": ()}
     )

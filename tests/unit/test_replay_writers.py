@@ -7,8 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +18,8 @@ from launchpad_lite import replay
 from launchpad_lite.errors import DeadlineExceeded, LaunchpadError, Stopped, Unavailable, UsageError
 from launchpad_lite.replay.service import outgoing, sender
 from launchpad_lite.replay.service.protocol import Frame
-
-PATIENCE_S = 30.0
+from tests.helpers import unchecked
+from tests.unit.replay_servers import PATIENCE_S, Serve, until
 
 
 def table(name: str = "table", **settings: Any) -> replay.Table:
@@ -34,28 +33,10 @@ def table(name: str = "table", **settings: Any) -> replay.Table:
     return replay.Table(name, **(usual | settings))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @pytest.fixture
-def serve() -> Iterator[Callable[..., replay.Client]]:
-    """Makes a client of a new server with some tables."""
-    servers: list[replay.Server] = []
-
-    def start(*tables: replay.Table, **settings: Any) -> replay.Client:
-        servers.append(replay.Server(list(tables) or [table()], **settings))
-        return servers[-1].localhost_client()
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
-Serve = Callable[..., replay.Client]
+def serve(serve: Serve) -> Serve:
+    """Makes a client of a new server with some tables; without any, it has the usual one."""
+    return lambda *tables, **settings: serve(*(tables or [table()]), **settings)
 
 
 def data(client: replay.Client, count: int, name: str = "table") -> list[list[Any]]:
@@ -248,7 +229,7 @@ def test_the_window_is_of_each_column(serve: Serve) -> None:
         with pytest.raises(UsageError, match="needs num_keep_alive_refs=2 or more"):
             writer.create_item("table", 1.0, writer.history["x"][-2:])
         with pytest.raises(UsageError, match="num_keep_alive_refs='a'"):
-            writer.configure(("x",), num_keep_alive_refs="a")  # type: ignore[arg-type]
+            unchecked(writer.configure)(("x",), num_keep_alive_refs="a")
         with pytest.raises(UsageError, match="max_chunk_length=3: give a whole number from 1 to 2"):
             writer.configure(("x",), num_keep_alive_refs=2, max_chunk_length=3)
     assert data(client, 1) == [[[8], 8]]
@@ -293,7 +274,7 @@ def test_bad_items(serve: Serve) -> None:
         with pytest.raises(UsageError, match="priority=nan"):
             writer.create_item("table", float("nan"), column)
         with pytest.raises(UsageError, match="priority='high'"):
-            writer.create_item("table", "high", column)  # type: ignore[arg-type]
+            unchecked(writer.create_item)("table", "high", column)
         with pytest.raises(UsageError, match="did you mean 'table'"):
             writer.create_item("tabel", 1.0, column)
         with pytest.raises(UsageError, match="column 'x' is of another writer"):

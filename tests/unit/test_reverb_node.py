@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +22,12 @@ from launchpad_lite.launchers.process import ProcessLauncher
 from launchpad_lite.nodes import dm_reverb
 from launchpad_lite.planning import LaunchPlan, compile_program
 from launchpad_lite.program import Edge
+from launchpad_lite.replay.service import gates
+from tests.helpers import unchecked
+from tests.unit.replay_servers import until
 
 PATIENCE_S = 60.0
 FATAL_PRIORITY = 13.0
-T = TypeVar("T")
 
 needs_dm_reverb = pytest.mark.skipif(
     not dm_reverb.is_installed(), reason="dm-reverb is not installed; it needs Python 3.11 or older"
@@ -43,11 +45,6 @@ class Actor:
 
 class Other:
     def __init__(self, actor: Actor) -> None: ...
-
-
-def unchecked(make: Callable[..., T]) -> Callable[..., T]:
-    """The same, with arguments that type checkers would refuse."""
-    return make
 
 
 def plan(program: lp.Program) -> LaunchPlan:
@@ -222,11 +219,21 @@ class FailsToSave:
     def load(self, tables: object, store: object) -> None: ...
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def test_what_waits_is_part_of_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "TOLD_AFTER_S", 0.05)
+    program, client = one_node(make_tables)
+    with lp.launch(program, launcher="thread") as run:
+
+        def note() -> str:
+            (node,) = run.status().nodes
+            return node.note
+
+        sample = run.client(client).courier.futures.sample("queue", 1)
+        until(lambda: "table 'queue': a sample of 1 item by " in note())
+        assert "0 inserts, 0 samples" in note()
+        run.client(client).insert(1, {"queue": 1.0})
+        sample.result(PATIENCE_S)
+        until(lambda: not note())
 
 
 def test_a_checkpoint_that_fails_ends_no_run_before_its_end(
@@ -311,8 +318,7 @@ def test_our_tables_are_served_by_us_where_dm_reverb_is_installed(stand_in: Any)
 
 
 def make_dm_reverb_tables() -> Any:
-    import reverb  # type: ignore[import-not-found,import-untyped,unused-ignore] # pyright: ignore[reportMissingImports]
-
+    reverb: Any = importlib.import_module("reverb")  # need not be there
     return [reverb.Table.queue("queue", 10)]
 
 

@@ -12,7 +12,8 @@ from launchpad_lite.replay.core.spec import ArraySpec, Signature
 from launchpad_lite.replay.service.batches import Naming
 from launchpad_lite.replay.service.client import Client, table_info
 from launchpad_lite.replay.service.elements import Single, Stacked
-from launchpad_lite.replay.service.prefetch import Prefetch, SampleIterator
+from launchpad_lite.replay.service.prefetch import Prefetch
+from launchpad_lite.replay.service.sample_iterator import SampleIterator
 from launchpad_lite.validation import boolean, integer, optional, within
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ class Dataset(Iterable["ReplaySample"]):
             whole=elements.whole,
             timeout_s=None if timeout_ms == UNSET else timeout_ms / 1000,
             max_samples=None if max_samples == UNSET else max_samples,
+            detached=True,
         )
         return SampleIterator(
             prefetch,

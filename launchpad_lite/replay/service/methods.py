@@ -9,31 +9,27 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from launchpad_lite.courier.call_context import get_call_context
-from launchpad_lite.errors import ContextError, UsageError, nearest
+from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.replay.core.info import RateLimiterCallStats, SampleInfo
 from launchpad_lite.replay.core.layout import EPISODE, Column, ItemBatch, Layout
 from launchpad_lite.replay.core.rows import RowStore
 from launchpad_lite.replay.core.slabs import Kind
-from launchpad_lite.replay.service.gate import INSERTS, SAMPLES, Gate, Insertion, Sampling
+from launchpad_lite.replay.service.gate import INSERTS, SAMPLES, Insertion, Sampling
+from launchpad_lite.replay.service.gates import Gates
 from launchpad_lite.replay.service.given import require_tables
 from launchpad_lite.replay.service.protocol import SampledBatch, StreamLost
 from launchpad_lite.replay.service.streams import WriteStream
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from launchpad_lite.courier.server import Server
     from launchpad_lite.replay.core.info import TableInfo
     from launchpad_lite.replay.core.table import Samples, Table
     from launchpad_lite.replay.core.types import AnyArray, FloatArray, KeyArray, Numbers
-    from launchpad_lite.replay.service.gate import Operation
     from launchpad_lite.replay.service.protocol import Frame
 
 _log = logging.getLogger(__name__)
-
-TOLD_AFTER_S = 5.0
-"""Seconds after which the log says that an operation waits, and why; then after twice as many."""
 
 _METHODS = (
     *("write", "close_stream", "insert", "sample"),
@@ -66,8 +62,18 @@ class ReplayService:
       store: where their data is.
     """
 
-    def __init__(self, tables: Sequence[Table], checkpointer: Checkpointer | None = None) -> None:
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        checkpointer: Checkpointer | None = None,
+        note: Callable[[str], object] = lambda _: None,
+    ) -> None:
         """Take over some tables.
+
+        Args:
+          tables: the tables.
+          checkpointer: where checkpoints are written and read.
+          note: is told what has waited for long, and an empty text when nothing does any more.
 
         Raises:
           UsageError: there is none, two have one name, or one is not empty.
@@ -79,7 +85,7 @@ class ReplayService:
                 raise UsageError(f"two tables have the name {table.name!r}.")
             table.use_store(self.store)
             self.tables[table.name] = table
-        self._gates = {name: Gate(table) for name, table in self.tables.items()}
+        self._gates = Gates(self.tables, note)
         self._checkpointer = checkpointer
         self._streams: dict[int, WriteStream] = {}
         self._lock = threading.Lock()
@@ -105,13 +111,11 @@ class ReplayService:
 
         What can be done at once is still done, so clients can finish.
         """
-        for gate in self._gates.values():
-            gate.hurry(reason)
+        self._gates.hurry(reason)
 
     def close(self, reason: str) -> None:
         """End everything that waits, and what comes later, with `Unavailable`."""
-        for gate in self._gates.values():
-            gate.close(reason)
+        self._gates.close(reason)
         with self._lock:
             streams = list(self._streams.values())
             self._streams.clear()
@@ -127,7 +131,7 @@ class ReplayService:
         """
         stream = self._stream_of(frame)
         insertions = stream.accept(frame)
-        waiting = [each for each in insertions if not self._enter(each)]
+        waiting = [each for each in insertions if not self._gates.enter(each)]
         if waiting:
             return self._write_later(stream, insertions, waiting)
         _finish(stream, insertions)
@@ -136,7 +140,7 @@ class ReplayService:
     async def _write_later(
         self, stream: WriteStream, insertions: list[Insertion], waiting: list[Insertion]
     ) -> None:
-        await self._wait(waiting, None)
+        await self._gates.wait(waiting, None)
         _finish(stream, insertions)
 
     def close_stream(self, number: int) -> None:
@@ -166,7 +170,7 @@ class ReplayService:
             Insertion(table, [ItemBatch(layout=layout, priorities=np.array([priority]), rows=line)])
             for table, priority in zip(tables, priorities.values(), strict=True)
         ]
-        waiting = [each for each in insertions if not self._enter(each)]
+        waiting = [each for each in insertions if not self._gates.enter(each)]
         if waiting:
             return self._insert_later(insertions, waiting, layout, line)
         layout.release(self.store, line)
@@ -181,7 +185,7 @@ class ReplayService:
         line: Numbers,
     ) -> None:
         try:
-            await self._wait(waiting, None)
+            await self._gates.wait(waiting, None)
         finally:
             for each in insertions:
                 each.abandon()
@@ -216,18 +220,18 @@ class ReplayService:
           UsageError: there is no such table.
         """
         sampling = Sampling(self._table(table), count, at_least)
-        if self._enter(sampling):
+        if self._gates.enter(sampling):
             sampling.ended.result()
         elif timeout_s is None or timeout_s > 0:
             return self._sample_later(sampling, timeout_s)
         else:
-            self._leave(sampling)
+            self._gates.leave(sampling)
         return _encode(sampling.sampled)
 
     async def _sample_later(
         self, sampling: Sampling, timeout_s: float | None
     ) -> list[SampledBatch]:
-        if await self._wait([sampling], timeout_s):
+        if await self._gates.wait([sampling], timeout_s):
             sampling.ended.result()
         return _encode(sampling.sampled)
 
@@ -254,8 +258,9 @@ class ReplayService:
         """
         if self._checkpointer is None:
             raise UsageError(
-                "this replay server has no checkpointer: give it one, as in Server(tables, "
-                "checkpointer=checkpointers.DefaultCheckpointer(path))."
+                "this replay server has no checkpointer. Give it one, an object that can save and "
+                "load: replay.Server(tables, checkpointer=...), or lp.ReverbNode(make_tables, "
+                "make_checkpointer)."
             )
         return self._checkpointer.save(list(self.tables.values()), self.store)
 
@@ -307,41 +312,7 @@ class ReplayService:
     def _close(self, stream: WriteStream) -> None:
         stream.close()
         for insertion in stream.insertions:
-            self._leave(insertion)
-
-    def _enter(self, operation: Operation) -> bool:
-        return self._gates[operation.table.name].enter(operation)
-
-    def _leave(self, operation: Operation) -> None:
-        self._gates[operation.table.name].leave(operation)
-
-    async def _wait(self, operations: Sequence[Operation], timeout_s: float | None) -> bool:
-        """Wait for operations that stand in line; return whether they ended in time."""
-        import asyncio  # takes a moment to import, and is not needed where nobody ever waits
-
-        caller, began, told_at = _caller(), time.monotonic(), TOLD_AFTER_S
-        for each in operations:
-            each.waiters += 1
-            self._enter(each)  # one who waited for it too may have taken it out of the line
-        pending = {asyncio.wrap_future(each.ended) for each in operations}
-        try:
-            while True:
-                waited = time.monotonic() - began
-                until = told_at if timeout_s is None else min(told_at, timeout_s)
-                done, pending = await asyncio.wait(pending, timeout=max(0.0, until - waited))
-                for future in done:
-                    future.exception()  # seen: it is raised where the operation ends
-                if not pending or until == timeout_s:
-                    return not pending
-                told_at *= 2
-                for each in operations:
-                    if not each.ended.done():
-                        _tell(each, caller, until)
-        finally:
-            for each in operations:
-                each.waiters -= 1
-                if not each.waiters:
-                    self._leave(each)
+            self._gates.leave(insertion)
 
 
 def _finish(stream: WriteStream, insertions: Iterable[Insertion]) -> None:
@@ -352,24 +323,6 @@ def _finish(stream: WriteStream, insertions: Iterable[Insertion]) -> None:
 def _raise_first(insertions: Iterable[Insertion]) -> None:
     for each in insertions:
         each.ended.result()
-
-
-def _caller() -> str:
-    try:
-        return get_call_context().peer or "a client"
-    except ContextError:
-        return "a client"
-
-
-def _tell(operation: Operation, caller: str, seconds: float) -> None:
-    _log.warning(
-        "table %r: %s by %s has waited for %g s: %s",
-        operation.table.name,
-        operation.wanted,
-        caller,
-        seconds,
-        operation.table.describe_limiter(),
-    )
 
 
 def _encode(sampled: list[Samples]) -> list[SampledBatch]:

@@ -8,19 +8,17 @@ import functools
 import logging
 import time
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import finalizers
-from launchpad_lite.errors import LaunchpadError, Unavailable
+from launchpad_lite.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from launchpad_lite.courier.client import Client
-    from launchpad_lite.replay.core.info import ReplaySample
-    from launchpad_lite.replay.service.elements import Elements
     from launchpad_lite.replay.service.protocol import SampledBatch
 
 _log = logging.getLogger(__name__)
@@ -47,6 +45,7 @@ class Prefetch:
         whole: bool,
         timeout_s: float | None,
         max_samples: int | None,
+        detached: bool,
     ) -> None:
         """Ask for nothing yet.
 
@@ -57,17 +56,19 @@ class Prefetch:
           whole: whether an answer should have all the items that it was asked for.
           timeout_s: how long the table's rate limiter may hold a call; None for no limit.
           max_samples: how many items to sample; None for no end.
+          detached: whether calls are free of the deadline of the block that asks for them: what is
+            asked for ahead is not what the block waits for.
         """
         self.under_way = 0
-        self._method = courier.futures.sample
+        method: Callable[..., Future[list[SampledBatch]]] = courier.futures.sample
+        # a context of their own has no deadline
+        self._method = functools.partial(contextvars.Context().run, method) if detached else method
         self._table = table
         self._what = what
         self._whole = whole
         self._timeout_s = timeout_s
         self._left = max_samples
         self._ended = False
-        # a deadline of the block that asks is not one of what is asked for ahead
-        self._context = contextvars.Context()
         self._calls: collections.deque[tuple[int, Future[list[SampledBatch]]]] = collections.deque()
         cancel = functools.partial(_cancel, self._calls)
         weakref.finalize(self, finalizers.later, cancel).atexit = False
@@ -79,7 +80,7 @@ class Prefetch:
         if self._ended or not count:
             return False
         at_least = count if self._whole else 1
-        call = self._context.run(self._method, self._table, count, at_least, self._timeout_s)
+        call = self._method(self._table, count, at_least, self._timeout_s)
         self._note(count)
         self._calls.append((count, call))
         if self._ended:  # closed by another thread meanwhile
@@ -143,92 +144,6 @@ class Prefetch:
                 told_at,
             )
             told_at *= 2
-
-
-class SampleIterator(Iterator["ReplaySample"]):
-    """Iterates over samples of a table; made by `iter(dataset)`.
-
-    For one thread at a time; but `close` may be called from any.
-    """
-
-    def __init__(
-        self,
-        prefetch: Prefetch,
-        elements: Elements,
-        what: str,
-        *,
-        window: int,
-        ordered: bool,
-        drop_remainder: bool,
-    ) -> None:
-        """Begin; nothing is asked for before the first element.
-
-        Args:
-          prefetch: what asks for samples.
-          elements: what makes elements of them.
-          what: who samples, for messages.
-          window: how many items may be under way or here, beside those of the newest element.
-          ordered: whether the order of the items matters, so that calls must not overtake.
-          drop_remainder: whether a last batch that is not full is dropped.
-        """
-        self._prefetch = prefetch
-        self._elements = elements
-        self._what = what
-        self._window = window
-        self._ordered = ordered
-        self._drop_remainder = drop_remainder
-        self._closed = False
-
-    def __next__(self) -> ReplaySample:
-        if self._closed:
-            raise StopIteration
-        try:
-            element = self._elements.pop()
-            if element is not None:
-                return element
-            return self._next()
-        except Exception as error:
-            self.close()
-            if isinstance(error, LaunchpadError):
-                error.add_note(f"in the iterator of a {self._what}")
-            raise
-
-    def close(self) -> None:
-        """Ask for no more, and end the iteration; once closed, it does nothing."""
-        self._closed = True
-        self._prefetch.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _next(self) -> ReplaySample:
-        elements = self._elements
-        while True:
-            self._ask()
-            answer = self._prefetch.take()
-            if answer is None:
-                break
-            elements.push(answer)
-            element = elements.pop()
-            if element is not None:
-                self._ask()  # while the element is used
-                return element
-        rest = elements.rest()
-        if rest is None or self._drop_remainder:
-            raise StopIteration
-        return rest
-
-    def _ask(self) -> None:
-        prefetch, elements = self._prefetch, self._elements
-        while True:
-            under_way = prefetch.under_way
-            count = elements.wanted(under_way)
-            full = self._ordered or elements.held + under_way + count > self._window
-            if (under_way and full) or not prefetch.ask(count):
-                return
 
 
 def _cancel(calls: collections.deque[tuple[int, Future[list[SampledBatch]]]]) -> None:

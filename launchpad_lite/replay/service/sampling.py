@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.replay.core.info import ReplaySample, SampleInfo
 from launchpad_lite.replay.core.nest import unflatten
 from launchpad_lite.replay.service.batches import Naming, timesteps
+from launchpad_lite.replay.service.prefetch import Prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from concurrent.futures import Future
 
     from launchpad_lite.courier.client import Client
     from launchpad_lite.replay.core.nest import Structure
@@ -32,22 +32,21 @@ def sample(
 
     While some are looked at, the next ones are under way already.
     """
-    missing, at_once = count, FIRST_COUNT
-    future: Future[list[SampledBatch]] | None = None
-    try:
-        while missing:
-            if future is None:
-                future = courier.futures.sample(table, min(missing, at_once))
-            batches = future.result()
-            got = sum(len(batch.places) for batch in batches)
-            missing -= got
-            size = max(1, sum(column.nbytes for batch in batches for column in batch.columns))
-            at_once = max(1, min(_MOST_AT_ONCE, got * _BYTES_AT_ONCE // size))
-            future = courier.futures.sample(table, min(missing, at_once)) if missing else None
-            yield from items(batches, structure, steps=steps)
-    finally:
-        if future is not None:
-            future.cancel()
+    prefetch = Prefetch(
+        courier,
+        table,
+        f"sample of {table!r}",
+        whole=False,
+        timeout_s=None,
+        max_samples=count,
+        detached=False,
+    )
+    prefetch.ask(FIRST_COUNT)
+    while batches := prefetch.take():
+        got = sum(len(batch.places) for batch in batches)
+        size = max(1, sum(column.nbytes for batch in batches for column in batch.columns))
+        prefetch.ask(max(1, min(_MOST_AT_ONCE, got * _BYTES_AT_ONCE // size)))
+        yield from items(batches, structure, steps=steps)
 
 
 def items(

@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 
 _torch: Any = importlib.import_module("torch")  # unknown to type checkers: it need not be there
 _data: Any = importlib.import_module("torch.utils.data")
-_IterableDataset: Any = _data.IterableDataset
+
+if TYPE_CHECKING:
+    _IterableDataset = object
+else:
+    _IterableDataset = _data.IterableDataset
 
 
-class TorchDataset(_IterableDataset):  # type: ignore[misc] # pyright: ignore[reportUntypedBaseClass]
+class TorchDataset(_IterableDataset):
     """Gives a dataset's elements with tensors in place of arrays; see `Dataset.torch`."""
 
     def __init__(self, dataset: Iterable[ReplaySample]) -> None:
         """Wrap a dataset."""
-        super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        super().__init__()
         self.dataset = dataset
 
     def __iter__(self) -> Generator[ReplaySample]:
