@@ -67,9 +67,9 @@ class ReplayConformance(LauncherSuite):
         program, replay = replay_program()
         path = shared_dir / "read"
         program.add_node(PyClassNode(users.LateWriter, replay, path), label="writer")
-        with self.start(program) as t:
-            t[replay].server_info()
-        assert path.read_text() == "7\n"
+        with self.start(program):
+            assert eventually(path.exists)
+        assert path.read_text() == "waits\n7\n"
 
     @pytest.mark.parametrize("kind", [MultiThreadingColocation, MultiProcessingColocation])
     def test_a_replay_buffer_in_a_colocation(

@@ -74,7 +74,9 @@ class LateWriter:
         self._path = path
 
     def run(self) -> None:
-        launching.wait_for_stop(PATIENCE_S)
+        stopped = launching.stop_event()  # from here on it gets its time
+        note(self._path, "waits")
+        stopped.wait(PATIENCE_S)
         self._client.insert(step(7), {QUEUE: 1.0})
         note(self._path, str(read(self._client)))
 
