@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
+import contextlib
+import gc
 import threading
 
 import numpy as np
@@ -15,7 +18,15 @@ from launchpad_lite.replay.core.selectors.ordered import Fifo
 from launchpad_lite.replay.core.selectors.prioritized import Prioritized
 from launchpad_lite.replay.core.selectors.uniform import Uniform
 from launchpad_lite.replay.core.table import Table
-from launchpad_lite.replay.service.gate import INSERTS, SAMPLES, Gate, Insertion, Sampling
+from launchpad_lite.replay.service.gate import (
+    INSERTS,
+    SAMPLES,
+    Gate,
+    Insertion,
+    Remaining,
+    Sampling,
+)
+from launchpad_lite.replay.service.gates import Gates
 from tests.unit.replay_items import Episode
 
 
@@ -191,3 +202,40 @@ def test_samples_that_need_no_inserts_never_wait() -> None:
     sampling = Sampling(table, 100, 100)
     assert gate.enter(sampling)
     assert len(sampling.sampled[0].info.key) == 100
+
+
+def test_who_gives_up_does_not_leave_a_future_that_fails_unseen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = queue(1)
+    gates = Gates({"queue": table}, lambda _: None)
+
+    async def give_up() -> None:
+        insertion = Insertion(table, items(table, 2))
+        assert not gates.enter(insertion)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(gates.wait([insertion], None), 0.01)
+        insertion.abandon()
+        await asyncio.sleep(0)  # the loop hears of it
+        del insertion
+        gc.collect()
+
+    asyncio.run(give_up())
+    assert caplog.text == ""
+    assert gates["queue"].waiting(INSERTS) == 0
+
+
+def test_who_waits_for_fewer_items_hears_when_they_are() -> None:
+    table = queue(1)
+    remaining = Remaining(5)
+    insertion = Insertion(table, items(table, 5), remaining)
+    few, none, all_at_once = map(remaining.reaches, (2, 0, 5))
+    assert all_at_once.done()
+    for left in (4, 3, 2, 1):
+        assert not insertion.advance()
+        assert remaining.count == left
+        assert few.done() is (left <= 2)
+        assert table.try_sample(1)
+    insertion.abandon()
+    assert none.done()
+    assert remaining.count == 0

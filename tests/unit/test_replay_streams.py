@@ -37,8 +37,7 @@ class Server:
     def send(self, frame: Frame) -> None:
         for insertion in self.stream.accept(frame):
             assert insertion.advance()
-            insertion.ended.result(0)
-        self.stream.finish()
+        assert self.stream.outcome() == 0
 
     def columns(self) -> list[list[AnyArray]]:
         """The data of all items, in the order of their insertion."""
@@ -186,10 +185,10 @@ def test_a_frame_waits_for_the_one_before(server: Server) -> None:
     assert not insertion.advance()
     with pytest.raises(UsageError, match="not answered yet"):
         server.stream.accept(frame(1))
-    assert not server.stream.settled
+    assert server.stream.outcome() == 1
     server.columns()
     assert insertion.advance()
-    server.stream.finish()
+    assert server.stream.outcome() == 0
     server.send(frame(1))
     server.columns()
     assert server.store.nbytes == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import gc
+import logging
 import subprocess
 import sys
 import threading
@@ -43,6 +44,11 @@ def data(client: replay.Client, count: int, name: str = "table") -> list[list[An
     """The columns of the next items, as lists."""
     sampled = client.sample(name, count, emit_timesteps=False)
     return [[column.tolist() for column in item.data] for item in sampled]
+
+
+def waiting(client: replay.Client, name: str = "queue") -> int:
+    """How many insertions wait for the limiter."""
+    return client.server_info()[name].rate_limiter_info.insert_stats.pending
 
 
 def size(client: replay.Client, name: str = "table") -> int:
@@ -209,6 +215,14 @@ def test_items_of_what_append_returned(serve: Serve) -> None:
             replay.TrajectoryColumn([second["b"]["c"]], path=("b",))
         with pytest.raises(UsageError, match=r"several columns: 'a', 'b.c'"):
             replay.TrajectoryColumn([first["a"], first["b"]["c"]])
+        with pytest.raises(
+            UsageError, match=r"column of steps.* not <TrajectoryColumn of 'a': 2 steps>"
+        ):
+            unchecked(replay.TrajectoryColumn)([writer.history["a"][:], column])
+        with pytest.raises(UsageError, match=r"column of steps.* not 'a'"):
+            unchecked(replay.TrajectoryColumn)(first)
+        again = unchecked(replay.TrajectoryColumn)(writer.history["a"][:])
+        assert again.numpy().tolist() == [1, 3]
         writer.append({"a": 5})
         assert first["a"].expired
         with pytest.raises(RuntimeError, match="num_keep_alive_refs"):
@@ -360,6 +374,23 @@ def test_a_refusal_is_raised_by_the_next_append(serve: Serve) -> None:
     writer.close()
 
 
+def test_an_episode_ends_though_its_items_were_refused(serve: Serve) -> None:
+    client = serve(table(sampler=replay.selectors.Prioritized(1.0)))
+    with client.trajectory_writer(2) as writer:
+        writer.append([1])
+        writer.create_item("table", -1.0, writer.history[0][:])
+        until(lambda: writer._sender.failure is not None)  # noqa: SLF001 - when it comes is not told
+        with pytest.raises(UsageError, match="1 item of table 'table' may not have been inserted"):
+            writer.end_episode()
+        assert writer.episode_steps == 0
+        for number in (2, 3):
+            writer.append([number])
+            writer.create_item("table", 1.0, writer.history[0][:])
+            writer.end_episode()
+    assert client.server_info()["table"].num_episodes == 2
+    assert sorted(data(client, 2)) == [[[2]], [[3]]]
+
+
 def test_a_closed_writer(serve: Serve) -> None:
     client = serve()
     writer = client.trajectory_writer(1)
@@ -434,12 +465,69 @@ def test_a_flush_that_waits_for_the_limiter(
     with pytest.raises(DeadlineExceeded):
         writer.end_episode(timeout_ms=1)
     assert writer.episode_steps == 0
+    with pytest.raises(UsageError, match="timeout_ms='soon'"):
+        unchecked(writer.end_episode)(timeout_ms="soon")
     with pytest.raises(UsageError, match="block_until_num_items=-1"):
         writer.flush(-1)
     writer.flush(block_until_num_items=3)
     assert data(client, 3, "queue") == [[[0]], [[1]], [[2]]]
     writer.flush(timeout_ms=None)
     writer.close()
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_flush_ends_while_the_limiter_holds_as_many_as_it_may_leave(
+    serve: Serve, left: int
+) -> None:
+    """The sampler comes only afterwards: to wait for the rest would be to wait for ever."""
+    client = serve(replay.Table.queue("queue", 3))
+    with client.trajectory_writer(1) as writer:
+        for number in range(3 + left):
+            writer.append([number])
+            writer.create_item("queue", 1.0, writer.history[0][-1:])
+        writer.flush(block_until_num_items=left, timeout_ms=int(1000 * PATIENCE_S))
+        assert f"{left} item" in repr(writer)
+        assert size(client, "queue") == 3
+        assert waiting(client) == 1
+        with pytest.raises(DeadlineExceeded, match=f"flush: {left} item"):
+            writer.flush(left - 1, timeout_ms=50)
+        writer.append([9])
+        writer.create_item("queue", 1.0, writer.history[0][-1:])
+        writer.flush(left + 1)
+        assert data(client, 1, "queue") == [[[0]]]
+        writer.flush(left)
+        assert len(data(client, 3 + left, "queue")) == 3 + left
+
+
+def test_a_flush_that_is_under_way_hears_of_progress(serve: Serve) -> None:
+    client = serve(replay.Table.queue("queue", 1), replay.Table.queue("other", 1))
+    with client.trajectory_writer(1) as writer:
+        for number in range(6):
+            writer.append([number])
+            writer.create_item(("queue", "other")[number % 2], 1.0, writer.history[0][-1:])
+        flushed = threading.Thread(target=writer.flush, args=(1,))
+        flushed.start()
+        for name in ("other", "queue", "queue"):
+            assert flushed.is_alive()
+            assert len(data(client, 1, name)) == 1
+        flushed.join(PATIENCE_S)
+        assert not flushed.is_alive()
+        assert "1 item" in repr(writer)
+        assert waiting(client, "other") == 1
+        assert len(data(client, 1, "other")) == 1
+    assert (size(client, "queue"), size(client, "other")) == (1, 1)
+
+
+def test_a_server_that_is_restarted_gets_the_whole_frame_again() -> None:
+    """It cannot know what the one before has inserted of it."""
+    with replay.Server([replay.Table.queue("table", 2)]) as server:
+        port = server.port
+        writer = server.localhost_client().trajectory_writer(2)
+        write(writer, range(4))
+        writer.flush(2)
+    with replay.Server([replay.Table.queue("table", 10)], port=port) as server:
+        writer.close()
+        assert [item[0][-1] for item in data(server.localhost_client(), 4)] == [0, 1, 2, 3]
 
 
 def test_whoever_creates_very_many_waits(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +549,7 @@ def test_a_writer_that_failed_for_our_reasons_does_not_wait(serve: Serve) -> Non
         for _ in range(3):
             writer.create_item("queue", 1.0, writer.history[0][-1:])
         raise LaunchpadError("mine")
-    until(lambda: client.server_info()["queue"].rate_limiter_info.insert_stats.pending == 0)
+    until(lambda: waiting(client) == 0)
 
 
 def test_a_writer_that_is_let_go_still_sends(serve: Serve) -> None:
@@ -569,7 +657,7 @@ def test_a_server_that_stops_while_items_wait() -> None:
         writer.append([7])
         for _ in range(3):
             writer.create_item("queue", 1.0, writer.history[0][-1:])
-        until(lambda: client.server_info()["queue"].rate_limiter_info.insert_stats.pending == 1)
+        until(lambda: waiting(client) == 1)
     with replay.Server([replay.Table.queue("queue", 10)], port=port) as server:
         writer.close()
         assert server.localhost_client().server_info()["queue"].current_size >= 2
@@ -580,10 +668,11 @@ def test_a_server_that_says_it_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "_RETRY_FOR_S", 0.1)
     away, frames = [True], []
 
-    def receive(frame: Frame) -> None:
+    def receive(frame: Frame) -> int:
         if away[0]:
             raise Unavailable("away", maybe_executed=False)
         frames.append(frame)
+        return 0
 
     server = lp.courier.Server()
     server.Bind("write", receive)
@@ -615,7 +704,7 @@ def test_a_stream_that_was_idle(monkeypatch: pytest.MonkeyPatch, serve: Serve) -
     assert data(client, 5)[-1] == [[2, 3, 4]]
 
 
-def test_the_end_of_a_run_ends_who_waits() -> None:
+def test_the_end_of_a_run_ends_who_waits(caplog: pytest.LogCaptureFixture) -> None:
     ended: collections.deque[BaseException] = collections.deque()
 
     class Actor:
@@ -631,11 +720,16 @@ def test_the_end_of_a_run_ends_who_waits() -> None:
                 except BaseException as error:
                     ended.append(error)
                     raise
+                finally:
+                    writer.abandon()
 
     program = lp.Program("writer")
     program.add_node(lp.CourierNode(Actor), label="actor")
-    lp.launch(program, launcher="thread").wait(PATIENCE_S)
+    with caplog.at_level(logging.INFO):
+        lp.launch(program, launcher="thread").wait(PATIENCE_S)
     assert isinstance(ended[0], Stopped | SystemExit)
+    [told] = [record for record in caplog.records if "ended with" in record.message]
+    assert told.levelno == logging.INFO
 
 
 # The writer of whole steps.

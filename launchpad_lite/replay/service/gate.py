@@ -23,7 +23,7 @@ class Operation(abc.ABC):
     Attributes:
       table: the table.
       ended: gets None at the end, or what the operation failed with.
-      waiters: how many calls wait for its end.
+      waiters: how many want its end, and so keep it in line.
     """
 
     kind: ClassVar[str]
@@ -70,15 +70,63 @@ class Operation(abc.ABC):
                 self.ended.set_exception(error)
 
 
+class Remaining:
+    """How many items of some insertions are not inserted, for whoever waits for less. Thread-safe.
+
+    Attributes:
+      count: how many; those that never will be count no longer.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Begin with so many."""
+        self.count = count
+        self._lock = threading.Lock()
+        self._watchers: list[tuple[int, Future[None]]] = []
+
+    def reaches(self, at_most: int) -> Future[None]:
+        """Return a future that ends once no more than so many are left."""
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # so no waiter who is cancelled can cancel it
+        with self._lock:
+            if self.count > at_most:
+                self._watchers.append((at_most, future))
+                return future
+        future.set_result(None)
+        return future
+
+    def subtract(self, count: int) -> None:
+        """Count some no longer."""
+        with self._lock:
+            self.count -= count
+            watchers, self._watchers = self._watchers, []
+            for at_most, future in watchers:
+                if self.count <= at_most:
+                    future.set_result(None)
+                else:
+                    self._watchers.append((at_most, future))
+
+
 class Insertion(Operation):
     """Inserts items, in order. Whoever makes it holds their rows until it has ended."""
 
     kind = INSERTS
 
-    def __init__(self, table: Table, batches: list[ItemBatch]) -> None:
-        """Prepare to insert some batches."""
+    def __init__(
+        self, table: Table, batches: list[ItemBatch], remaining: Remaining | None = None
+    ) -> None:
+        """Prepare to insert some batches.
+
+        Args:
+          table: the table.
+          batches: the items.
+          remaining: counts them, among others.
+        """
         super().__init__(table)
         self._batches = collections.deque(batches)
+        self._remaining = remaining
+        if remaining is not None:
+            self._counted = self._left
+            self.ended.add_done_callback(lambda _: remaining.subtract(self._counted))
 
     def step(self) -> bool:
         """Insert what may be inserted."""
@@ -88,14 +136,25 @@ class Insertion(Operation):
             done = self.table.try_insert(batch)
             if done < len(batch):
                 batches[0] = batch.part(done, len(batch))
+                self._note()
                 return False
             batches.popleft()
         return True
 
+    def _note(self) -> None:
+        """Tell how many are left, before the end."""
+        if self._remaining is not None:
+            before, self._counted = self._counted, self._left
+            self._remaining.subtract(before - self._counted)
+
+    @property
+    def _left(self) -> int:
+        return sum(map(len, self._batches))
+
     @property
     def wanted(self) -> str:
         """How many items are not inserted yet."""
-        return f"the insertion of {_items(sum(map(len, self._batches)))}"
+        return f"the insertion of {_items(self._left)}"
 
 
 class Sampling(Operation):

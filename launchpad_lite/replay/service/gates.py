@@ -12,6 +12,7 @@ from launchpad_lite.replay.service.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from launchpad_lite.replay.core.table import Table
     from launchpad_lite.replay.service.gate import Operation
@@ -54,27 +55,44 @@ class Gates(dict[str, Gate]):
         """Take an operation out of its line."""
         self[operation.table.name].leave(operation)
 
-    async def wait(self, operations: Sequence[Operation], timeout_s: float | None) -> bool:
-        """Wait for operations that stand in line; return whether they ended in time."""
+    async def wait(
+        self,
+        operations: Sequence[Operation],
+        timeout_s: float | None,
+        until: Future[None] | None = None,
+    ) -> bool:
+        """Wait for operations that stand in line.
+
+        Args:
+          operations: they.
+          timeout_s: seconds; None for no limit.
+          until: what to wait for; None for the end of all of them.
+
+        Returns:
+          Whether that came in time.
+        """
         import asyncio  # takes a moment to import, and is not needed where nobody ever waits
 
         caller, began, told_at = _caller(), time.monotonic(), TOLD_AFTER_S
         for each in operations:
             each.waiters += 1
             self.enter(each)  # one who waited for it too may have taken it out of the line
-        pending = {asyncio.wrap_future(each.ended) for each in operations}
+        awaited = [each.ended for each in operations] if until is None else [until]
+        pending = {asyncio.wrap_future(future) for future in awaited}
         try:
             while True:
                 waited = time.monotonic() - began
-                until = told_at if timeout_s is None else min(told_at, timeout_s)
-                done, pending = await asyncio.wait(pending, timeout=max(0.0, until - waited))
+                end = told_at if timeout_s is None else min(told_at, timeout_s)
+                done, pending = await asyncio.wait(pending, timeout=max(0.0, end - waited))
                 for future in done:
                     future.exception()  # seen: it is raised where the operation ends
-                if not pending or until == timeout_s:
+                if not pending or end == timeout_s:
                     return not pending
                 told_at *= 2
-                self._tell([each for each in operations if not each.ended.done()], caller, until)
+                self._tell([each for each in operations if not each.ended.done()], caller, end)
         finally:
+            for future in pending:
+                future.cancel()  # or nobody would see what they fail with later
             for each in operations:
                 each.waiters -= 1
                 if not each.waiters:

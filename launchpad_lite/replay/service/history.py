@@ -99,8 +99,8 @@ class TrajectoryColumn:
           path: what the column is called in messages.
 
         Raises:
-          UsageError: a reference is None, they are of different columns, or there is not exactly
-            one though the column is squeezed.
+          UsageError: a reference is None or something else, they are of different columns, or
+            there is not exactly one though the column is squeezed.
         """
         name = "a TrajectoryColumn" if path is None else f"TrajectoryColumn {tuple(path)}"
         if squeeze and len(data_references) != 1:
@@ -112,6 +112,11 @@ class TrajectoryColumn:
             if reference is None:
                 raise UsageError(
                     f"{name} cannot contain any None: the column had no value at that step."
+                )
+            if not isinstance(cast("object", reference), StepReference):
+                raise UsageError(
+                    f"{name} is one column of steps, each as `append` has returned it, not "
+                    f"{reference!r}. Of several columns make one each."
                 )
             references.append(reference)
         columns: set[StreamColumn] = {reference.column for reference in references}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _METHODS = (
-    *("write", "close_stream", "insert", "sample"),
+    *("write", "await_items", "close_stream", "insert", "sample"),
     *("mutate_priorities", "reset", "checkpoint"),
 )
 
@@ -122,26 +122,40 @@ class ReplayService:
         for stream in streams:
             stream.close()
 
-    def write(self, frame: Frame) -> Coroutine[None, None, None] | None:
-        """Store a frame of a writer; see `protocol`.
+    def write(self, frame: Frame) -> int:
+        """Store a frame of a writer, and insert of its items what may be inserted; see `protocol`.
+
+        Returns:
+          How many items are left.
 
         Raises:
           StreamLost: the writer must begin anew.
           UsageError: an item does not fit its table.
         """
         stream = self._stream_of(frame)
-        insertions = stream.accept(frame)
-        waiting = [each for each in insertions if not self._gates.enter(each)]
-        if waiting:
-            return self._write_later(stream, insertions, waiting)
-        _finish(stream, insertions)
-        return None
+        for insertion in stream.accept(frame):
+            if not insertion.ended.done():  # as it may be when it is sent again
+                self._gates.enter(insertion)
+        return stream.outcome()
 
-    async def _write_later(
-        self, stream: WriteStream, insertions: list[Insertion], waiting: list[Insertion]
-    ) -> None:
-        await self._gates.wait(waiting, None)
-        _finish(stream, insertions)
+    async def await_items(self, number: int, sequence: int, at_most: int) -> int:
+        """Wait until no more than `at_most` items of a stream's latest frame are left.
+
+        Returns:
+          How many are.
+
+        Raises:
+          StreamLost: this is not the stream's latest frame, or it must begin anew.
+          UsageError: an item does not fit its table.
+        """
+        with self._lock:
+            stream = self._streams.get(number)
+        if stream is None or not stream.knows(sequence):
+            raise StreamLost(f"the stream {number:x} of a writer must begin anew.")
+        with stream.in_use():
+            waiting = [each for each in stream.insertions if not each.ended.done()]
+            await self._gates.wait(waiting, None, stream.remaining.reaches(at_most))
+        return stream.outcome()
 
     def close_stream(self, number: int) -> None:
         """Forget a writer's stream; what it has inserted stays."""
@@ -313,11 +327,6 @@ class ReplayService:
         stream.close()
         for insertion in stream.insertions:
             self._gates.leave(insertion)
-
-
-def _finish(stream: WriteStream, insertions: Iterable[Insertion]) -> None:
-    stream.finish()
-    _raise_first(insertions)
 
 
 def _raise_first(insertions: Iterable[Insertion]) -> None:

@@ -77,7 +77,7 @@ class Batch:
 
     Attributes:
       runs: them, by table.
-      items: how many they are.
+      items: how many of them are not inserted, as far as is known.
       nbytes: the size of the steps that are sent with them.
       ranges: these steps, by column; once no item is added any more.
       drop: of each column, before which step later items refer to none; likewise.
@@ -224,6 +224,11 @@ class Outgoing:
         """Note that the items of a batch are inserted."""
         self._begins = False
         self._end(batch)
+
+    def left(self, batch: Batch, items: int) -> None:
+        """Note how many items of a batch are not inserted yet."""
+        self.items += items - batch.items
+        batch.items = items
 
     def refused(self, batch: Batch) -> None:
         """Note that a batch was refused; its items are given up, and the stream begins anew."""

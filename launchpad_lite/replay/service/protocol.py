@@ -4,7 +4,8 @@ The methods of a server, as a Courier client calls them:
 
 | method | arguments | result |
 |---|---|---|
-| `write` | a `Frame` | None, once all of its items are inserted |
+| `write` | a `Frame` | how many of its items have to wait to be inserted |
+| `await_items` | the numbers of a stream and a frame, `at_most` | how many have to wait |
 | `close_stream` | the stream's number | None |
 | `insert` | the columns of one step, priorities by table | None, once inserted |
 | `sample` | table, `count`, `at_least`, `timeout_s` or None | `list[SampledBatch]` |
@@ -73,7 +74,7 @@ class ItemRun(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What a writer sends at once. The next one follows when this one is answered.
+    """What a writer sends at once. The next one follows when the items of this one are inserted.
 
     A server that has done a frame before, and is sent it again, only answers. So whoever does not
     know whether a frame has arrived sends it again.

@@ -52,8 +52,9 @@ class Sender:
     """Sends what is `outgoing`, and tells how far that is. Thread-safe.
 
     One frame is under way; what is added meanwhile is the next one. A frame whose fate is unknown
-    is sent again. What fails otherwise is raised in the thread that uses the writer, once; nothing
-    is sent before that has happened.
+    is sent again: while the server lives, each item is inserted once; a server that was restarted
+    does not know what the one before had done, and gets the whole frame. What fails otherwise is
+    raised in the thread that uses the writer, once; nothing is sent before that has happened.
 
     Attributes:
       outgoing: the items.
@@ -69,7 +70,9 @@ class Sender:
         self.failure: Exception | None = None
         self._courier = courier
         self._batch: Batch | None = None  # what is under way, or is to be tried again
-        self._future: Future[None] | None = None
+        self._future: Future[int] | None = None
+        self._awaits: int | None = None  # how many items the server tells of that are left
+        self._enough = 0  # how many may be left for whoever waits
         self._thread: threading.Thread | None = None
         self._resting = False  # the thread waits for something to send
         self._lingering = False  # it waits for more of it
@@ -170,7 +173,21 @@ class Sender:
     def flush(self, at_most: int, timeout_s: float | None) -> None:
         """Wait until no more than `at_most` items are not inserted; see `wait`."""
         with self.changed:
-            self.wait(lambda: self.outgoing.items <= at_most, timeout_s, "flush")
+            self._enough = at_most
+            asks = self._future if self._awaits not in (None, self._target()) else None
+        if asks is not None:
+            asks.cancel()  # it is asked again, for more items to be left
+        with self.changed:
+            try:
+                self.wait(lambda: self.outgoing.items <= at_most, timeout_s, "flush")
+            finally:
+                self._enough = 0
+
+    def _target(self) -> int:
+        """Return how many items of the frame under way may be left; the caller has the lock."""
+        batch = self._batch
+        behind = self.outgoing.items - (batch.items if batch is not None else 0)
+        return max(0, self._enough - behind)
 
     def close(self, *, patient: bool = True) -> None:
         """Send everything, and let the server forget the stream.
@@ -210,7 +227,9 @@ class Sender:
             with contextlib.suppress(CallError, LaunchpadError), deadline(_CLOSE_S):
                 self._courier.close_stream(self.outgoing.stream)
         if self.outgoing.items:
-            _log.warning("a replay writer ended with %s not inserted", items(self.outgoing.items))
+            level = logging.INFO if isinstance(self.failure, Stopped) else logging.WARNING
+            told = items(self.outgoing.items)
+            _log.log(level, "a replay writer ended with %s not inserted", told)
 
     def let_go(self) -> None:
         """Send what there is to send for a moment, then end; for a writer that nobody has."""
@@ -270,32 +289,64 @@ class Sender:
             return None
 
     def _send(self, frame: Frame) -> None:
-        """Send a frame until it is answered."""
-        write = self._courier.futures.write
-        pause, refused_at = _FIRST_PAUSE_S, 0.0
-        while not self._ended:
-            self._future = future = write(frame)
-            if self._over:  # just now
-                future.cancel()
+        """Send a frame, as often as it has to be, until its items are inserted."""
+        batch = self._batch
+        assert batch is not None  # noqa: S101 - it is this frame's
+        pause, refused_at, left = _FIRST_PAUSE_S, 0.0, -1
+        while left and not self._ended:
             try:
-                future.result()
-            except StreamLost:
+                left = self._send_once(frame) if left < 0 else self._await_items(frame)
                 with self.changed:
-                    assert self._batch is not None  # noqa: S101 - it is this frame's
+                    self.outgoing.left(batch, left)
+                    self.changed.notify_all()
+            except CancelledError:
+                if self._over:
+                    raise
+            except StreamLost:
+                left = -1
+                with self.changed:
                     self.outgoing.lost()
-                    frame = self.outgoing.frame(self._batch)
+                    frame = self.outgoing.frame(batch)
             except Unavailable as error:
+                left = -1
                 now = time.monotonic()
                 refused_at = now if error.maybe_executed else refused_at or now
-                if not self._patient or now - refused_at > _RETRY_FOR_S:
+                if not self._is_patient or now - refused_at > _RETRY_FOR_S:
                     raise
                 with self.changed:
                     self.changed.wait(pause)
                 pause = min(2 * pause, _LAST_PAUSE_S)
-            else:
-                return
-            finally:
-                self._future = None
+
+    @property
+    def _is_patient(self) -> bool:
+        """Whether to wait for a server that is away; when the run stops it does not come back."""
+        return self._patient and not (self._run_ends is not None and self._run_ends.stopping)
+
+    def _send_once(self, frame: Frame) -> int:
+        """Send a frame; return how many of its items have to wait."""
+        return self._result(self._courier.futures.write(frame))
+
+    def _await_items(self, frame: Frame) -> int:
+        """Wait until fewer items of a frame are left: as few as somebody waits for, or none."""
+        with self.changed:
+            target = self._target()
+        future = self._courier.futures.await_items(frame.stream, frame.sequence, target)
+        try:
+            return self._result(future, target)
+        finally:
+            self._awaits = None
+
+    def _result(self, future: Future[int], awaits: int | None = None) -> int:
+        """Wait for a call, which `_over` or another target ends."""
+        with self.changed:
+            self._future, self._awaits = future, awaits
+            useless = self._over or awaits not in (None, self._target())  # just now
+        if useless:
+            future.cancel()
+        try:
+            return future.result()
+        finally:
+            self._future = None
 
     def _settle(self, failure: Exception | None) -> None:
         with self.changed:

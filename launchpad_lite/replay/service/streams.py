@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -12,11 +13,11 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.arrays import grown
 from launchpad_lite.replay.core.layout import EPISODE, Column, ItemBatch, Layout
 from launchpad_lite.replay.core.slabs import Kind
-from launchpad_lite.replay.service.gate import Insertion
+from launchpad_lite.replay.service.gate import Insertion, Remaining
 from launchpad_lite.replay.service.protocol import StreamLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from launchpad_lite.replay.core.rows import RowStore
     from launchpad_lite.replay.core.table import Table
@@ -83,8 +84,8 @@ class WriteStream:
     """One writer's steps, and the frame that it has sent last. Thread-safe.
 
     Attributes:
-      used: when it was last sent something; a time of `time.monotonic`.
       insertions: of the frame that was sent last, by table.
+      remaining: how many of its items are not inserted yet.
     """
 
     def __init__(self, store: RowStore, table: Callable[[str], Table]) -> None:
@@ -94,8 +95,10 @@ class WriteStream:
           store: where its steps go.
           table: returns the table of a name, or raises.
         """
-        self.used = time.monotonic()
         self.insertions: list[Insertion] = []
+        self.remaining = Remaining(0)
+        self._used = time.monotonic()
+        self._calls = 0  # that wait; touched by the event loop alone
         self._store = store
         self._table = table
         self._lock = threading.Lock()
@@ -115,8 +118,18 @@ class WriteStream:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing was sent for long, and nothing waits."""
-        return self.settled and time.monotonic() - self.used > IDLE_S
+        """Whether nothing was sent for long, and nobody waits."""
+        return not self._calls and time.monotonic() - self._used > IDLE_S
+
+    @contextlib.contextmanager
+    def in_use(self) -> Generator[None]:
+        """Keep the stream from being idle: its writer waits."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self._used = time.monotonic()
 
     def knows(self, sequence: int) -> bool:
         """Whether a frame is the one that was sent last."""
@@ -130,7 +143,7 @@ class WriteStream:
           UsageError: there is no such table, or the frame contradicts itself.
         """
         with self._lock:
-            self.used = time.monotonic()
+            self._used = time.monotonic()
             if self._closed or not (frame.begins or self._follows(frame)):
                 raise StreamLost(f"the stream {frame.stream:x} of a writer must begin anew.")
             if frame.sequence != self._sequence:
@@ -144,7 +157,7 @@ class WriteStream:
     def _begin(self, frame: Frame) -> None:
         self._let_go()
         self._sequence, self._refusal = frame.sequence, None
-        self.insertions = []
+        self.insertions, self.remaining = [], Remaining(0)
         self._drop = frame.drop
         try:
             self._store_steps(frame)
@@ -166,11 +179,24 @@ class WriteStream:
             self._columns.clear()
             self._let_go_of_episodes(0)
 
-    def finish(self) -> None:
-        """Let go of what no item will refer to after the frame that was sent last."""
+    def outcome(self) -> int:
+        """Return how many items are left of the frame that was sent last.
+
+        Once there are none, nothing is kept that no later item refers to.
+
+        Raises:
+          StreamLost: the stream is closed.
+          UsageError: an item does not fit its table.
+        """
         with self._lock:
-            if not self._closed:
-                self._let_go()
+            if self._closed:
+                raise StreamLost("the stream of a writer must begin anew: it is closed.")
+            if not self.settled:
+                return max(1, self.remaining.count)
+            self._let_go()
+        for insertion in self.insertions:
+            insertion.ended.result()
+        return 0
 
     def _let_go(self) -> None:
         for column, before in self._drop:
@@ -202,7 +228,13 @@ class WriteStream:
         tables = {run.table: self._table(run.table) for run in frame.runs}
         for run in frame.runs:
             batches.setdefault(run.table, []).append(self._batch(run))
-        return [Insertion(tables[name], some) for name, some in batches.items()]
+        self.remaining = Remaining(sum(len(run.priorities) for run in frame.runs))
+        insertions = [
+            Insertion(tables[name], some, self.remaining) for name, some in batches.items()
+        ]
+        for insertion in insertions:
+            insertion.waiters += 1  # the stream itself, which ends them when it is closed
+        return insertions
 
     def _batch(self, run: ItemRun) -> ItemBatch:
         layout = self._layouts.get(run.columns)

@@ -12,7 +12,7 @@ from launchpad_lite.replay.core.nest import check_structure, flatten
 from launchpad_lite.replay.core.spec import check_columns
 from launchpad_lite.replay.service.flat import shallow
 from launchpad_lite.replay.service.history import TrajectoryColumn
-from launchpad_lite.replay.service.outgoing import Outgoing, Pattern
+from launchpad_lite.replay.service.outgoing import Outgoing, Pattern, items
 from launchpad_lite.replay.service.sender import Sender
 from launchpad_lite.replay.service.signatures import Signatures
 from launchpad_lite.replay.service.steps import Steps
@@ -39,6 +39,11 @@ class TrajectoryWriter:
     Steps that no item refers to are never sent. Items are sent in the background, many at once;
     they are inserted in the order of their creation, table by table. What the server refuses is
     raised by the next `append`, `create_item`, `flush` or `close`.
+
+    While the server lives, each item is inserted exactly once, also over connections that break.
+    A server that is restarted in the middle does not know how far the one before was, and is sent
+    all items again that were not confirmed: those that are in the checkpoint that it began with are
+    in the table twice then.
 
     A writer is used by one thread at a time. At the end it must be closed: by `close`, or as a
     context manager.
@@ -269,8 +274,8 @@ class TrajectoryWriter:
         """Wait until items are inserted.
 
         Args:
-          block_until_num_items: how many may be left that are not. Items are confirmed in the
-            groups in which they were sent.
+          block_until_num_items: how many may be left that are not, which need not wait for the
+            table's rate limiter then.
           timeout_ms: how long to wait at most; None or negative for no limit.
 
         Raises:
@@ -291,11 +296,11 @@ class TrajectoryWriter:
           timeout_ms: how long to wait at most; None or negative for no limit.
 
         Raises:
-          DeadlineExceeded: they are not in time. The episode has ended nevertheless, and the items
-            are still being sent.
-          UsageError: items were refused.
+          DeadlineExceeded: they are not in time; they are still being sent.
+          UsageError: items were refused, or an argument is wrong, or the writer is closed. Unless
+            it is one of the last two, the episode has ended nevertheless, as after any failure.
         """
-        self._check()
+        self._check_open()
         with within("end_episode"):
             timeout_s = _timeout(timeout_ms)
         try:
@@ -326,9 +331,12 @@ class TrajectoryWriter:
         self._closed = True
         self._let_go.detach()
 
-    def _check(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise UsageError("this writer is closed. Make another one.")
+
+    def _check(self) -> None:
+        self._check_open()
         if self._sender.failure is not None:
             self._sender.check()
 
@@ -343,7 +351,7 @@ class TrajectoryWriter:
             self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{self._outgoing.items} items not inserted"
+        state = "closed" if self._closed else f"{items(self._outgoing.items)} not inserted"
         return f"<TrajectoryWriter: {state}>"
 
 
