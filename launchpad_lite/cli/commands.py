@@ -65,21 +65,14 @@ COMMANDS = {
 class Parser(argparse.ArgumentParser):
     """Reads a command's arguments."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, prog: str, description: str) -> None:
         """Make a parser that knows no arguments yet.
 
         Args:
-          command: the command's name.
+          prog: what the command is called by.
+          description: what it does.
         """
-        super().__init__(
-            prog=f"lp-launch {command}",
-            description=f"{COMMANDS[command].summary}.".capitalize(),
-            allow_abbrev=False,
-        )
-
-    def add_run(self) -> None:
-        """Take the name of a run."""
-        self.add_argument("run", metavar="RUN", help="a run, or the beginning of its name")
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Fail as every other part of the command does.
@@ -89,3 +82,19 @@ class Parser(argparse.ArgumentParser):
         """
         usage = self.format_usage().removeprefix("usage: ").strip()
         raise UsageError(f"{message}. Usage: {usage}")
+
+
+class CommandParser(Parser):
+    """Reads the arguments of one of the commands above."""
+
+    def __init__(self, command: str) -> None:
+        """Make a parser that knows no arguments yet.
+
+        Args:
+          command: the command's name.
+        """
+        super().__init__(f"lp-launch {command}", f"{COMMANDS[command].summary}.".capitalize())
+
+    def add_run(self) -> None:
+        """Take the name of a run."""
+        self.add_argument("run", metavar="RUN", help="a run, or the beginning of its name")

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from launchpad_lite import tables
-from launchpad_lite.cli.commands import Parser
+from launchpad_lite.cli.commands import CommandParser
 from launchpad_lite.errors import ExitCode, LaunchpadError
 from launchpad_lite.launchers import registry
 
@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
       UsageError: there are any.
     """
-    Parser("list").parse_args(arguments)
+    CommandParser("list").parse_args(arguments)
     sys.stdout.write(f"{describe(registry.entry_points())}\n")
     return ExitCode.OK
 

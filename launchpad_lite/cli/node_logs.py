@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from launchpad_lite.cli import views
-from launchpad_lite.cli.commands import Parser
+from launchpad_lite.cli.commands import CommandParser
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, nearest
 from launchpad_lite.launchers import registry
 from launchpad_lite.runtime.logs import LogViewer, standard_output
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
       UsageError: the arguments are wrong, or there is no such run or node.
       ControllerLost: the run's process is gone, which its end was waited for.
     """
-    parser = Parser("logs")
+    parser = CommandParser("logs")
     parser.add_run()
     parser.add_argument("node", metavar="NODE", nargs="?", help="label/index, or a label")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite import tables
 from launchpad_lite.cli import calls, text, views
-from launchpad_lite.cli.commands import Parser
+from launchpad_lite.cli.commands import CommandParser
 from launchpad_lite.errors import CallError, ExitCode
 from launchpad_lite.runtime import rundir
 
@@ -37,7 +37,7 @@ def ps(arguments: Sequence[str]) -> int:
     Raises:
       UsageError: the arguments are wrong.
     """
-    parser = Parser("ps")
+    parser = CommandParser("ps")
     parser.add_argument("-a", "--all", action="store_true", help="those that have ended too")
     every = parser.parse_args(arguments).all
     with futures.ThreadPoolExecutor(_THREADS) as pool:
@@ -92,7 +92,7 @@ def status(arguments: Sequence[str]) -> int:
       UsageError: the arguments are wrong, or there is no such run.
       ControllerLost: the calls of a run were asked for whose process is gone.
     """
-    parser = Parser("status")
+    parser = CommandParser("status")
     parser.add_run()
     parser.add_argument("--calls", action="store_true", help="the calls between nodes instead")
     options = parser.parse_args(arguments)
@@ -160,7 +160,7 @@ def stop(arguments: Sequence[str]) -> int:
       UsageError: the arguments are wrong, or there is no such run.
       ControllerLost: the run's process is gone.
     """
-    parser = Parser("stop")
+    parser = CommandParser("stop")
     parser.add_run()
     parser.add_argument("--now", action="store_true", help="without notice and grace")
     options = parser.parse_args(arguments)

@@ -60,7 +60,7 @@ def calling(what: str, *, may_exit: bool = False) -> Generator[None]:
     except SystemExit as error:
         if may_exit:
             raise
-        message = f"{what} tried to end lp-launch, with SystemExit({error.code!r})."
+        message = f"{what} tried to end the command, with SystemExit({error.code!r})."
         raise UserCodeError(message, format_error(error)) from error
     except Exception as error:
         message = f"{what} raised {type(error).__name__}."

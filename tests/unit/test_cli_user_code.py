@@ -68,7 +68,7 @@ def test_system_exit() -> None:
     assert left.value.code == 3
     with pytest.raises(UserCodeError) as caught, calling("importing program.py"):
         raise SystemExit(3)
-    assert str(caught.value) == "importing program.py tried to end lp-launch, with SystemExit(3)."
+    assert str(caught.value) == "importing program.py tried to end the command, with SystemExit(3)."
 
 
 def test_ctrl_c_passes() -> None:

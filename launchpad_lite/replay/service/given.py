@@ -13,7 +13,7 @@ def require_tables(given: object) -> list[Table]:
     """Return the tables that a server is to have.
 
     Raises:
-      UsageError: these are none.
+      UsageError: these are none, or two have one name.
     """
     wanted = "a replay server needs a list of tables, such as [replay.Table(...)]"
     if not isinstance(given, Iterable) or isinstance(given, str | bytes | dict):
@@ -24,6 +24,10 @@ def require_tables(given: object) -> list[Table]:
             raise UsageError(f"{wanted}; part [{index}] is {_shown(each)}.")
     if not tables:
         raise UsageError("a replay server needs at least one table, and the list is empty.")
+    names = [table.name for table in tables]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two tables have the name {name!r}.")
     return tables
 
 

@@ -81,8 +81,6 @@ class ReplayService:
         self.store = RowStore()
         self.tables: dict[str, Table] = {}
         for table in require_tables(tables):
-            if table.name in self.tables:
-                raise UsageError(f"two tables have the name {table.name!r}.")
             table.use_store(self.store)
             self.tables[table.name] = table
         self._gates = Gates(self.tables, note)
