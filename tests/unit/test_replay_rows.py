@@ -93,6 +93,25 @@ def test_rows_are_freed_with_their_last_holder() -> None:
     assert store.nbytes == 0
 
 
+def test_a_step_of_several_columns_is_held_as_often_as_asked() -> None:
+    store = RowStore()
+    store.put(steps(2))  # so that the numbers of the rows differ
+    kinds, number = [KIND, Kind.of(np.array([1.5]))], np.array([1.5])
+    rows = store.put_step(kinds, [steps(1, 7), number], 2)
+    before = store.nbytes
+    store.release_line(kinds, rows)
+    assert store.nbytes == before
+    for kind, row, values in zip(kinds, rows, [steps(1, 7), number], strict=True):
+        assert store.gather(kind, np.array([row])).tolist() == values.tolist()
+    pin = store.pin()
+    store.release_line(kinds, rows)
+    again = store.put_step(kinds, [steps(1, 9), number], 1)
+    assert store.gather(KIND, np.array(rows[:1])).tolist() == steps(1, 7).tolist()
+    store.unpin(pin)
+    store.release_line(kinds, again)
+    assert store.nbytes == 2 * KIND.nbytes
+
+
 def test_freed_rows_are_used_again() -> None:
     store = RowStore()
     kept = store.put(steps(1))
@@ -183,6 +202,10 @@ def test_a_store_that_is_full_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(MemoryError, match="at most 4 steps"):
         store.put(steps(2))
     assert store.nbytes == 3 * KIND.nbytes
+    number = np.array([1.0])
+    with pytest.raises(MemoryError, match="at most 4 steps"):
+        store.put_step([Kind.of(number), KIND, KIND], [number, steps(1), steps(1)], 2)
+    assert store.nbytes == 3 * KIND.nbytes
     store.release(KIND, rows)
     assert store.nbytes == 0
 
@@ -195,7 +218,12 @@ def test_a_free_list_gives_each_number_once(actions: list[tuple[bool, int]]) -> 
     for give, count in actions:
         if give:
             back, out = out[:count], out[count:]
-            free.give(np.array(back, np.int64))
+            if len(back) == 1:
+                free.give_one(*back)
+            else:
+                free.give(np.array(back, np.int64))
+        elif count == 1:
+            out.append(free.take_one())
         else:
             end = free.end_after(count)
             out += free.take(count).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -199,8 +200,11 @@ class Machine(RuleBasedStateMachine):
         data=st.data(),
         length=st.integers(1, 3),
         priorities=st.lists(PRIORITIES, max_size=15),
+        given=st.booleans(),
     )
-    def insert(self, data: st.DataObject, length: int, priorities: list[float]) -> None:
+    def insert(
+        self, data: st.DataObject, length: int, priorities: list[float], given: bool
+    ) -> None:
         number = data.draw(st.sampled_from(sorted(self.episodes)))
         starts = data.draw(
             st.lists(
@@ -212,7 +216,12 @@ class Machine(RuleBasedStateMachine):
         self.record.clear()
         before = self.changes
         batch = self.episodes[number].items(starts, length, priorities)
+        if given:
+            batch = dataclasses.replace(batch, given=True)
+            batch.layout.hold(self.store, batch.rows)
         done = self.table.try_insert(batch)
+        if given:
+            batch.layout.release(self.store, batch.rows[done:])
         assert len(self.record.inserted) == done
         removed = iter(self.record.deleted)
         model_removed: list[int] = []

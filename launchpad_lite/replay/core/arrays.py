@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,20 @@ def grown(array: npt.NDArray[T], length: int, fill: float = 0) -> npt.NDArray[T]
     larger = np.full((max(length, 2 * len(array), 64), *array.shape[1:]), fill, array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+def extremes(values: npt.NDArray[Any]) -> tuple[Any, Any]:
+    """Return the least and the greatest of some values, as Python's numbers.
+
+    One NaN makes both NaN. Without any value, both are 0. (Where there is one value, as when items
+    are inserted one by one, this is ten times as fast as NumPy.)
+    """
+    if values.size == 1:
+        value = values.item()
+        return value, value
+    if not values.size:
+        return 0, 0
+    return values.min().item(), values.max().item()
 
 
 def occurrences(values: npt.NDArray[np.integer]) -> IntArray:

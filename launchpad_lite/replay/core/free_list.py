@@ -41,6 +41,14 @@ class FreeList:
             self.end = end
         return numbers
 
+    def take_one(self) -> int:
+        """Return one number, as `take(1)` does."""
+        if not self._height:
+            self.end += 1
+            return self.end - 1
+        self._height -= 1
+        return self._stack.item(self._height)
+
     def take_these(self, numbers: IntArray) -> None:
         """Give out these numbers, all different, while none is given out."""
         self.end = int(numbers.max(initial=-1)) + 1
@@ -58,6 +66,14 @@ class FreeList:
             self._stack = stack
         self._stack[self._height : height] = numbers
         self._height = height
+
+    def give_one(self, number: int) -> None:
+        """Take one number back."""
+        if self._height == len(self._stack):
+            self.give(np.array([number]))
+        else:
+            self._stack[self._height] = number
+            self._height += 1
 
     def clear(self) -> None:
         """Begin anew."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.core.rows import RowStore
     from launchpad_lite.replay.core.types import AnyArray, FloatArray, IntArray, Numbers
 
+_FEW = 32
+"""So many rows are sooner released one by one than with NumPy."""
+
 EPISODE = Kind(np.dtype("V0"), ())
 """An episode is a row without data: numbered, and held by whoever refers to it."""
 
@@ -50,7 +53,8 @@ class Layout:
 
     Attributes:
       columns: the columns.
-      width: how many numbers of rows an item has: of its episode, and then of all columns.
+      kinds: what the rows of an item are: of its episode, and then of all columns.
+      width: how many they are.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -72,6 +76,8 @@ class Layout:
                 )
         starts = np.cumsum([1, *(column.length for column in self.columns)]).tolist()
         self.width: int = starts[-1]
+        steps = ([column.kind] * column.length for column in self.columns)
+        self.kinds = (EPISODE, *itertools.chain.from_iterable(steps))
         self._slices = [slice(start, end) for start, end in itertools.pairwise(starts)]
         of_kind: dict[Kind, list[int]] = {EPISODE: [0]}
         for column, part in zip(self.columns, self._slices, strict=True):
@@ -92,6 +98,9 @@ class Layout:
 
     def release(self, store: RowStore, rows: Numbers) -> None:
         """Release the rows of items, `[n, width]`, with their episodes."""
+        if len(rows) == 1 and self.width <= _FEW:
+            store.release_line(self.kinds, rows[0].tolist())
+            return
         for kind, indices in self._of_kind.items():
             store.release(kind, rows[:, indices])
 
@@ -126,11 +135,13 @@ class ItemBatch:
       priorities: `float64[n]`.
       rows: the numbers of the rows of each: its episode, and then the columns one after the other;
         `int32[n, layout.width]`. Whoever inserts the batch holds them; the table then does so too.
+      given: whether the holds of whoever inserts it become the table's instead.
     """
 
     layout: Layout
     priorities: FloatArray
     rows: Numbers
+    given: bool = False
 
     def __len__(self) -> int:
         return len(self.priorities)
@@ -141,6 +152,7 @@ class ItemBatch:
             layout=self.layout,
             priorities=self.priorities[begin:end],
             rows=self.rows[begin:end],
+            given=self.given,
         )
 
 

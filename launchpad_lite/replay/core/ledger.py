@@ -97,7 +97,8 @@ class Ledger:
             ready = self.limiter.insertable(min(len(batch) - done, at_once))
             if not ready:
                 break
-            self._insert_some(batch.part(done, done + ready), store)
+            whole = ready == len(batch)
+            self._insert_some(batch if whole else batch.part(done, done + ready), store)
             done += ready
         return done
 
@@ -190,7 +191,8 @@ class Ledger:
         return differences
 
     def _insert_some(self, batch: ItemBatch, store: RowStore) -> None:
-        batch.layout.hold(store, batch.rows)
+        if not batch.given:
+            batch.layout.hold(store, batch.rows)
         self._enter(self.items.add(batch))
         self._remove_excess()
         self.limiter.note_inserts(len(batch))
@@ -205,7 +207,9 @@ class Ledger:
     def _remove_excess(self) -> None:
         excess = len(self.items) - self._max_size
         if excess > 0:
-            once = np.ndarray(self.items.num_slots, np.int64, _ONE, strides=(0,))
+            once = None
+            if excess > 1:
+                once = np.ndarray(self.items.num_slots, np.int64, _ONE, strides=(0,))
             slots, _ = self.remover.sample(excess, self.rng, once)
             self._delete(slots)
 
@@ -218,7 +222,7 @@ class Ledger:
     def _delete(self, slots: IntArray) -> None:
         if not len(slots):
             return
-        told = self._about(slots)
+        told = self._about(slots) if self._extensions else ()
         self._freed += self.items.lines(slots)
         self.sampler.delete(slots)
         self.remover.delete(slots)

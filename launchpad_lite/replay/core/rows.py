@@ -12,6 +12,8 @@ from launchpad_lite.replay.core.free_list import FreeList
 from launchpad_lite.replay.core.slabs import Kind, Slabs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from launchpad_lite.replay.core.types import AnyArray, IntArray, Numbers
 
 _IDLE_KINDS = 8
@@ -57,19 +59,53 @@ class RowStore:
         """
         kind = Kind.of(values)
         with self._lock:
-            pool = self._pools.get(kind)
-            if pool is None:
-                pool = self._pools[kind] = _Pool(kind)
-            self._idle.pop(kind, None)
+            pool = self._pool_of(kind)
             try:
                 rows = pool.reserve(len(values))
             finally:
                 self._note_idle(pool)
-            self._nbytes += len(rows) * kind.nbytes
+            self._nbytes += len(rows) * pool.nbytes
         try:
             pool.slabs.write(rows, values)
         except BaseException:
             self.release(kind, rows)
+            raise
+        return rows
+
+    def put_step(
+        self, kinds: Sequence[Kind], values: Sequence[AnyArray], holders: int
+    ) -> list[int]:
+        """Store a copy of one step of some columns.
+
+        Args:
+          kinds: those of the columns; see `Kind.of`.
+          values: of each column an array `[1, *shape]`.
+          holders: how often the caller holds each row.
+
+        Returns:
+          The number of the row of each column.
+
+        Raises:
+          MemoryError: there is no room for it.
+        """
+        rows: list[int] = []
+        pools: list[_Pool] = []
+        try:
+            with self._lock:
+                for kind in kinds:
+                    pool = self._pool_of(kind)
+                    try:
+                        rows.append(pool.reserve_one(holders))
+                    except BaseException:
+                        self._note_idle(pool)
+                        raise
+                    pools.append(pool)
+                    self._nbytes += pool.nbytes
+            for pool, row, value in zip(pools, rows, values, strict=True):
+                pool.slabs.write_one(row, value)
+        except BaseException:
+            for _ in range(holders):
+                self.release_line(kinds, rows)
             raise
         return rows
 
@@ -89,6 +125,22 @@ class RowStore:
                 self._limbo.append(_Freed(self._last_pin, pool, freed))
             else:
                 self._reclaim(pool, freed)
+
+    def release_line(self, kinds: Sequence[Kind], rows: Sequence[int]) -> None:
+        """Refer to each of some rows once less, as `release` does; the first are of these kinds."""
+        with self._lock:
+            for kind, row in zip(kinds, rows, strict=False):
+                pool = self._pools[kind]
+                left = pool.holders.item(row) - 1
+                pool.holders[row] = left
+                if left:
+                    continue
+                if self._pins:
+                    self._limbo.append(_Freed(self._last_pin, pool, np.array([row])))
+                else:
+                    pool.reclaim_one(row)
+                    self._nbytes -= pool.nbytes
+                    self._note_idle(pool)
 
     def pin(self) -> int:
         """Keep what is readable now readable, though it be released, until `unpin`.
@@ -126,9 +178,18 @@ class RowStore:
             self._pools[kind].slabs.read(rows.ravel(), out.reshape(rows.size, *kind.shape))
         return out
 
+    def _pool_of(self, kind: Kind) -> _Pool:
+        """Return the pool of a kind, which may be new, and is idle no longer."""
+        pool = self._pools.get(kind)
+        if pool is None:
+            pool = self._pools[kind] = _Pool(kind)
+        if self._idle:
+            self._idle.pop(kind, None)
+        return pool
+
     def _reclaim(self, pool: _Pool, rows: IntArray) -> None:
         pool.reclaim(rows)
-        self._nbytes -= len(rows) * pool.slabs.kind.nbytes
+        self._nbytes -= len(rows) * pool.nbytes
         self._note_idle(pool)
 
     def _note_idle(self, pool: _Pool) -> None:
@@ -153,6 +214,7 @@ class _Pool:
 
     def __init__(self, kind: Kind) -> None:
         self.slabs = Slabs(kind)
+        self.nbytes = kind.nbytes
         self.holders = np.zeros(0, np.int32)
         self._free = FreeList()
 
@@ -163,15 +225,24 @@ class _Pool:
 
     def reserve(self, count: int) -> Numbers:
         """Return rows that are held once each."""
-        missing = self._free.end_after(count) - self.slabs.capacity
+        self._grow(self._free.end_after(count) - self.slabs.capacity)
+        rows = self._free.take(count)
+        self.holders[rows] = 1
+        return rows
+
+    def reserve_one(self, holders: int) -> int:
+        """Return a row that is held so often."""
+        self._grow(self._free.end_after(1) - self.slabs.capacity)
+        row = self._free.take_one()
+        self.holders[row] = holders
+        return row
+
+    def _grow(self, missing: int) -> None:
         if missing > 0:
             self.slabs.grow(missing)
             holders = np.zeros(self.slabs.capacity, np.int32)
             holders[: len(self.holders)] = self.holders
             self.holders = holders
-        rows = self._free.take(count)
-        self.holders[rows] = 1
-        return rows
 
     def drop(self, rows: IntArray) -> IntArray:
         """Count one holder less for each, and return those that have none left."""
@@ -190,6 +261,10 @@ class _Pool:
     def reclaim(self, rows: IntArray) -> None:
         """Take back rows that nobody holds, or reads."""
         self._free.give(rows)
+
+    def reclaim_one(self, row: int) -> None:
+        """Take back one row."""
+        self._free.give_one(row)
 
     def clear(self) -> None:
         """Give up most memory; there is no row left."""

@@ -112,6 +112,15 @@ class Slabs:
             where = np.flatnonzero(which == index)
             slabs[index][rows[where] - starts[index]] = values[where]
 
+    def write_one(self, row: int, value: AnyArray) -> None:
+        """Copy `value`, `[1, *shape]`, into a row."""
+        slabs, starts = self._memory
+        if len(slabs) == 1:
+            slabs[0][row] = value[0]
+        else:
+            index = int(starts.searchsorted(row, side="right")) - 1
+            slabs[index][row - starts.item(index)] = value[0]
+
     def read(self, rows: Numbers, out: AnyArray) -> None:
         """Copy `n` rows into `out`, `[n, *shape]` and contiguous."""
         slabs, starts = self._memory

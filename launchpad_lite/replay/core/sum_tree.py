@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from launchpad_lite.replay.core.arrays import extremes
+
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import FloatArray, IntArray
 
@@ -51,7 +53,7 @@ class SumTree:
         """
         if not len(slots):
             return
-        self._reserve(int(slots.max()) + 1)
+        self._reserve(extremes(slots)[1] + 1)
         self._levels[0][slots] = weights
         nodes = slots
         for below, above in zip(self._levels, self._levels[1:], strict=False):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from launchpad_lite.replay.core.arrays import grown
+from launchpad_lite.replay.core.arrays import extremes, grown
 from launchpad_lite.replay.core.free_list import FreeList
 from launchpad_lite.replay.core.layout import ItemBatch, Lines
 
@@ -85,11 +85,15 @@ class Items:
 
     def add(self, batch: ItemBatch) -> IntArray:
         """Add items, and return their slots."""
-        slots = self._slots.take(len(batch)).astype(np.int64)
-        end = self.next_order + len(batch)
-        times_sampled = np.zeros(len(batch), np.int32)
-        self._fill(slots, batch, np.arange(self.next_order, end), times_sampled)
-        self.next_order = end
+        count = len(batch)
+        if count == 1:
+            slots = np.array([self._slots.take_one()])
+            order = np.array([self.next_order])
+        else:
+            slots = self._slots.take(count).astype(np.int64)
+            order = np.arange(self.next_order, self.next_order + count)
+        self._fill(slots, batch, order, np.zeros(count, np.int32))
+        self.next_order += count
         return slots
 
     def restore(self, saved: Sequence[SavedItems]) -> IntArray:
@@ -184,6 +188,8 @@ class Items:
         return number
 
     def _reserve(self, length: int) -> None:
+        if length <= len(self._order):
+            return
         self.priorities = grown(self.priorities, length)
         self.times_sampled = grown(self.times_sampled, length)
         self._order = grown(self._order, length, fill=_NOT_THERE)
@@ -202,6 +208,11 @@ class _Group:
         self._free = FreeList()
 
     def add(self, rows: Numbers) -> Numbers:
+        if len(rows) == 1:
+            line = self._free.take_one()
+            self.rows = grown(self.rows, self._free.end)
+            self.rows[line] = rows[0]
+            return np.array([line], np.int32)
         lines = self._free.take(len(rows))
         self.rows = grown(self.rows, self._free.end)
         self.rows[lines] = rows
@@ -233,12 +244,25 @@ class Episodes:
 
     def add(self, episodes: Numbers) -> None:
         """Count an item more of each of these."""
-        self._counts = grown(self._counts, int(episodes.max(initial=-1)) + 1)
+        self._counts = grown(self._counts, extremes(episodes)[1] + 1)
+        if len(episodes) == 1:
+            (episode,) = episodes.tolist()
+            count = self._counts.item(episode)
+            self._counts[episode] = count + 1
+            self._size += not count
+            return
         self._size += self._num_empty(episodes)
         np.add.at(self._counts, episodes.astype(np.int64), _ONE)
 
     def drop(self, episodes: Numbers) -> None:
         """Count an item less of each of these."""
+        if len(episodes) == 1:
+            (episode,) = episodes.tolist()
+            count = self._counts.item(episode) - 1
+            self._counts[episode] = count
+            self._size -= not count
+            self.num_deleted += not count
+            return
         np.subtract.at(self._counts, episodes.astype(np.int64), _ONE)
         gone = self._num_empty(episodes)
         self._size -= gone

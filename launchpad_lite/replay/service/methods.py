@@ -36,6 +36,7 @@ _METHODS = (
     *("mutate_priorities", "reset", "checkpoint"),
 )
 
+_EPISODE = np.empty(1, EPISODE.dtype)
 _SWEEP_S = 10.0  # between looks for streams that are idle
 _MOST_LAYOUTS = 1000  # of single steps, that are kept
 
@@ -176,16 +177,16 @@ class ReplayService:
         """
         tables = [self._table(name) for name in priorities]
         layout = self._layout_of(columns)
-        rows = [self.store.put(np.empty(1, EPISODE.dtype)), *map(self.store.put, columns)]
-        line = np.concatenate(rows)[None]
+        rows = self.store.put_step(layout.kinds, [_EPISODE, *columns], len(tables))
+        line = np.array([rows], np.int32)
         insertions = [
-            Insertion(table, [ItemBatch(layout=layout, priorities=np.array([priority]), rows=line)])
+            Insertion(table, [_given(layout, priority, line)])
             for table, priority in zip(tables, priorities.values(), strict=True)
         ]
         waiting = [each for each in insertions if not self._gates.enter(each)]
         if waiting:
             return self._insert_later(insertions, waiting, layout, line)
-        layout.release(self.store, line)
+        self._let_go(insertions, layout, line)
         _raise_first(insertions)
         return None
 
@@ -201,8 +202,14 @@ class ReplayService:
         finally:
             for each in insertions:
                 each.abandon()
-            layout.release(self.store, line)
+            self._let_go(insertions, layout, line)
         _raise_first(insertions)
+
+    def _let_go(self, insertions: list[Insertion], layout: Layout, line: Numbers) -> None:
+        """Release a step once for each table that has not taken it."""
+        for each in insertions:
+            if each.ended.exception() is not None:
+                layout.release(self.store, line)
 
     def _layout_of(self, columns: list[AnyArray]) -> Layout:
         kinds = tuple(map(Kind.of, columns))
@@ -325,6 +332,10 @@ class ReplayService:
         stream.close()
         for insertion in stream.insertions:
             self._gates.leave(insertion)
+
+
+def _given(layout: Layout, priority: float, line: Numbers) -> ItemBatch:
+    return ItemBatch(layout=layout, priorities=np.array([priority]), rows=line, given=True)
 
 
 def _raise_first(insertions: Iterable[Insertion]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from launchpad_lite.errors import UsageError
-from launchpad_lite.replay.core.arrays import occurrences
+from launchpad_lite.replay.core.arrays import extremes, occurrences
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import BoolArray, FloatArray, IntArray
@@ -101,7 +101,9 @@ class Selector(abc.ABC):
         Raises:
           UsageError: one of them is not a number, or none that this selector can use.
         """
-        refuse(priorities, np.isnan(priorities), "is not a number")
+        least, _ = extremes(priorities)
+        if least != least:  # noqa: PLR0124 - NaN
+            refuse(priorities, np.isnan(priorities), "is not a number")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from launchpad_lite.replay.core.arrays import grown
+from launchpad_lite.replay.core.arrays import extremes, grown
 from launchpad_lite.replay.core.selectors.base import DeterministicSelector
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _Ordered(DeterministicSelector):
             self._compact()
         end = self._end + len(slots)
         self._order = grown(self._order, end)
-        self._places = grown(self._places, int(slots.max()) + 1)
+        self._places = grown(self._places, extremes(slots)[1] + 1)
         self._order[self._end : end] = slots
         self._places[slots] = np.arange(self._end, end)
         self._end = end

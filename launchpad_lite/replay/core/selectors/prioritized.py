@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.replay.core.arrays import extremes
 from launchpad_lite.replay.core.selectors.base import RandomSelector, refuse
 from launchpad_lite.replay.core.selectors.slot_set import SlotSet
 from launchpad_lite.replay.core.sum_tree import SumTree
@@ -50,6 +51,7 @@ class Prioritized(RandomSelector):
                 f"{priority_exponent!r}. With a negative one, items would be chosen the less the "
                 "higher their priority."
             )
+        self._safe = _MAX_WEIGHT ** min(1.0, 1 / (self.priority_exponent or 1.0)) / 2
         self._slots = SlotSet()
         self._tree = SumTree()
 
@@ -91,6 +93,9 @@ class Prioritized(RandomSelector):
         self._tree.set(slots, weights)
 
     def check_priorities(self, priorities: FloatArray) -> None:
+        least, greatest = extremes(priorities)
+        if least >= 0 and greatest <= self._safe:
+            return
         super().check_priorities(priorities)
         refuse(priorities, priorities < 0, "is negative, and makes no probability")
         refuse(priorities, priorities == math.inf, "is infinite, and makes no probability")
