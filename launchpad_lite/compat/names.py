@@ -69,10 +69,7 @@ _THREADS = _same("nodes.multi_threading", "MultiThreadingColocation")
 _PROCESSES = _same("nodes.multi_processing", "MultiProcessingColocation")
 _CACHER = _same("nodes.cacher", "CacherNode")
 _REVERB_NODE = _same("nodes.reverb", "ReverbHandle", "ReverbNode")
-_REVERB_ERRORS = {
-    "DeadlineExceededError": f"{ROOT}.errors:DeadlineExceeded",
-    "ReverbError": f"{ROOT}.errors:LaunchpadError",
-}
+_REVERB_ERRORS = _same("replay.errors", "DeadlineExceededError", "ReverbError")
 _REVERB_CLIENT = _same("replay", "Client")
 _REVERB_SAMPLE = _same("replay", "ReplaySample", "SampleInfo")
 _REVERB_SERVER = _same("replay", "Server", "Table")

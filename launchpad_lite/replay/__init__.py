@@ -8,12 +8,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from launchpad_lite.errors import nearest
+
 if TYPE_CHECKING:
-    from launchpad_lite.replay import rate_limiters, selectors
+    from launchpad_lite.replay import errors, rate_limiters, selectors
     from launchpad_lite.replay.core.extensions import TableExtension
     from launchpad_lite.replay.core.info import ReplaySample, SampleInfo, TableInfo
     from launchpad_lite.replay.core.spec import ArraySpec
     from launchpad_lite.replay.core.table import Table
+    from launchpad_lite.replay.errors import DeadlineExceededError, ReverbError
     from launchpad_lite.replay.service.client import Client
     from launchpad_lite.replay.service.datasets import TimestepDataset, TrajectoryDataset
     from launchpad_lite.replay.service.history import TrajectoryColumn
@@ -21,10 +24,14 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
     from launchpad_lite.replay.service.writer import Writer
 
+    item_selectors = selectors
+
 __all__ = [
     "ArraySpec",
     "Client",
+    "DeadlineExceededError",
     "ReplaySample",
+    "ReverbError",
     "SampleInfo",
     "Server",
     "Table",
@@ -35,6 +42,8 @@ __all__ = [
     "TrajectoryDataset",
     "TrajectoryWriter",
     "Writer",
+    "errors",
+    "item_selectors",
     "rate_limiters",
     "selectors",
 ]
@@ -42,7 +51,9 @@ __all__ = [
 _HOMES = {
     "ArraySpec": "core.spec",
     "Client": "service.client",
+    "DeadlineExceededError": "errors",
     "ReplaySample": "core.info",
+    "ReverbError": "errors",
     "SampleInfo": "core.info",
     "Server": "service.server",
     "Table": "core.table",
@@ -56,11 +67,32 @@ _HOMES = {
 }
 """Where each name is defined; those that are not here are modules."""
 
+_ALIASES = {"item_selectors": "selectors"}
+
+_NEEDS_TENSORFLOW = (
+    "it needs TensorFlow. Client samples and updates priorities, and the datasets give batches of "
+    "NumPy arrays, which tensors are made of"
+)
+_ELSEWHERE = {
+    "PriorityTable": "take Table",
+    "PriorityTableExtensionBase": "extend TableExtension, whose methods are the hooks",
+    "ReplayDataset": "take TimestepDataset or TrajectoryDataset",
+    "TFClient": _NEEDS_TENSORFLOW,
+    "TableExtensionBase": "extend TableExtension, whose methods are the hooks",
+    "distributions": "take selectors",
+    "tf_client": _NEEDS_TENSORFLOW,
+}
+"""Names of Reverb's that are not here, and what to do instead."""
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_HOMES.get(name, name)}")
+        message = f"module {__name__!r} has no attribute {name!r}"
+        if name in _ELSEWHERE:
+            raise AttributeError(f"{message}: {_ELSEWHERE[name]}.")
+        raise AttributeError(message if name.startswith("_") else message + nearest(name, __all__))
+    home = _HOMES.get(name, _ALIASES.get(name, name))
+    module = importlib.import_module(f"{__name__}.{home}")
     return getattr(module, name) if name in _HOMES else module
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import launchpad_lite as lp
 from launchpad_lite import replay
 
 SELECTORS = ["Fifo", "Lifo", "MaxHeap", "MinHeap", "Prioritized", "Selector", "Uniform"]
@@ -23,6 +24,31 @@ def test_each_name_is_there_and_documented() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"'launchpad_lite\.replay' has no attribute 'Tabel'"):
         _ = replay.Tabel
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("TFClient", "TensorFlow.*Client"),
+        ("PriorityTableExtensionBase", "TableExtension"),
+        ("TrajectoryWriters", "did you mean 'TrajectoryWriter'"),
+    ],
+)
+def test_a_name_of_the_original_that_is_not_here_says_what_to_take(name: str, instead: str) -> None:
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'.*{instead}"):
+        getattr(replay, name)
+
+
+def test_names_of_the_original_are_the_objects_of_this_package() -> None:
+    assert replay.item_selectors is replay.selectors
+    assert replay.ReverbError is replay.errors.ReverbError is lp.LaunchpadError
+    assert replay.DeadlineExceededError is replay.errors.DeadlineExceededError
+    assert issubclass(replay.DeadlineExceededError, replay.ReverbError)
+    assert replay.SampleInfo._fields == (
+        *("key", "probability", "table_size", "priority"),
+        "times_sampled",
+    )
+    assert replay.ReplaySample._fields == ("info", "data")
 
 
 def test_the_package_is_light_until_a_name_is_used() -> None:

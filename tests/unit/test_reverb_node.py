@@ -17,7 +17,7 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite import replay
 from launchpad_lite.address import bind_addresses
-from launchpad_lite.errors import Unavailable
+from launchpad_lite.errors import DeadlineExceeded, Unavailable
 from launchpad_lite.launchers.process import ProcessLauncher
 from launchpad_lite.nodes import dm_reverb
 from launchpad_lite.planning import LaunchPlan, compile_program
@@ -74,6 +74,16 @@ def test_its_handle_is_no_other_client() -> None:
     program.add_node(unchecked(lp.CourierNode)(Other, client), label="other")
     with pytest.raises(lp.ProgramError, match="Other wants Actor and was given a handle of Client"):
         plan(program)
+
+
+def test_a_name_that_no_node_has_is_told() -> None:
+    program, _ = one_node(make_tables)
+    with lp.launch(program, launcher="thread"):
+        with pytest.raises(Unavailable, match=r"no node 'reply/0'; did you mean 'replay/0'"):
+            replay.Client("reply").server_info()
+        assert list(replay.Client("replay").server_info()) == ["queue"]
+    with pytest.raises(DeadlineExceeded, match="no server named 'replay'"):
+        replay.Client("replay").server_info(timeout=0.01)
 
 
 def test_the_address_is_the_nodes() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
+from launchpad_lite.config import ClientConfig
+from launchpad_lite.context import scope_for
+from launchpad_lite.courier import names
 from launchpad_lite.courier.client import Client as CourierClient
+from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.courier.deadline import deadline
-from launchpad_lite.errors import UsageError
+from launchpad_lite.errors import ContextError, UsageError
 from launchpad_lite.replay.core.nest import column_names, flatten
 from launchpad_lite.replay.service.sampling import sample
 from launchpad_lite.replay.service.signatures import Signatures, info_of
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
 
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.replay.core.info import ReplaySample, TableInfo
-    from launchpad_lite.replay.core.spec import Signature
     from launchpad_lite.replay.core.types import AnyArray, KeyArray
     from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
     from launchpad_lite.replay.service.writer import Writer
@@ -47,7 +50,8 @@ class Client:
         """Make a client.
 
         Args:
-          server_address: `localhost:port`, what `Server.address` says; or a Courier client of a
+          server_address: `localhost:port`, what `Server.address` says; the name of a Reverb node,
+            `label` or `label/index`, in the run of the calling thread; or a Courier client of a
             replay server.
           credentials: those of the server at `host:port`; None for a server of this host and user.
           insecure: of a server that was made with `insecure=True`.
@@ -58,7 +62,10 @@ class Client:
         if isinstance(server_address, CourierClient):
             self.courier = server_address
         else:
-            self.courier = CourierClient(server_address, credentials=credentials, insecure=insecure)
+            named = None if insecure or credentials is not None else _in_run(server_address)
+            self.courier = named or CourierClient(
+                server_address, credentials=credentials, insecure=insecure
+            )
         self._signatures = Signatures(self.courier)
 
     @property
@@ -187,19 +194,19 @@ class Client:
           num_samples: how many items.
           emit_timesteps: yield each item as the list of its steps; else as one `ReplaySample`,
             whose columns have a leading axis of steps.
-          unpack_as_table_signature: nest the data like the table's signature; else it is a list of
-            columns, in the order in which a nest is flattened.
+          unpack_as_table_signature: nest the data like the table's signature; else, and without a
+            signature, it is a list of columns, in the order in which a nest is flattened.
 
         Yields:
           The items, as they come.
 
         Raises:
-          UsageError: there is no such table, or it has no signature to unpack as; or an item's
-            columns have different lengths, and so no steps.
+          UsageError: there is no such table, or an item's columns have different lengths, and so no
+            steps.
         """
         with within("sample"):
             count: int = _count("num_samples", num_samples)
-        signature = self._signature(table) if unpack_as_table_signature else None
+        signature = self._signatures.of(table) if unpack_as_table_signature else None
         structure = None if signature is None else signature.structure
         return sample(self.courier, table, count, structure, steps=emit_timesteps)
 
@@ -276,14 +283,17 @@ class Client:
         path: str = self.courier.checkpoint()
         return path
 
-    def _signature(self, table: str) -> Signature:
-        signature = self._signatures.of(table)
-        if signature is None:
-            raise UsageError(
-                f"table {table!r} has no signature to unpack as: give it one, as in "
-                "Table(..., signature=...), or sample without unpack_as_table_signature."
-            )
-        return signature
+
+def _in_run(name: str) -> CourierClient | None:
+    """Return a client of a node of the calling thread's run, if that is what is meant."""
+    if not isinstance(cast("object", name), str) or not name or not names.is_name(name):
+        return None
+    try:
+        scope = scope_for()
+    except ContextError:
+        return None
+    config = ClientConfig(max_payload_bytes=scope.config.max_payload_bytes)
+    return client_in_run(scope, name if "/" in name else f"{name}/0", config)
 
 
 def table_info(client: Client, table: str, timeout: float | None = None) -> TableInfo:

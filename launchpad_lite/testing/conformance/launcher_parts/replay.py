@@ -43,6 +43,16 @@ class ReplayConformance(LauncherSuite):
             assert t.wait(nodes.PATIENCE_S)
         assert sums.read_text() == f"{sum(range(ITEMS))}\n"
 
+    @pytest.mark.parametrize("name", ["replay", "replay/0"])
+    def test_a_buffer_is_found_by_its_name(self, name: str, shared_dir: Path) -> None:
+        program, replay = replay_program()
+        program.add_node(PyNode(users.insert_by_name, name, ITEMS), label="actor")
+        sums = shared_dir / "sums"
+        program.add_node(PyNode(users.sum_up, replay, ITEMS, sums), label="learner")
+        with self.start(program) as t:
+            assert t.wait(nodes.PATIENCE_S)
+        assert sums.read_text() == f"{sum(range(ITEMS))}\n"
+
     def test_the_launching_process_has_clients_too(self) -> None:
         program, replay = replay_program()
         with self.start(program) as t:

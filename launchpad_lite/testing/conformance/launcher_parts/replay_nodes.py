@@ -10,12 +10,11 @@ from launchpad_lite import launching
 from launchpad_lite.context import get_context
 from launchpad_lite.errors import Unavailable
 from launchpad_lite.replay.core.table import Table
+from launchpad_lite.replay.service.client import Client
 from launchpad_lite.testing.conformance.launcher_parts.nodes import PATIENCE_S, note
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from launchpad_lite.replay.service.client import Client
 
 QUEUE = "queue"
 SIZE = 4
@@ -35,6 +34,11 @@ def insert(client: Client, count: int) -> None:
     """Insert items; there is room for `SIZE` that nobody has sampled."""
     for number in range(count):
         client.insert(step(number), {QUEUE: 1.0})
+
+
+def insert_by_name(name: str, count: int) -> None:
+    """Insert items into a replay buffer that is found by its name in the run."""
+    insert(Client(name), count)
 
 
 def read(client: Client) -> int:
