@@ -46,6 +46,13 @@ def extremes(values: npt.NDArray[Any]) -> tuple[Any, Any]:
     return values.min().item(), values.max().item()
 
 
+def greatest(values: npt.NDArray[Any]) -> Any:
+    """Return the greatest of some values, or 0 where there are none; see `extremes`."""
+    if values.size == 1:
+        return values.item()
+    return values.max().item() if values.size else 0
+
+
 def occurrences(values: npt.NDArray[np.integer]) -> IntArray:
     """Return for each value how often it occurred before; shape [n]."""
     times = np.zeros(len(values), np.int64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from launchpad_lite.replay.core.arrays import extremes
+from launchpad_lite.replay.core.arrays import greatest
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import FloatArray, IntArray
@@ -53,7 +53,7 @@ class SumTree:
         """
         if not len(slots):
             return
-        self._reserve(extremes(slots)[1] + 1)
+        self._reserve(greatest(slots) + 1)
         self._levels[0][slots] = weights
         nodes = slots
         for below, above in zip(self._levels, self._levels[1:], strict=False):

@@ -177,7 +177,7 @@ class Items:
             yield 0, np.arange(len(slots))
             return
         groups = self._group_of[slots]
-        for number in np.unique(groups).tolist():
+        for number in sorted(set(groups.tolist())):
             yield number, np.flatnonzero(groups == number)
 
     def _group_number(self, layout: Layout) -> int:
@@ -244,11 +244,13 @@ class Episodes:
 
     def add(self, episodes: Numbers) -> None:
         """Count an item more of each of these."""
-        self._counts = grown(self._counts, extremes(episodes)[1] + 1)
-        if len(episodes) == 1:
-            (episode,) = episodes.tolist()
-            count = self._counts.item(episode)
-            self._counts[episode] = count + 1
+        if not len(episodes):
+            return
+        first, last = extremes(episodes)
+        self._counts = grown(self._counts, last + 1)
+        if first == last:  # as is usual
+            count = self._counts.item(first)
+            self._counts[first] = count + len(episodes)
             self._size += not count
             return
         self._size += self._num_empty(episodes)
@@ -256,10 +258,12 @@ class Episodes:
 
     def drop(self, episodes: Numbers) -> None:
         """Count an item less of each of these."""
-        if len(episodes) == 1:
-            (episode,) = episodes.tolist()
-            count = self._counts.item(episode) - 1
-            self._counts[episode] = count
+        if not len(episodes):
+            return
+        first, last = extremes(episodes)
+        if first == last:
+            count = self._counts.item(first) - len(episodes)
+            self._counts[first] = count
             self._size -= not count
             self.num_deleted += not count
             return
@@ -271,4 +275,4 @@ class Episodes:
     def _num_empty(self, episodes: Numbers) -> int:
         """Return how many of these have no items, each counted once."""
         empty = episodes[self._counts[episodes] == 0]
-        return len(np.unique(empty)) if len(empty) else 0
+        return len(set(empty.tolist()))

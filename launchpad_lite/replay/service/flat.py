@@ -45,6 +45,8 @@ def shallow(nest: Any) -> tuple[list[Any], Token] | None:
 def like(nest: Any, values: list[Any]) -> Any:
     """Return a container like one that `shallow` took apart, with other values in its order."""
     kind: Any = nest.__class__
+    if kind is list:
+        return values
     if kind is dict:
         return dict(zip(_orders[tuple(nest)], values, strict=True))
     return kind(*values) if hasattr(kind, "_fields") else kind(values)

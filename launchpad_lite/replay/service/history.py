@@ -229,7 +229,11 @@ class ColumnHistory:
         """
         column, span = self.column, self.span
         steps = range(span.since, span.until)
-        if isinstance(index, slice):  # as `_pick` does it, and faster
+        if type(index) is int:  # as `_pick` does it, and faster
+            step = steps[index]
+            picked = _new(TrajectoryColumn)
+            picked.column, picked.steps, picked.is_squeezed = column, range(step, step + 1), True
+        elif isinstance(index, slice):  # likewise
             picked = _new(TrajectoryColumn)
             picked.column, picked.steps, picked.is_squeezed = column, steps[index], False
         else:

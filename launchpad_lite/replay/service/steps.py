@@ -146,7 +146,7 @@ class Steps:
                 histories[path] = ColumnHistory(path, column, self.span)
         nest = unflatten(structure, [histories[path] for path in paths])
         self._nest = nest if self._nest is None else merged(self._nest, nest)
-        self._copies = self._nest.__class__ is dict and is_flat(flatten(self._nest)[1])
+        self._copies = self._nest.__class__ in (dict, list) and is_flat(flatten(self._nest)[1])
         self._columns, self._histories = columns, histories
         with self._lock:
             self._outgoing.columns = list(columns.values())

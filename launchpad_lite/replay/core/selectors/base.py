@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from launchpad_lite.errors import UsageError
-from launchpad_lite.replay.core.arrays import extremes, occurrences
+from launchpad_lite.replay.core.arrays import greatest, occurrences
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import BoolArray, FloatArray, IntArray
@@ -101,8 +102,7 @@ class Selector(abc.ABC):
         Raises:
           UsageError: one of them is not a number, or none that this selector can use.
         """
-        least, _ = extremes(priorities)
-        if least != least:  # noqa: PLR0124 - NaN
+        if math.isnan(greatest(priorities)):
             refuse(priorities, np.isnan(priorities), "is not a number")
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from launchpad_lite.replay.core.arrays import extremes, grown
+from launchpad_lite.replay.core.arrays import greatest, grown
 from launchpad_lite.replay.core.selectors.base import DeterministicSelector
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Heap(DeterministicSelector):
 
     def insert(self, slots: IntArray, priorities: FloatArray) -> None:
         if len(slots):
-            self._stamps = grown(self._stamps, extremes(slots)[1] + 1, fill=-1)
+            self._stamps = grown(self._stamps, greatest(slots) + 1, fill=-1)
             self._size += len(slots)
             self.update(slots, priorities)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from launchpad_lite.replay.core.arrays import extremes, grown
+from launchpad_lite.replay.core.arrays import greatest, grown
 from launchpad_lite.replay.core.selectors.base import DeterministicSelector
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _Ordered(DeterministicSelector):
             self._compact()
         end = self._end + len(slots)
         self._order = grown(self._order, end)
-        self._places = grown(self._places, extremes(slots)[1] + 1)
+        self._places = grown(self._places, greatest(slots) + 1)
         self._order[self._end : end] = slots
         self._places[slots] = np.arange(self._end, end)
         self._end = end
@@ -84,10 +84,9 @@ class _Ordered(DeterministicSelector):
         if not self._size:
             self._begin = self._end = 0
             return
-        while self._order[self._begin] < 0:
-            self._begin += 1
-        while self._order[self._end - 1] < 0:
-            self._end -= 1
+        order = self._order
+        self._begin += _gap(order[self._begin : self._end])
+        self._end -= _gap(order[self._begin : self._end][::-1])
 
     def _compact(self) -> None:
         """Close all gaps, and move what remains to the beginning."""
@@ -110,3 +109,14 @@ class Lifo(_Ordered):
 
     name = "lifo"
     newest_first = True
+
+
+def _gap(order: IntArray) -> int:
+    """Return how many places there are before the first slot; there is one."""
+    width = 1
+    while True:
+        there = order[:width] >= 0
+        first = int(there.argmax())
+        if there[first]:
+            return first
+        width *= 16

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from launchpad_lite.replay.core.arrays import extremes, grown
+from launchpad_lite.replay.core.arrays import greatest, grown
 
 if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import IntArray
@@ -37,7 +37,7 @@ class SlotSet:
             return
         size = self._size + len(slots)
         self._slots = grown(self._slots, size)
-        self._positions = grown(self._positions, extremes(slots)[1] + 1, fill=-1)
+        self._positions = grown(self._positions, greatest(slots) + 1, fill=-1)
         self._slots[self._size : size] = slots
         self._positions[slots] = np.arange(self._size, size)
         self._size = size
