@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from launchpad_lite.errors import UsageError, nearest
-from launchpad_lite.node import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,9 +37,7 @@ def node_name(plan: LaunchPlan, label: str, index: int) -> str:
 def _sizes(plan: LaunchPlan) -> dict[str, int]:
     sizes = {worker.label: worker.group_size for worker in plan.workers}
     for worker in plan.workers:
-        for name, node in ((worker.name, worker.node), *inside(worker.name, worker.node)):
-            if node.members:
-                sizes[name] = len(node.members)
+        sizes.update(worker.sizes)
     return sizes
 
 

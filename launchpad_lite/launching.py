@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context, flags, source, validation
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.config import RunConfig
 from launchpad_lite.errors import ContextError, ExitCode, UsageError, describe_os_error, nearest
 from launchpad_lite.launch_type import LaunchType, launch_type_named, launcher_of
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
-from launchpad_lite.planning import LaunchPlan, compile_program
 from launchpad_lite.program import Program
 from launchpad_lite.runtime.signals import signals
 from launchpad_lite.stop_token import call_handler
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import unittest
     from collections.abc import Callable, Sequence
 
+    from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.python_process import PythonProcess
     from launchpad_lite.resources import Resources
     from launchpad_lite.runtime.run import Run
@@ -170,21 +171,16 @@ def plan(
         _BY_GROUP("resources", resources)
         _BY_GROUP("local_resources", local_resources)
     chosen = launcher or flags.value(flags.LAUNCHER) or flags.value(flags.LAUNCH_TYPE)
-    compiled = compile_program(
+    launch_type = launch_type_named(chosen)
+    return compile_program(
         program,
         registry.get(launcher_of(chosen)).capabilities(),
         config=config or flags.run_config(),
         resources=resources,
         processes=local_resources,
         pickle_nodes=pickle_nodes,
+        launch_type=None if launch_type is None else launch_type.value,
     )
-    launch_type = launch_type_named(chosen)
-    if launch_type is None:
-        return compiled
-    # the original's nodes may ask for it, or read the flag
-    told = {**compiled.source.flags, flags.LAUNCH_TYPE.name: launch_type.value}
-    source_told = dataclasses.replace(compiled.source, flags=told)
-    return dataclasses.replace(compiled, source=source_told, launch_type=launch_type.value)
 
 
 def make_program_stopper(launch_type: str | LaunchType) -> ProgramStopper:

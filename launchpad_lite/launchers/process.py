@@ -118,7 +118,7 @@ class _ProcessRun:
                 seed=spec.seed,
                 has_run=spec.has_run,
                 payload=spec.payload,
-                source=plan.source.for_worker(spec.process),
+                source=spec.source,
                 config=plan.config,
                 controller=self._endpoint,
                 credentials=local.credentials,

@@ -86,7 +86,7 @@ class ThreadBackend(Backend):
             launch_type=local.plan.launch_type,
             scope=local.make_scope(StopToken(), local.schemes("inproc"), incarnation),
         )
-        return NodeThread(spec.node, node_context, self._take)
+        return NodeThread(local.plan.nodes[spec.name], node_context, self._take)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, WorkerEnded) and event.failure is not None:

@@ -61,7 +61,7 @@ class AgentBackend(Backend):
         specs = list(workers)
         self._alive = {spec.name for spec in specs}
         self._post = post
-        self._serving = {spec.name for spec in specs if spec.node.addresses}
+        self._serving = {spec.name for spec in specs if spec.services}
         self._socket = self._connect()
         self._reader = threading.Thread(
             target=self._listen, args=(self._socket,), name="lp-agent-link", daemon=True
@@ -87,7 +87,7 @@ class AgentBackend(Backend):
                 env=dict(spec.env),
                 cold=spec.cold,
                 boot=self._boot(spec, incarnation),
-                interpreter=spec.process.interpreter,
+                interpreter=spec.interpreter,
             )
         )
 

@@ -76,7 +76,7 @@ class Controller:
         """
         self.run_id = run_id
         self.plan = plan
-        self.directory = Directory(plan.names.values())
+        self.directory = Directory(plan.services)
         self.ended = threading.Event()
         self.error: LaunchpadError | None = None
         self.causes: dict[str, BaseException] = {}
@@ -89,12 +89,8 @@ class Controller:
         self._supervisor = sv.Supervisor(has_run, plan.config, restarts_of(plan))
         self._events: queue.SimpleQueue[sv.Event] = queue.SimpleQueue()
         self._specs = {worker.name: worker for worker in plan.workers}
-        self._services = {
-            worker.name: [plan.name_of(address) for address in worker.node.addresses]
-            for worker in plan.workers
-        }
         self._workers = {
-            service: worker for worker, services in self._services.items() for service in services
+            service: worker.name for worker in plan.workers for service in worker.services
         }
         self._lock = threading.Lock()
         self._news = threading.Lock()  # news of a service go out in the order they came
@@ -212,7 +208,7 @@ class Controller:
             for function in self._at_notice:
                 function(command.seconds, command.reason)
         elif isinstance(command, sv.Retire):
-            for service in self._services[command.name]:
+            for service in self._specs[command.name].services:
                 self.retire(service, command.reason)
         elif isinstance(command, sv.Restart):
             cause = self.causes.get(command.name)  # other workers leave it in their logs
@@ -358,7 +354,7 @@ class Controller:
             failed = self._supervisor.failed
         nodes: list[NodeStatus] = []
         for worker in self.plan.workers:
-            records = [self.directory.get(service) for service in self._services[worker.name]]
+            records = [self.directory.get(service) for service in worker.services]
             again = restarts[worker.name]
             since, noted = self._notes.get(worker.name, (again, ""))
             up = [each for each in records if isinstance(each, EndpointRecord)]

@@ -213,7 +213,7 @@ class Run(OriginalManager):
         """
         if isinstance(target, str):
             name = node_name(self._controller.plan, target, index)
-            if name not in self._controller.plan.names.values():
+            if name not in self._controller.plan.services:
                 message = f"{name} offers no service: only Courier nodes do."
                 raise UsageError(message)
             config = ClientConfig(max_payload_bytes=self._scope.config.max_payload_bytes)

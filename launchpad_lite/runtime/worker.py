@@ -52,7 +52,7 @@ class WorkerBoot:
       seed: 32 bits.
       has_run: whether the node does something of its own.
       payload: the pickled node.
-      source: where the user's code lives.
+      source: the pickled `ProgramSource`: where the user's code lives.
       config: the run's settings.
       controller: its endpoint.
       credentials: what the run's servers and clients prove to each other.
@@ -71,7 +71,7 @@ class WorkerBoot:
     seed: int
     has_run: bool
     payload: bytes = dataclasses.field(repr=False)
-    source: source.ProgramSource
+    source: bytes = dataclasses.field(repr=False)
     config: RunConfig
     controller: str
     credentials: Credentials
@@ -250,7 +250,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
 
     control.attach(on_notice)
     gc.enable()  # the agent does without; from here on it is the user's to switch
-    source.install(boot.source)
+    source.install(pickle.loads(boot.source))
     node: Node[Any] = pickle.loads(boot.payload)
     scope = RunScope(
         run_id=boot.run_id,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.config import RunConfig
 from launchpad_lite.errors import LaunchpadError, RunError, UsageError
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
-from launchpad_lite.planning import compile_program
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import launchpad_lite as lp
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.launchers.process import ProcessLauncher
 from launchpad_lite.nodes.cacher import CacherNode
-from launchpad_lite.planning import LaunchPlan, compile_program
+from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.program import Edge
 from tests.helpers import unchecked
 

@@ -10,6 +10,7 @@ import pytest
 
 from launchpad_lite import launching
 from launchpad_lite.address import Address
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.errors import ProgramError, UnpicklableError, UsageError
 from launchpad_lite.launchers.process import ProcessLauncher
 from launchpad_lite.launchers.thread import ThreadLauncher
@@ -18,7 +19,7 @@ from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyNode
-from launchpad_lite.planning import LaunchPlan, compile_program
+from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.program import Edge, Program, make_program
 from launchpad_lite.resources import Resources
 from tests.helpers import unchecked

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.config import RunConfig
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import LauncherUnavailableError, NodeFailed, NodesStuck, UsageError
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.python import PyNode
-from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec, compile_program
+from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
 from launchpad_lite.program import Program
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.backend import Backend

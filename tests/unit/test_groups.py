@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from launchpad_lite import groups
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.thread import ThreadLauncher
 from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.multi_threading import MultiThreadingColocation
 from launchpad_lite.nodes.python import PyNode
-from launchpad_lite.planning import LaunchPlan, compile_program
+from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.program import Program
 
 

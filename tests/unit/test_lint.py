@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from launchpad_lite import lint
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.courier.batching import batched_handler
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode
-from launchpad_lite.planning import Capabilities, compile_program
+from launchpad_lite.planning import Capabilities
 from launchpad_lite.program import Edge, Program
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from launchpad_lite.address import Address
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.config import RunConfig
 from launchpad_lite.context import Context
 from launchpad_lite.errors import ContextError, ProgramError, UnpicklableError, UsageError
@@ -19,7 +20,7 @@ from launchpad_lite.handle import Deferred
 from launchpad_lite.node import Node
 from launchpad_lite.nodes.courier import CourierNode
 from launchpad_lite.nodes.python import PyClassNode, PyNode
-from launchpad_lite.planning import Capabilities, LaunchPlan, compile_program
+from launchpad_lite.planning import Capabilities, LaunchPlan
 from launchpad_lite.program import Program
 from launchpad_lite.resources import Resources
 from tests.helpers import unchecked
@@ -123,9 +124,10 @@ def test_nodes_are_pickled_for_processes_only() -> None:
     for worker in plan(program, PROCESSES).workers:
         assert worker.start == "warm"
         assert isinstance(pickle.loads(worker.payload), Node)
-    for worker, node in zip(plan(program, THREADS).workers, program.get_all_nodes(), strict=True):
-        assert (worker.payload, worker.start) == (b"", "in process")
-        assert worker.node is node
+    made = plan(program, THREADS)
+    for worker, node in zip(made.workers, program.get_all_nodes(), strict=True):
+        assert (worker.payload, worker.source, worker.start) == (b"", b"", "in process")
+        assert made.nodes[worker.name] is node
 
 
 def test_an_address_is_named_like_its_node() -> None:

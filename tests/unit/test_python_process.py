@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ from absl import flags
 import launchpad_lite as lp
 from launchpad_lite import source
 from launchpad_lite.python_process import clean_env
+from launchpad_lite.source import ProgramSource
 
 flags.DEFINE_multi_integer("lp_test_process_sizes", [1], "")
 flags.DEFINE_bool("lp_test_process_loud", False, "")
@@ -69,9 +71,9 @@ def test_flags_are_parsed_for_the_group_and_stay_as_they_are_here() -> None:
     process = lp.PythonProcess({"lp_test_process_sizes": 3, "lp_test_process_loud": True})
     plan = planned(learner=process)
     (worker,) = plan.workers
-    there = plan.source.for_worker(worker.process)
-    assert there.flags["lp_test_process_sizes"] == [3]
-    assert there.flags["lp_test_process_loud"] is True
+    there: ProgramSource = pickle.loads(worker.source)
+    assert pickle.loads(there.flags["lp_test_process_sizes"].data) == [3]
+    assert pickle.loads(there.flags["lp_test_process_loud"].data) is True
     assert "lp_test_process_loud" not in plan.source.flags
     assert flags.FLAGS["lp_test_process_loud"].value is False
 
@@ -86,7 +88,7 @@ def test_another_interpreter_starts_cold_with_its_own_packages() -> None:
     (worker,) = plan.workers
     assert worker.start == "cold (another interpreter)"
     assert plan.preload == ["wave"]
-    there = plan.source.for_worker(worker.process)
+    there: ProgramSource = pickle.loads(worker.source)
     assert there.own_packages
     assert not any("site-packages" in entry for entry in there.sys_path)
 

@@ -17,10 +17,11 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite import replay
 from launchpad_lite.address import bind_addresses
+from launchpad_lite.compiling import compile_program
 from launchpad_lite.errors import DeadlineExceeded, Unavailable
 from launchpad_lite.launchers.process import ProcessLauncher
 from launchpad_lite.nodes import dm_reverb
-from launchpad_lite.planning import LaunchPlan, compile_program
+from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.program import Edge
 from launchpad_lite.replay.service import gates
 from tests.helpers import unchecked

@@ -41,6 +41,7 @@ FLOORS = (
     ),
     (
         *("address", "handle", "context", "node", "program", "payload", "source", "planning"),
+        "compiling",
         *("credentials", "endpoint", "groups", "lint", "scope", "typecheck", "walk"),
     ),
     ("courier", "replay.core"),
