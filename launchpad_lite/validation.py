@@ -60,10 +60,10 @@ def validate(config: object, rules: Mapping[str, Rule]) -> None:
 def integer(low: int | None = None, high: int | None = None, unit: str = "") -> Rule:
     """Return the rule for whole numbers, within bounds if there are any; NumPy's are converted."""
     wanted = f"a whole number{f' of {unit}' if unit else ''}"
-    if high is not None:
-        wanted += f" from {low} to {high}"
-    elif low is not None:
-        wanted += f", {low} or more"
+    if low is not None:
+        wanted += f", {low} or more" if high is None else f" from {low} to {high}"
+    elif high is not None:
+        wanted += f", {high} or less"
 
     def rule(name: str, value: Any) -> int:
         number: int | None = None

@@ -180,7 +180,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **_REVERB_ERRORS,
         **_REVERB_SAMPLE,
         **_REVERB_SERVER,
-        **_same("replay", "rate_limiters", "selectors"),
+        **_same("replay", "rate_limiters", "selectors", "structured", "structured_writer"),
     },
     "reverb.client": _REVERB_CLIENT,
     "reverb.errors": _REVERB_ERRORS,
@@ -196,6 +196,12 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **_REVERB_SERVER,
         "TableExtensionBase": f"{ROOT}.replay:TableExtension",
     },
+    "reverb.structured_writer": _same(
+        "replay.structured_writer",
+        *("Condition", "Config", "Pattern", "PatternTransform", "ReferenceStep"),
+        *("StructuredWriter", "constant_priority_fn", "create_config", "create_reference_step"),
+        *("pattern_from_transform", "td_error", "unpack_pattern"),
+    ),
 }
 
 ROOTS = ("launchpad", "courier", "pybind11_abseil")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.errors import nearest
 
 if TYPE_CHECKING:
-    from launchpad_lite.replay import errors, rate_limiters, selectors
+    from launchpad_lite.replay import errors, rate_limiters, selectors, structured_writer
     from launchpad_lite.replay.core.extensions import TableExtension
     from launchpad_lite.replay.core.info import ReplaySample, SampleInfo, TableInfo
     from launchpad_lite.replay.core.spec import ArraySpec
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.service.datasets import TimestepDataset, TrajectoryDataset
     from launchpad_lite.replay.service.history import TrajectoryColumn
     from launchpad_lite.replay.service.server import Server
+    from launchpad_lite.replay.service.structured_writer import StructuredWriter
     from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
     from launchpad_lite.replay.service.writer import Writer
 
     item_selectors = selectors
+    structured = structured_writer
 
 __all__ = [
     "ArraySpec",
@@ -34,6 +36,7 @@ __all__ = [
     "ReverbError",
     "SampleInfo",
     "Server",
+    "StructuredWriter",
     "Table",
     "TableExtension",
     "TableInfo",
@@ -46,6 +49,8 @@ __all__ = [
     "item_selectors",
     "rate_limiters",
     "selectors",
+    "structured",
+    "structured_writer",
 ]
 
 _HOMES = {
@@ -56,6 +61,7 @@ _HOMES = {
     "ReverbError": "errors",
     "SampleInfo": "core.info",
     "Server": "service.server",
+    "StructuredWriter": "service.structured_writer",
     "Table": "core.table",
     "TableExtension": "core.extensions",
     "TableInfo": "core.info",
@@ -67,7 +73,7 @@ _HOMES = {
 }
 """Where each name is defined; those that are not here are modules."""
 
-_ALIASES = {"item_selectors": "selectors"}
+_ALIASES = {"item_selectors": "selectors", "structured": "structured_writer"}
 
 _NEEDS_TENSORFLOW = (
     "it needs TensorFlow. Client samples and updates priorities, and the datasets give batches of "

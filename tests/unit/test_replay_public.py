@@ -19,6 +19,8 @@ def test_each_name_is_there_and_documented() -> None:
     assert all(getattr(replay, name).__doc__ for name in replay.__all__)
     assert replay.selectors.__all__ == SELECTORS
     assert replay.rate_limiters.__all__ == RATE_LIMITERS
+    names = replay.structured_writer.__all__
+    assert names == sorted(names)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -41,6 +43,8 @@ def test_a_name_of_the_original_that_is_not_here_says_what_to_take(name: str, in
 
 def test_names_of_the_original_are_the_objects_of_this_package() -> None:
     assert replay.item_selectors is replay.selectors
+    assert replay.structured is replay.structured_writer
+    assert replay.structured_writer.StructuredWriter is replay.StructuredWriter
     assert replay.ReverbError is replay.errors.ReverbError is lp.LaunchpadError
     assert replay.DeadlineExceededError is replay.errors.DeadlineExceededError
     assert issubclass(replay.DeadlineExceededError, replay.ReverbError)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.replay.core.info import ReplaySample, TableInfo
     from launchpad_lite.replay.core.types import AnyArray, KeyArray
+    from launchpad_lite.replay.service.configs import Config
+    from launchpad_lite.replay.service.structured_writer import StructuredWriter
     from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
     from launchpad_lite.replay.service.writer import Writer
 
@@ -130,6 +132,19 @@ class Client:
         return TrajectoryWriter(
             self.courier, num_keep_alive_refs, validate_items, signatures=self._signatures
         )
+
+    def structured_writer(self, configs: Sequence[Config]) -> StructuredWriter:
+        """Return a writer of steps that makes items of them by itself.
+
+        Args:
+          configs: what it makes items of; see `structured_writer.create_config`.
+
+        Raises:
+          UsageError: configs is empty, or one is something else.
+        """
+        from launchpad_lite.replay.service.structured_writer import StructuredWriter
+
+        return StructuredWriter(self.courier, configs, signatures=self._signatures)
 
     def writer(
         self,

@@ -198,6 +198,23 @@ class TrajectoryWriter:
             if len(self._patterns) >= _MOST_PATTERNS:
                 self._patterns.clear()
             self._patterns[key] = pattern
+        self.create_alike(table, priority, pattern, parts)
+
+    def create_alike(
+        self, table: str, priority: float, pattern: Pattern, parts: list[Part]
+    ) -> None:
+        """Create an item that is like one that `create_item` has checked; for writers only.
+
+        Args:
+          table: the table's name.
+          priority: its priority.
+          pattern: what such items consist of.
+          parts: of what this one consists; all its steps are there.
+
+        Raises:
+          UsageError: the writer is closed, or items were refused.
+        """
+        self._check()
         outgoing, sender = self._outgoing, self._sender
         with self._lock:
             if outgoing.full:
