@@ -326,6 +326,9 @@ def main(preload: Iterable[str] = ()) -> None:
     os.close(null)
     for module in _PRELOADED:
         importlib.import_module(module)
+    package = sys.modules[__name__.partition(".")[0]]
+    for name in package.__all__:  # they would load on first use
+        getattr(package, name)
     _preload(preload)
     host_id()  # is remembered
     worker.show_lines_at_once()
