@@ -6,7 +6,6 @@ import contextlib
 import os
 
 import msgspec
-import psutil
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,10 +22,14 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def this_process(cls) -> Owner:
         """Return the calling process."""
+        import psutil  # takes a moment, and few processes need it
+
         return cls(pid=os.getpid(), process_started=psutil.Process().create_time())
 
     def is_alive(self) -> bool:
         """Whether that process is still there."""
+        import psutil
+
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.process_started) < 1

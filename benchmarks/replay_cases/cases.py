@@ -58,6 +58,7 @@ _SPI = Spi(samples_per_insert=4, min_size_to_sample=1_000, error_buffer=4_000)
 _POLL_S = 0.1
 
 _MILLION = 1_000_000
+_FILLED = 50_000  # items in one job, which must not take so long that its process seems lost
 _COSTS = 200  # calls
 _SHORT_S = 1.0  # below which a run is a look at whether all of it works
 
@@ -67,7 +68,8 @@ _GIGABYTE = 2**30
 
 
 def _fill(session: Session, what: str, count: int, table: str = _TABLE) -> None:
-    session.do(Fill(session.port, table, what, count))
+    for done in range(0, count, _FILLED):
+        session.do(Fill(session.port, table, what, min(_FILLED, count - done)))
 
 
 def _sample(peer: ReplayPeer, seconds: float) -> Figures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -53,7 +54,6 @@ class Ledger:
       limiter: paces inserting and sampling.
       items: what is known of each item.
       num_unique_samples: how many items were sampled at least once.
-      rng: where the selectors' random numbers come from.
     """
 
     def __init__(
@@ -75,9 +75,13 @@ class Ledger:
         self._max_size = max_size
         self._max_times_sampled = max_times_sampled
         self._extensions = extensions
-        self.rng = np.random.default_rng()
         self._freed: list[Lines] = []
         self._changed = False
+
+    @functools.cached_property
+    def rng(self) -> np.random.Generator:
+        """Where the selectors' random numbers come from; it takes a moment to import."""
+        return np.random.default_rng()
 
     def take_freed(self) -> list[Lines]:
         """Return the rows of items that are gone, for their release, once."""
