@@ -9,6 +9,8 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 import launchpad_lite as lp
 
 PACKAGES: tuple[types.ModuleType, ...] = (lp, lp.courier, lp.testing)
@@ -113,3 +115,9 @@ def test_public_classes_have_one_home() -> None:
 
 def test_the_version_is_a_version() -> None:
     assert all(part.isdigit() for part in lp.__version__.split(".")[:2])
+
+
+def test_an_unknown_name_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Programm'"):
+        getattr(lp, "Programm")  # noqa: B009 - types know that it is not there
+    assert dir(lp) == lp.__all__

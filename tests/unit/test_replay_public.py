@@ -65,3 +65,15 @@ def test_the_package_is_light_until_a_name_is_used() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.splitlines() == ["", "ArraySpec True"]
+
+
+def test_a_server_needs_no_launcher() -> None:
+    code = (
+        "import sys; from launchpad_lite import replay; replay.Server, replay.Table\n"
+        "parts = ('launchers', 'nodes', 'testing', 'runtime.run', 'launching')\n"
+        "print(*[part for part in parts if f'launchpad_lite.{part}' in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == []
