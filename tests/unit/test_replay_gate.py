@@ -18,6 +18,7 @@ from launchpad_lite.replay.core.selectors.ordered import Fifo
 from launchpad_lite.replay.core.selectors.prioritized import Prioritized
 from launchpad_lite.replay.core.selectors.uniform import Uniform
 from launchpad_lite.replay.core.table import Table
+from launchpad_lite.replay.service import gate as module
 from launchpad_lite.replay.service.gate import (
     INSERTS,
     SAMPLES,
@@ -239,3 +240,16 @@ def test_who_waits_for_fewer_items_hears_when_they_are() -> None:
     insertion.abandon()
     assert none.done()
     assert remaining.count == 0
+
+
+def test_samples_of_large_items_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = queue(10)
+    gate = Gate(table)
+    assert gate.enter(Insertion(table, items(table, 10)))
+    monkeypatch.setattr(module, "ANSWER_BYTES", 3 * table.largest)
+    some, whole = Sampling(table, 10, 1), Sampling(table, 6, 6)
+    for sampling, count in ((some, 3), (whole, 6)):
+        assert gate.enter(sampling)
+        assert sum(len(samples.info.key) for samples in sampling.sampled) == count
+    monkeypatch.setattr(module, "ANSWER_BYTES", 0)
+    assert gate.enter(Sampling(table, 1, 1))

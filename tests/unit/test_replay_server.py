@@ -269,6 +269,36 @@ def test_streams_without_a_writer_are_forgotten(
         client.courier.write(frame(1, "table", range(2, 3)))
 
 
+def test_a_writer_that_is_killed_leaves_nothing_but_its_items(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its stream goes when it has been still for long; what waits on it is never inserted."""
+    monkeypatch.setattr(methods, "_SWEEP_S", 0.0)
+    program = (
+        "import sys\n"
+        "from launchpad_lite import replay\n"
+        "writer = replay.Client(sys.argv[1]).trajectory_writer(5)\n"
+        "for number in range(5):\n"
+        "    writer.append([number])\n"
+        "    writer.create_item('queue', 1.0, writer.history[0][-1:])\n"
+        "writer.flush()\n"
+    )
+    with replay.Server([replay.Table.queue("queue", 2)]) as server:
+        client, store = server.localhost_client(), server._service.store  # noqa: SLF001 - nothing else tells
+        process = subprocess.Popen([sys.executable, "-c", program, client.server_address])
+        try:
+            until(lambda: waiting(client, "queue") == (1, 0))
+        finally:
+            process.kill()
+            process.wait()
+        monkeypatch.setattr("launchpad_lite.replay.service.streams.IDLE_S", 0.0)
+        until(lambda: waiting(client, "queue") == (0, 0))
+        assert store.nbytes == 2 * 8
+        assert len(list(client.sample("queue", 2))) == 2
+        assert client.server_info()["queue"].current_size == 0
+        assert store.nbytes == 0
+
+
 # Clients.
 
 

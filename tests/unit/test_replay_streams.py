@@ -13,7 +13,7 @@ from launchpad_lite.replay.core.limiters import MinSize
 from launchpad_lite.replay.core.rows import RowStore
 from launchpad_lite.replay.core.selectors.ordered import Fifo
 from launchpad_lite.replay.core.table import Table
-from launchpad_lite.replay.core.types import AnyArray
+from launchpad_lite.replay.core.types import AnyArray, Numbers
 from launchpad_lite.replay.service.protocol import Block, Frame, ItemColumn, ItemRun, StreamLost
 from launchpad_lite.replay.service.streams import WriteStream
 
@@ -111,30 +111,27 @@ def test_a_frame_that_follows_nothing_is_lost(server: Server) -> None:
     assert [int(columns[0][0]) for columns in server.columns()] == [5, 6]
 
 
-def test_steps_that_were_dropped_go_with_their_items(server: Server) -> None:
+@pytest.mark.parametrize("steps", [[1], [3]])
+def test_steps_that_were_dropped_go_with_their_items(server: Server, steps: list[int]) -> None:
     server.send(frame(0, blocks=[numbers(0, 3)], runs=[run([0])], drop=[(0, 2)]))
     assert server.store.nbytes == 2 * 8  # the item's, and the last
     server.send(frame(1, runs=[run([2])]))
-    for steps, problem in (([1], "does not have"), ([3], "does not have")):
-        with pytest.raises(UsageError, match=problem):
-            server.send(frame(server_sequence(server), runs=[run(steps)]))
+    with pytest.raises(UsageError, match="does not have"):
+        server.send(frame(2, runs=[run(steps)]))
     server.stream.close()
     assert server.store.nbytes == 2 * 8
     server.table.reset()
     assert server.store.nbytes == 0
 
 
-def server_sequence(server: Server) -> int:
-    """The number of the next frame."""
-    return next(number + 1 for number in range(100) if server.stream.knows(number))
-
-
 def test_steps_between_blocks_are_missing(server: Server) -> None:
     server.send(frame(0, blocks=[numbers(0, 1), numbers(3, 1)], runs=[run([0, 3])]))
     with pytest.raises(UsageError, match="never sent"):
         server.send(frame(1, runs=[run([2])]))
-    server.send(frame(2, drop=[(0, 3)]))
-    server.table.reset()
+
+
+def test_steps_with_missing_ones_are_dropped(server: Server) -> None:
+    server.send(frame(0, blocks=[numbers(0, 1), numbers(3, 1)], drop=[(0, 3)]))
     assert server.store.nbytes == 8
 
 
@@ -169,10 +166,26 @@ def test_what_is_wrong_is_told_again(server: Server, parts: dict[str, Any], prob
     for _ in range(2):
         with pytest.raises(UsageError, match=problem):
             server.send(frame(1, **parts))
-    server.send(frame(2, blocks=[numbers(2, 1)], runs=[run([2])]))
-    assert len(server.table) == 2
-    server.stream.close()
+    assert len(server.table) == 1
     server.table.reset()
+    assert server.store.nbytes == 0
+    with pytest.raises(StreamLost):
+        server.send(frame(2, blocks=[numbers(2, 1)], runs=[run([2])]))
+
+
+def test_nothing_is_held_of_a_frame_that_there_is_no_memory_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = server.store.put
+
+    def scarce(values: AnyArray) -> Numbers:
+        if values.dtype == np.float32:
+            raise MemoryError("no room")
+        return put(values)
+
+    monkeypatch.setattr(server.store, "put", scarce)
+    with pytest.raises(MemoryError, match="no room"):
+        server.send(frame(0, blocks=[numbers(0, 2), Block(1, 0, np.ones((1, 2), np.float32))]))
     assert server.store.nbytes == 0
 
 
@@ -201,9 +214,44 @@ def test_a_closed_stream_abandons_what_waits(server: Server) -> None:
     assert not insertion.advance()
     server.stream.close()
     server.stream.close()
+    with pytest.raises(StreamLost, match="was closed"):
+        server.stream.outcome()
     server.columns()
     assert insertion.advance()
     assert not len(server.table)
     assert server.store.nbytes == 0
     with pytest.raises(StreamLost):
         server.stream.accept(frame(1))
+
+
+@pytest.mark.parametrize("inserted", range(6))
+def test_a_stream_that_begins_anew_in_a_frame_goes_on_where_it_was(
+    server: Server, inserted: int
+) -> None:
+    """A server that lives inserts each item once, though it may have given up the stream."""
+    server.table = Table.queue("table", max(inserted, 1))
+    server.table.use_store(server.store)
+    server.send(frame(0, blocks=[numbers(0, 1)]))
+    one = frame(1, blocks=[numbers(1, 5)], runs=[run([1]), run([2, 3], [3, 4]), run([4], [5])])
+    if inserted:
+        [insertion] = server.stream.accept(one)
+        assert insertion.advance() is (inserted == 5)
+    again = one._replace(begins=True)
+    for _ in range(2):  # given up once more before it was sent anything, too
+        server.stream.close()
+        server.stream = WriteStream(server.store, server._find, server.stream.done)  # noqa: SLF001 - ours
+    first = [column[0].tolist() for column in server.columns()] if inserted else []
+    server.table = server.table.replace(max_size=9, rate_limiter=MinSize(1))
+    server.table.use_store(server.store)
+    server.send(again)
+    server.send(again)
+    rest = [columns[0].tolist() for columns in server.columns()] if len(server.table) else []
+    assert first + rest == [[1], [2, 3], [3, 4], [4], [5]]
+    assert server.stream.done.items == {"table": 5}
+
+
+def test_what_was_done_is_told_though_the_stream_is_closed(server: Server) -> None:
+    [insertion] = server.stream.accept(frame(0, blocks=[numbers(0, 2)], runs=[run([0], [1])]))
+    assert insertion.advance()
+    server.stream.close()
+    assert server.stream.outcome() == 0

@@ -86,6 +86,11 @@ class Layout:
         self._of_kind = {kind: np.array(indices) for kind, indices in of_kind.items()}
 
     @property
+    def nbytes(self) -> int:
+        """The bytes of an item."""
+        return sum(kind.nbytes for kind in self.kinds)
+
+    @property
     def steps(self) -> list[Kind]:
         """What each step of an item consists of; empty where its columns do not make up steps."""
         alike = len({(column.length, column.squeezed) for column in self.columns}) == 1

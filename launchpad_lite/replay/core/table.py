@@ -197,6 +197,11 @@ class Table:
                 num_unique_samples=books.num_unique_samples,
             )
 
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest item that has been here."""
+        return self._ledger.items.largest
+
     def __len__(self) -> int:
         return len(self._ledger.items)
 

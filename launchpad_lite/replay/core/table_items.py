@@ -68,6 +68,7 @@ class Items:
         self._order: IntArray = np.zeros(0, np.int64)  # those inserted later have a greater number
         self._group_of: Numbers = np.zeros(0, np.int32)
         self._line_of: Numbers = np.zeros(0, np.int32)  # in its group
+        self.largest = 0  # the bytes of the largest item that has been here
         self._groups: list[_Group] = []
         self._group_numbers: dict[Layout, int] = {}
 
@@ -185,6 +186,7 @@ class Items:
         if number is None:
             number = self._group_numbers[layout] = len(self._groups)
             self._groups.append(_Group(layout))
+            self.largest = max(self.largest, layout.nbytes)
         return number
 
     def _reserve(self, length: int) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 INSERTS, SAMPLES = "inserts", "samples"
 
+ANSWER_BYTES = 2**27
+"""Whoever asks for many samples, but takes fewer, gets no more than this at once."""
+
 
 class Operation(abc.ABC):
     """An insert or a sample, which may need several steps.
@@ -107,7 +110,11 @@ class Remaining:
 
 
 class Insertion(Operation):
-    """Inserts items, in order. Whoever makes it holds their rows until it has ended."""
+    """Inserts items, in order. Whoever makes it holds their rows until it has ended.
+
+    Attributes:
+      inserted: how many are inserted.
+    """
 
     kind = INSERTS
 
@@ -122,6 +129,7 @@ class Insertion(Operation):
           remaining: counts them, among others.
         """
         super().__init__(table)
+        self.inserted = 0
         self._batches = collections.deque(batches)
         self._remaining = remaining
         if remaining is not None:
@@ -134,6 +142,7 @@ class Insertion(Operation):
         while batches:
             batch = batches[0]
             done = self.table.try_insert(batch)
+            self.inserted += done
             if done < len(batch):
                 batches[0] = batch.part(done, len(batch))
                 self._note()
@@ -176,7 +185,8 @@ class Sampling(Operation):
     def step(self) -> bool:
         """Sample what may be sampled."""
         while self._missing > 0:
-            samples = self.table.try_sample(self._most)
+            some = ANSWER_BYTES // max(1, self.table.largest)
+            samples = self.table.try_sample(max(self._missing, min(self._most, some)))
             if samples is None:
                 return False
             self.sampled.append(samples)

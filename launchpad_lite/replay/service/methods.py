@@ -18,7 +18,7 @@ from launchpad_lite.replay.service.gate import INSERTS, SAMPLES, Insertion, Samp
 from launchpad_lite.replay.service.gates import Gates
 from launchpad_lite.replay.service.given import require_tables
 from launchpad_lite.replay.service.protocol import SampledBatch, StreamLost
-from launchpad_lite.replay.service.streams import WriteStream
+from launchpad_lite.replay.service.streams import Done, WriteStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -38,6 +38,7 @@ _METHODS = (
 
 _EPISODE = np.empty(1, EPISODE.dtype)
 _SWEEP_S = 10.0  # between looks for streams that are idle
+_MOST_DONE = 10_000
 _MOST_LAYOUTS = 1000  # of single steps, that are kept
 
 
@@ -87,6 +88,7 @@ class ReplayService:
         self._gates = Gates(self.tables, note)
         self._checkpointer = checkpointer
         self._streams: dict[int, WriteStream] = {}
+        self._done: dict[int, Done] = {}  # of those that were given up, the longest ago first
         self._lock = threading.Lock()
         self._swept = time.monotonic()
         self._layouts: dict[tuple[Kind, ...], Layout] = {}
@@ -311,7 +313,8 @@ class ReplayService:
                 return stream
             if not frame.begins:
                 raise StreamLost(f"the stream {frame.stream:x} of a writer is not known.")
-            self._streams[frame.stream] = WriteStream(self.store, self._table)
+            done = self._done.pop(frame.stream, None)
+            self._streams[frame.stream] = WriteStream(self.store, self._table, done)
         if stream is not None:
             self._close(stream)
         return self._streams[frame.stream]
@@ -325,6 +328,11 @@ class ReplayService:
             self._swept = now
             idle = [number for number, stream in self._streams.items() if stream.idle]
             streams = [self._streams.pop(number) for number in idle]
+            for number, stream in zip(idle, streams, strict=True):
+                stream.close()
+                self._done[number] = stream.done  # should its writer come back
+            while len(self._done) > _MOST_DONE:
+                del self._done[next(iter(self._done))]
         for stream in streams:
             self._close(stream)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from launchpad_lite.replay.service.gate import Insertion, Remaining
 from launchpad_lite.replay.service.protocol import StreamLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from launchpad_lite.replay.core.rows import RowStore
     from launchpad_lite.replay.core.table import Table
@@ -80,6 +81,18 @@ class _Steps:
         return kept
 
 
+class Done(NamedTuple):
+    """What was inserted of the last frame of a stream that the server has given up.
+
+    Attributes:
+      sequence: the frame's number; None if there was none.
+      items: how many items of it, from the first on, are in each table.
+    """
+
+    sequence: int | None
+    items: dict[str, int]
+
+
 class WriteStream:
     """One writer's steps, and the frame that it has sent last. Thread-safe.
 
@@ -88,17 +101,21 @@ class WriteStream:
       remaining: how many of its items are not inserted yet.
     """
 
-    def __init__(self, store: RowStore, table: Callable[[str], Table]) -> None:
+    def __init__(
+        self, store: RowStore, table: Callable[[str], Table], done: Done | None = None
+    ) -> None:
         """Begin a stream.
 
         Args:
           store: where its steps go.
           table: returns the table of a name, or raises.
+          done: how far the same writer's last stream was; what is sent again is not inserted again.
         """
         self.insertions: list[Insertion] = []
         self.remaining = Remaining(0)
         self._used = time.monotonic()
         self._calls = 0  # that wait; touched by the event loop alone
+        self._done = done or Done(None, {})
         self._store = store
         self._table = table
         self._lock = threading.Lock()
@@ -131,6 +148,15 @@ class WriteStream:
             self._calls -= 1
             self._used = time.monotonic()
 
+    @property
+    def done(self) -> Done:
+        """What is inserted of the frame that was sent last."""
+        items = {each.table.name: each.inserted for each in self.insertions}
+        if self._sequence is None or self._sequence == self._done.sequence:
+            before = self._done.items
+            items = {name: items.get(name, 0) + before.get(name, 0) for name in {*items, *before}}
+        return Done(self._done.sequence if self._sequence is None else self._sequence, items)
+
     def knows(self, sequence: int) -> bool:
         """Whether a frame is the one that was sent last."""
         return sequence == self._sequence
@@ -147,6 +173,8 @@ class WriteStream:
             if self._closed or not (frame.begins or self._follows(frame)):
                 raise StreamLost(f"the stream {frame.stream:x} of a writer must begin anew.")
             if frame.sequence != self._sequence:
+                if self._refusal is not None:
+                    raise StreamLost(f"the stream {frame.stream:x} of a writer has ended.")
                 if not self.settled:
                     raise UsageError("a writer's frame follows one that is not answered yet.")
                 self._begin(frame)
@@ -156,7 +184,7 @@ class WriteStream:
 
     def _begin(self, frame: Frame) -> None:
         self._let_go()
-        self._sequence, self._refusal = frame.sequence, None
+        self._sequence = frame.sequence
         self.insertions, self.remaining = [], Remaining(0)
         self._drop = frame.drop
         try:
@@ -164,6 +192,7 @@ class WriteStream:
             self.insertions = self._prepare(frame)
         except Exception as error:  # to be told again when the frame is sent again
             self._refusal = error
+            self._let_go_of_all()  # after a refusal a writer begins anew
 
     def _follows(self, frame: Frame) -> bool:
         return self._sequence is not None and frame.sequence - self._sequence in (0, 1)
@@ -174,10 +203,7 @@ class WriteStream:
             self._closed = True
             for insertion in self.insertions:
                 insertion.abandon()
-            for steps in self._columns.values():
-                self._store.release(steps.kind, steps.drop())
-            self._columns.clear()
-            self._let_go_of_episodes(0)
+            self._let_go_of_all()
 
     def outcome(self) -> int:
         """Return how many items are left of the frame that was sent last.
@@ -185,26 +211,39 @@ class WriteStream:
         Once there are none, nothing is kept that no later item refers to.
 
         Raises:
-          StreamLost: the stream is closed.
+          StreamLost: the stream was closed before they were inserted.
           UsageError: an item does not fit its table.
         """
         with self._lock:
-            if self._closed:
-                raise StreamLost("the stream of a writer must begin anew: it is closed.")
             if not self.settled:
                 return max(1, self.remaining.count)
-            self._let_go()
-        for insertion in self.insertions:
-            insertion.ended.result()
+            if not self._closed:
+                self._let_go()
+        try:
+            for insertion in self.insertions:
+                insertion.ended.result()
+        except CancelledError:
+            raise StreamLost("the stream of a writer must begin anew: it was closed.") from None
         return 0
 
     def _let_go(self) -> None:
         for column, before in self._drop:
             steps = self._columns.get(column)
             if steps is not None:
-                self._store.release(steps.kind, steps.drop(before))
+                self._release(steps, before)
         self._drop = []
         self._let_go_of_episodes(1)
+
+    def _release(self, steps: _Steps, before: int | None = None) -> None:
+        rows = steps.drop(before)
+        if rows.size:
+            self._store.release(steps.kind, rows)
+
+    def _let_go_of_all(self) -> None:
+        for steps in self._columns.values():
+            self._release(steps)
+        self._columns.clear()
+        self._let_go_of_episodes(0)
 
     def _let_go_of_episodes(self, keep: int) -> None:
         while len(self._episode_rows) > keep:
@@ -228,7 +267,10 @@ class WriteStream:
         tables = {run.table: self._table(run.table) for run in frame.runs}
         for run in frame.runs:
             batches.setdefault(run.table, []).append(self._batch(run))
-        self.remaining = Remaining(sum(len(run.priorities) for run in frame.runs))
+        if frame.sequence == self._done.sequence:
+            for name, count in self._done.items.items():
+                batches[name] = list(_without(batches.get(name, []), count))
+        self.remaining = Remaining(sum(len(each) for some in batches.values() for each in some))
         insertions = [
             Insertion(tables[name], some, self.remaining) for name, some in batches.items()
         ]
@@ -266,6 +308,14 @@ class WriteStream:
             self._episode_rows.append(self._store.put(np.empty(1, EPISODE.dtype)))
             self._episode = number
         return int(self._episode_rows[-1][0])
+
+
+def _without(batches: list[ItemBatch], count: int) -> Iterator[ItemBatch]:
+    """Yield items without the first ones."""
+    for batch in batches:
+        if count < len(batch):
+            yield batch.part(count, len(batch))
+        count = max(0, count - len(batch))
 
 
 def _check_kind(kind: Kind, values: AnyArray, column: int) -> None:
