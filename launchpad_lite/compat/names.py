@@ -180,12 +180,16 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **_REVERB_ERRORS,
         **_REVERB_SAMPLE,
         **_REVERB_SERVER,
-        **_same("replay", "rate_limiters", "selectors", "structured", "structured_writer"),
+        **_same("replay", "pattern_dataset", "rate_limiters", "selectors"),
+        **_same("replay", "structured", "structured_writer"),
     },
     "reverb.client": _REVERB_CLIENT,
     "reverb.errors": _REVERB_ERRORS,
     "reverb.item_selectors": _same(
         "replay.selectors", "Fifo", "Lifo", "MaxHeap", "MinHeap", "Prioritized", "Uniform"
+    ),
+    "reverb.pattern_dataset": _same(
+        "replay.pattern_dataset", "PatternDataset", "pattern_dataset_with_info"
     ),
     "reverb.rate_limiters": _same(
         "replay.rate_limiters", "MinSize", "Queue", "RateLimiter", "SampleToInsertRatio", "Stack"
@@ -200,7 +204,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "replay.structured_writer",
         *("Condition", "Config", "Pattern", "PatternTransform", "ReferenceStep"),
         *("StructuredWriter", "constant_priority_fn", "create_config", "create_reference_step"),
-        *("pattern_from_transform", "td_error", "unpack_pattern"),
+        *("infer_signature", "pattern_from_transform", "td_error", "unpack_pattern"),
     ),
 }
 

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.errors import nearest
 
 if TYPE_CHECKING:
-    from launchpad_lite.replay import errors, rate_limiters, selectors, structured_writer
+    from launchpad_lite.replay import (
+        errors,
+        pattern_dataset,
+        rate_limiters,
+        selectors,
+        structured_writer,
+    )
     from launchpad_lite.replay.core.extensions import TableExtension
     from launchpad_lite.replay.core.info import ReplaySample, SampleInfo, TableInfo
     from launchpad_lite.replay.core.spec import ArraySpec
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.service.client import Client
     from launchpad_lite.replay.service.datasets import TimestepDataset, TrajectoryDataset
     from launchpad_lite.replay.service.history import TrajectoryColumn
+    from launchpad_lite.replay.service.pattern_dataset import PatternDataset
     from launchpad_lite.replay.service.server import Server
     from launchpad_lite.replay.service.structured_writer import StructuredWriter
     from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
@@ -32,6 +39,7 @@ __all__ = [
     "ArraySpec",
     "Client",
     "DeadlineExceededError",
+    "PatternDataset",
     "ReplaySample",
     "ReverbError",
     "SampleInfo",
@@ -47,6 +55,7 @@ __all__ = [
     "Writer",
     "errors",
     "item_selectors",
+    "pattern_dataset",
     "rate_limiters",
     "selectors",
     "structured",
@@ -57,6 +66,7 @@ _HOMES = {
     "ArraySpec": "core.spec",
     "Client": "service.client",
     "DeadlineExceededError": "errors",
+    "PatternDataset": "service.pattern_dataset",
     "ReplaySample": "core.info",
     "ReverbError": "errors",
     "SampleInfo": "core.info",

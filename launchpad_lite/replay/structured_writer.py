@@ -8,6 +8,7 @@ from launchpad_lite.replay.service.configs import (
     td_error,
     unpack_pattern,
 )
+from launchpad_lite.replay.service.infer import infer_signature
 from launchpad_lite.replay.service.patterns import (
     Pattern,
     PatternTransform,
@@ -27,6 +28,7 @@ __all__ = [
     "constant_priority_fn",
     "create_config",
     "create_reference_step",
+    "infer_signature",
     "pattern_from_transform",
     "td_error",
     "unpack_pattern",

@@ -110,6 +110,21 @@ def create_config(
         return Config(pattern, table, _conditions(conditions), _priority(priority, leaves))
 
 
+def require_configs(given: object) -> list[Config]:
+    """Return configs.
+
+    Raises:
+      UsageError: there are none, or one is something else.
+    """
+    rule = instance(Config, "what create_config returns")
+    if not isinstance(given, Iterable):
+        raise UsageError(f"configs={given!r}: give a list of what create_config returns.")
+    configs = list(cast("Iterable[Any]", given))
+    if not configs:
+        raise UsageError("configs is empty: at least one config must be given.")
+    return [rule(f"configs[{index}]", each) for index, each in enumerate(configs)]
+
+
 def unpack_pattern(config: Config) -> Pattern:
     """Return the pattern of a config."""
     return config.pattern

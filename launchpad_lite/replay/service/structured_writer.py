@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.nest import unflatten
-from launchpad_lite.replay.service.configs import Config
+from launchpad_lite.replay.service.configs import Config, require_configs
 from launchpad_lite.replay.service.history import StepReference, TrajectoryColumn
 from launchpad_lite.replay.service.matching import Match, Matches
 from launchpad_lite.replay.service.outgoing import Pattern
 from launchpad_lite.replay.service.trajectory_writer import Part, TrajectoryWriter
-from launchpad_lite.validation import instance, within
+from launchpad_lite.validation import within
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from launchpad_lite.courier.client import Client
     from launchpad_lite.replay.service.signatures import Signatures
 
@@ -157,21 +157,6 @@ class StructuredWriter:
 
     def __repr__(self) -> str:
         return repr(self._writer).replace("TrajectoryWriter", "StructuredWriter")
-
-
-def require_configs(given: object) -> list[Config]:
-    """Return configs.
-
-    Raises:
-      UsageError: there are none, or one is something else.
-    """
-    rule = instance(Config, "what create_config returns")
-    if not isinstance(given, Iterable):
-        raise UsageError(f"configs={given!r}: give a list of what create_config returns.")
-    configs = list(cast("Iterable[Any]", given))
-    if not configs:
-        raise UsageError("configs is empty: at least one config must be given.")
-    return [rule(f"configs[{index}]", each) for index, each in enumerate(configs)]
 
 
 def _column(part: Part) -> TrajectoryColumn:
