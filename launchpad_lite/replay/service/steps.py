@@ -173,7 +173,9 @@ def _fit(columns: list[StreamColumn], leaves: list[Any]) -> bool:
         if kind is column.scalar:
             if kind is int and not is_plain(value):
                 return False
-        elif kind is not _ARRAY or value.dtype is not column.dtype or value.shape != column.shape:
+        elif value is not None and (
+            kind is not _ARRAY or value.dtype is not column.dtype or value.shape != column.shape
+        ):
             return False
     return True
 
