@@ -33,19 +33,21 @@ class Result:
         return found
 
 
-def _run(*arguments: str) -> Result:
-    process = run_python(*arguments, cwd=ROOT, seconds=TIMEOUT_SECONDS)
+def _run(*arguments: str, limit: float = TIMEOUT_SECONDS) -> Result:
+    process = run_python(*arguments, cwd=ROOT, seconds=limit)
     return Result(exit_code=process.returncode, output=process.stdout)
 
 
-def _launch(example: str, launcher: str, **flags: object) -> Result:
+def _launch(example: str, launcher: str, limit: float = TIMEOUT_SECONDS, **flags: object) -> Result:
     given = [f"--{name}={value}" for name, value in flags.items()]
     command = ["-m", "launchpad_lite.cli.main", f"examples/{example}.py", f"--launcher={launcher}"]
-    return _run(*command, *given)
+    return _run(*command, *given, limit=limit)
 
 
-def _launch_well(example: str, launcher: str, **flags: object) -> Result:
-    result = _launch(example, launcher, **flags)
+def _launch_well(
+    example: str, launcher: str, limit: float = TIMEOUT_SECONDS, **flags: object
+) -> Result:
+    result = _launch(example, launcher, limit, **flags)
     assert result.exit_code == 0, result.output
     return result
 
@@ -132,6 +134,51 @@ def test_parameter_server_fails_when_it_has_learnt_too_little() -> None:
     assert result.exit_code == 1, result.output
     assert "node evaluator/0 failed" in result.output
     assert "is below 0.95" in result.output
+
+
+def _check_learning_curve(result: Result, plot: Path) -> None:
+    returns = result.numbers(r"mean return ([\d.]+) after")
+    assert result.numbers(r"reached: 20 episodes have a mean return of ([\d.]+)") == [returns[-1]]
+    inserts = result.numbers(r"(\d+) transitions")
+    ratios = result.numbers(r"([\d.]+) samples of each")
+    for count, ratio in zip(inserts, ratios, strict=True):
+        earned = 16 * (count - 1000)
+        assert max(0, earned - 3200) / count - 0.01 <= ratio <= max(0, earned + 3200) / count + 0.01
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_dqn(launcher: str, tmp_path: Path) -> None:
+    plot = tmp_path / "dqn.png"
+    result = _launch_well("dqn", launcher, num_actors=2, target_return=40, plot=plot)
+    _check_learning_curve(result, plot)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(660)
+def test_dqn_balances_the_pole(launcher: str, tmp_path: Path) -> None:
+    plot = tmp_path / "dqn.png"
+    result = _launch_well("dqn", launcher, plot=plot, limit=600)
+    _check_learning_curve(result, plot)
+    assert result.number(r"reached: .* return of ([\d.]+)") >= 450
+
+
+def test_dqn_fails_when_it_has_learnt_too_little(tmp_path: Path) -> None:
+    result = _launch("dqn", "thread", target_return=501, max_seconds=1)
+    assert result.exit_code == 1, result.output
+    assert "no mean return of 501.0 within 1.0 seconds" in result.output
+
+
+def test_impala_queue(launcher: str) -> None:
+    result = _launch_well("impala_queue", launcher, num_actors=2, mean_reward=0.3)
+    assert result.number(r"reward ([\d.-]+) after \d+ updates;") >= 0.3
+    (counts,) = re.findall(r"all in order, of each actor \[(\d+), (\d+)\]", result.output)
+    assert sum(map(int, counts)) == 8 * result.number(r"after (\d+) updates;")
+
+
+def test_impala_queue_fails_when_it_has_learnt_too_little() -> None:
+    result = _launch("impala_queue", "thread", max_updates=1)
+    assert result.exit_code == 1, result.output
+    assert re.search(r"the mean reward -?[\d.]+ is below 0.9", result.output), result.output
 
 
 def test_each_example_is_documented_and_tested() -> None:
