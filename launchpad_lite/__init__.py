@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from launchpad_lite.errors import (
         BatchError,
         CallError,
+        CheckpointError,
         CodecError,
         ContextError,
         ControllerLost,
@@ -87,6 +88,7 @@ __all__ = [
     "CacherNode",
     "CallContext",
     "CallError",
+    "CheckpointError",
     "CodecError",
     "Context",
     "ContextError",
@@ -166,6 +168,7 @@ _HOMES = {
     "CacherNode": "nodes.cacher",
     "CallContext": "courier.call_context",
     "CallError": "errors",
+    "CheckpointError": "errors",
     "CodecError": "errors",
     "Context": "context",
     "ContextError": "errors",

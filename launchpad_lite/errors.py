@@ -11,6 +11,7 @@ LaunchpadError
 │   ├── NodeFailed                exit 1   a node raised, or its process died
 │   ├── NodesStuck                exit 5   nodes did not end when told to
 │   └── ControllerLost            exit 6   the process that held the run together is gone
+├── CheckpointError                        a checkpoint is damaged, or does not fit the tables
 ├── ContextError (RuntimeError)            called where no node, or no single run, is known
 ├── Stopped                                the run has stopped; the call was not made
 └── CallError                              a call between nodes failed
@@ -118,6 +119,10 @@ class LauncherUnavailableError(LaunchpadError):
     """The launcher needs something that is not on this machine."""
 
     exit_code = ExitCode.LAUNCHER_UNAVAILABLE
+
+
+class CheckpointError(LaunchpadError):
+    """A checkpoint of a replay buffer is damaged, or does not fit its tables."""
 
 
 class ContextError(LaunchpadError, RuntimeError):

@@ -180,7 +180,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         **_REVERB_ERRORS,
         **_REVERB_SAMPLE,
         **_REVERB_SERVER,
-        **_same("replay", "pattern_dataset", "rate_limiters", "selectors"),
+        **_same("replay", "checkpointers", "pattern_dataset", "rate_limiters", "selectors"),
         **_same("replay", "structured", "structured_writer"),
     },
     "reverb.client": _REVERB_CLIENT,
@@ -190,6 +190,15 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     ),
     "reverb.pattern_dataset": _same(
         "replay.pattern_dataset", "PatternDataset", "pattern_dataset_with_info"
+    ),
+    "reverb.platform": {},
+    "reverb.platform.checkpointers_lib": _same(
+        "replay.checkpointers", "CheckpointerBase", "DefaultCheckpointer", "TempDirCheckpointer"
+    ),
+    "reverb.platform.default": {},
+    "reverb.platform.default.checkpointers": _same(
+        "replay.checkpointers",
+        *("CheckpointerBase", "DefaultCheckpointer", "TempDirCheckpointer", "default_checkpointer"),
     ),
     "reverb.rate_limiters": _same(
         "replay.rate_limiters", "MinSize", "Queue", "RateLimiter", "SampleToInsertRatio", "Stack"

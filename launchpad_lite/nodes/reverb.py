@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from launchpad_lite import typecheck, validation
 from launchpad_lite.context import get_context
 from launchpad_lite.courier import threads
-from launchpad_lite.errors import UsageError
 from launchpad_lite.frames import user_place
 from launchpad_lite.node import Problem
 from launchpad_lite.nodes import dm_reverb
@@ -18,13 +16,16 @@ from launchpad_lite.nodes.call import save_at_notice
 from launchpad_lite.nodes.courier import CourierNode, ServiceHandle
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable, Iterator
 
     from launchpad_lite.address import Address
+    from launchpad_lite.context import Context
     from launchpad_lite.courier.server import Server
+    from launchpad_lite.replay.core.checkpoint.checkpointers import CheckpointerBase
     from launchpad_lite.replay.core.table import Table
     from launchpad_lite.replay.service.client import Client
-    from launchpad_lite.replay.service.methods import Checkpointer, ReplayService
+    from launchpad_lite.replay.service.methods import ReplayService
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +64,8 @@ class Replay:
         from launchpad_lite.replay.service.methods import ReplayService
 
         context = get_context()
-        self._saves = checkpoint_ctor is not None
+        self._saves = checkpoint_ctor is not None or checkpoint_time_delta_minutes is not None
         self._period_s = 60.0 * (checkpoint_time_delta_minutes or 0.0)
-        self._lock = threading.Lock()
         tables = priority_tables_fn()
         checkpointer = None if checkpoint_ctor is None else checkpoint_ctor()
         if dm_reverb.are_tables(tables):
@@ -75,7 +75,9 @@ class Replay:
             return
         with validation.within(f"{context.name}: what {_name(priority_tables_fn)} returned"):
             note = functools.partial(context.scope.note, context.name)
-            self.service = ReplayService(cast("list[Table]", tables), checkpointer, note)
+            self.service = ReplayService(
+                cast("list[Table]", tables), checkpointer or _default_checkpointer(context), note
+            )
         self.service.load()
 
     def set_courier_server(self, server: Server) -> None:
@@ -92,8 +94,7 @@ class Replay:
         server.Start()
 
     def _save(self) -> None:
-        with self._lock:
-            _log.info("a checkpoint of the tables is at %s", self.service.checkpoint())
+        _log.info("a checkpoint of the tables is at %s", self.service.checkpoint())
 
     def _save_at_times(self, stopped: threading.Event) -> None:
         while not stopped.wait(self._period_s):
@@ -116,7 +117,7 @@ class ReverbNode(CourierNode["Client"]):
     def __init__(
         self,
         priority_tables_fn: Callable[[], Iterable[Table]],
-        checkpoint_ctor: Callable[[], Checkpointer] | None = None,
+        checkpoint_ctor: Callable[[], CheckpointerBase] | None = None,
         checkpoint_time_delta_minutes: float | None = None,
     ) -> None:
         """Make a node.
@@ -125,14 +126,17 @@ class ReverbNode(CourierNode["Client"]):
           priority_tables_fn: makes the tables, in the worker. With dm-reverb installed they may
             be its own: it serves them then, and handles become `reverb.Client`s.
           checkpoint_ctor: makes the checkpointer, in the worker. Its latest checkpoint fills the
-            tables when the node starts, and again when it is restarted; one is written when the
-            program stops. None for no checkpoints.
+            tables when the node starts, and again when it is restarted. None for one that writes
+            where the nodes of the run save: to `RunConfig(checkpoint_dir=)`, where a later run
+            finds it, or else inside the run directory, where only a restarted node does; to a
+            temporary directory when the run keeps none. (dm-reverb's tables then have its own
+            default.)
           checkpoint_time_delta_minutes: minutes after which another checkpoint is written, again
-            and again; None for none in between.
+            and again; None for none in between. Where this or a checkpointer is given, one is
+            written when the program stops, too; otherwise only when a client asks.
 
         Raises:
-          UsageError: one of the first two cannot be called; the minutes are not positive, or there
-            is no checkpointer for them.
+          UsageError: one of the first two cannot be called, or the minutes are not positive.
         """
         with validation.within(f"{user_place()}: {self.kind}"):
             _check(priority_tables_fn, checkpoint_ctor, checkpoint_time_delta_minutes)
@@ -189,15 +193,15 @@ def _check(make_tables: object, make_checkpointer: object, minutes: Any) -> None
             make_checkpointer,
             "a function that makes the checkpointer in the node",
         )
-    if minutes is None:
-        return
-    if not 0 < validation.real(minutes) <= validation.MAX_WAIT_S / 60:
+    if minutes is not None and not 0 < validation.real(minutes) <= validation.MAX_WAIT_S / 60:
         validation.refuse("checkpoint_time_delta_minutes", minutes, "a positive number of minutes")
-    if make_checkpointer is None:
-        raise UsageError(
-            f"checkpoint_time_delta_minutes={minutes!r}, but there is no checkpointer. Give "
-            "checkpoint_ctor too, a function that makes one."
-        )
+
+
+def _default_checkpointer(context: Context) -> CheckpointerBase | None:
+    """Return one for the place where the node saves; None if it has none."""
+    from launchpad_lite.replay.core.checkpoint.checkpointers import DefaultCheckpointer
+
+    return None if context.checkpoint is None else DefaultCheckpointer(context.checkpoint)
 
 
 def _name(function: Any) -> str:

@@ -12,6 +12,7 @@ from launchpad_lite.errors import nearest
 
 if TYPE_CHECKING:
     from launchpad_lite.replay import (
+        checkpointers,
         errors,
         pattern_dataset,
         rate_limiters,
@@ -53,6 +54,7 @@ __all__ = [
     "TrajectoryDataset",
     "TrajectoryWriter",
     "Writer",
+    "checkpointers",
     "errors",
     "item_selectors",
     "pattern_dataset",

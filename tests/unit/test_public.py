@@ -17,13 +17,13 @@ PACKAGES: tuple[types.ModuleType, ...] = (lp, lp.courier, lp.testing)
 
 # Adding a name is easy, taking one away breaks programs: both are on purpose.
 NAMES = """
-Address BatchError CachedResult CacherNode CallContext CallError CodecError Context ContextError
-ControllerLost CourierClient CourierHandle CourierNode DeadlineExceeded Deferred Edge ExitCode
-Handle HandleError LaunchOptions LaunchPlan LaunchType LauncherUnavailableError LaunchpadError
-MethodNotFound MultiProcessingColocation MultiThreadingColocation Node NodeFailed NodesStuck
-NotAuthenticated PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess RemoteError
-ResourceExhausted Resources ReverbHandle ReverbNode Run RunConfig RunError StatusCode Stopped Stream
-Unavailable UnpicklableError UsageError VersionMismatch
+Address BatchError CachedResult CacherNode CallContext CallError CheckpointError CodecError Context
+ContextError ControllerLost CourierClient CourierHandle CourierNode DeadlineExceeded Deferred Edge
+ExitCode Handle HandleError LaunchOptions LaunchPlan LaunchType LauncherUnavailableError
+LaunchpadError MethodNotFound MultiProcessingColocation MultiThreadingColocation Node NodeFailed
+NodesStuck NotAuthenticated PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess
+RemoteError ResourceExhausted Resources ReverbHandle ReverbNode Run RunConfig RunError StatusCode
+Stopped Stream Unavailable UnpicklableError UsageError VersionMismatch
 __version__ aio batched_handler bind broadcast cached courier deadline get_call_context get_context
 launch make_program make_program_stopper plan pool register_stop_handler seconds_left stop
 stop_event stream submit testing unregister_stop_handler wait_for_stop

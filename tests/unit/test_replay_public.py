@@ -11,6 +11,9 @@ import launchpad_lite as lp
 from launchpad_lite import replay
 
 SELECTORS = ["Fifo", "Lifo", "MaxHeap", "MinHeap", "Prioritized", "Selector", "Uniform"]
+CHECKPOINTERS = [
+    *("CheckpointerBase", "DefaultCheckpointer", "TempDirCheckpointer", "default_checkpointer")
+]
 RATE_LIMITERS = ["MinSize", "Queue", "RateLimiter", "SampleToInsertRatio", "Stack"]
 
 
@@ -21,6 +24,7 @@ def test_each_name_is_there_and_documented() -> None:
     assert replay.rate_limiters.__all__ == RATE_LIMITERS
     names = replay.structured_writer.__all__
     assert names == sorted(names)
+    assert replay.checkpointers.__all__ == CHECKPOINTERS
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -388,7 +388,6 @@ BAD_CALLS: dict[str, tuple[Callable[[replay.Client], object], str]] = {
         lambda c: c.update_priorities("table", np.array([1, 2]), np.ones(1)),
         "shape",
     ),
-    "checkpoint": (lambda c: c.checkpoint(), "no checkpointer"),
 }
 
 

@@ -12,7 +12,7 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.slabs import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from launchpad_lite.replay.core.rows import RowStore
     from launchpad_lite.replay.core.types import AnyArray, FloatArray, IntArray, Numbers
@@ -95,6 +95,11 @@ class Layout:
         """What each step of an item consists of; empty where its columns do not make up steps."""
         alike = len({(column.length, column.squeezed) for column in self.columns}) == 1
         return [column.kind for column in self.columns if alike and not column.squeezed]
+
+    @property
+    def places(self) -> Mapping[Kind, IntArray]:
+        """Where in the line of an item the numbers of the rows of each kind are."""
+        return self._of_kind
 
     def hold(self, store: RowStore, rows: Numbers) -> None:
         """Hold the rows of items, `[n, width]`, with their episodes."""

@@ -35,6 +35,7 @@ class TableState(NamedTuple):
       limiter: what its rate limiter has counted.
       num_deleted_episodes: see `TableInfo`.
       num_unique_samples: see `TableInfo`.
+      next_order: how many items have been inserted so far, which the next item's key depends on.
       items: all items, by layout.
     """
 
@@ -42,6 +43,7 @@ class TableState(NamedTuple):
     limiter: LimiterState
     num_deleted_episodes: int
     num_unique_samples: int
+    next_order: int
     items: list[SavedItems]
 
 
@@ -172,21 +174,23 @@ class Ledger:
         self._changed = True
         self._extensions.call(TableExtension.on_reset)
 
-    def state(self, name: str) -> TableState:
-        """Return a copy of everything but the data and the settings."""
-        return TableState(
+    def state(self, name: str) -> tuple[TableState, Items]:
+        """Return a copy of all but the data and the settings; the items are yet to be saved."""
+        state = TableState(
             name=name,
             limiter=self.limiter.state(),
             num_deleted_episodes=self.items.episodes.num_deleted,
             num_unique_samples=self.num_unique_samples,
-            items=self.items.save(),
+            next_order=self.items.next_order,
+            items=[],
         )
+        return state, self.items.frozen()
 
     def restore(self, state: TableState, store: RowStore) -> tuple[str, ...]:
         """Take over a state, and return how its limiter differs. What is too much is removed."""
         for saved in state.items:
             saved.batch.layout.hold(store, saved.batch.rows)
-        slots = self.items.restore(state.items)
+        slots = self.items.restore(state.items, state.next_order)
         differences = self.limiter.restore(state.limiter)
         self.num_unique_samples = state.num_unique_samples
         self.items.episodes.num_deleted = state.num_deleted_episodes

@@ -19,7 +19,7 @@ from launchpad_lite.replay.core.spec import Signature, check_columns
 from launchpad_lite.validation import instance, integer, text, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from launchpad_lite.replay.core.layout import Layout, Lines
     from launchpad_lite.replay.core.types import FloatArray, KeyArray
@@ -329,7 +329,8 @@ class Table:
         The caller pins the store before, and until the rows have been read.
         """
         with self._lock:
-            return self._ledger.state(self.name)
+            state, items = self._ledger.state(self.name)
+        return state._replace(items=items.save())
 
     def restore(self, state: TableState) -> tuple[str, ...]:
         """Take over what another table had; this one must be empty.
@@ -344,13 +345,21 @@ class Table:
         Raises:
           UsageError: the table is not empty, or an item does not fit its settings.
         """
-        for saved in state.items:
-            self._check_priorities(saved.batch.priorities)
-            self._check_layout(saved.batch.layout)
+        self.check(saved.batch for saved in state.items)
         with self._changing():
             if len(self):
                 raise UsageError(f"Table {self.name!r} holds items already; reset it first.")
             return self._ledger.restore(state, self.store)
+
+    def check(self, batches: Iterable[ItemBatch]) -> None:
+        """Refuse items that do not fit the table's settings.
+
+        Raises:
+          UsageError: a priority cannot be used, or an item does not fit the signature.
+        """
+        for batch in batches:
+            self._check_priorities(batch.priorities)
+            self._check_layout(batch.layout)
 
     def _check_layout(self, layout: Layout) -> None:
         """Refuse an item that does not fit the signature: neither as a whole, nor each step.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -97,13 +98,13 @@ class Items:
         self.next_order += count
         return slots
 
-    def restore(self, saved: Sequence[SavedItems]) -> IntArray:
+    def restore(self, saved: Sequence[SavedItems], next_order: int) -> IntArray:
         """Bring back items with the keys they had, and return their slots in order of insertion."""
         slots = np.concatenate([np.empty(0, np.int64), *(some.slots for some in saved)])
         self._slots.take_these(slots)
         for some in saved:
             self._fill(some.slots, some.batch, some.order, some.times_sampled)
-        self.next_order = max(self.next_order, int(self._order.max(initial=-1)) + 1)
+        self.next_order = max(self.next_order, next_order)
         return slots[np.argsort(self._order[slots], kind="stable")]
 
     def remove(self, slots: IntArray) -> None:
@@ -145,10 +146,26 @@ class Items:
         known &= (order != _NOT_THERE) & ((order << _SLOT_BITS | slots).view(np.uint64) == keys)
         return np.where(known, slots, _NOT_THERE)
 
+    def frozen(self) -> Items:
+        """Return a copy to call `save` of; it is made sooner than what that returns."""
+        end = self._slots.end
+        frozen = copy.copy(self)
+        vars(frozen).update(
+            priorities=self.priorities[:end].copy(),
+            times_sampled=self.times_sampled[:end].copy(),
+            _order=self._order[:end].copy(),
+            _group_of=self._group_of[:end].copy(),
+            _line_of=self._line_of[:end].copy(),
+            _groups=[group.frozen() for group in self._groups],
+        )
+        return frozen
+
     def save(self) -> list[SavedItems]:
         """Return copies of all items, by layout."""
         slots = np.flatnonzero(self._order[: self._slots.end] != _NOT_THERE)
         saved: list[SavedItems] = []
+        if not len(slots):
+            return saved
         for layout, places, rows in self.lines(slots):
             some = slots[places]
             batch = ItemBatch(layout=layout, priorities=self.priorities[some], rows=rows)
@@ -219,6 +236,11 @@ class _Group:
         self.rows = grown(self.rows, self._free.end)
         self.rows[lines] = rows
         return lines
+
+    def frozen(self) -> _Group:
+        frozen = copy.copy(self)
+        frozen.rows = self.rows[: self._free.end].copy()
+        return frozen
 
     def remove(self, lines: Numbers) -> None:
         self._free.give(lines)

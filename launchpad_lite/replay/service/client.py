@@ -291,9 +291,11 @@ class Client:
     def checkpoint(self) -> str:
         """Let the server write a checkpoint, and return its path on the server's host.
 
+        Others go on meanwhile; what is confirmed to this client before is part of it.
+
         Raises:
-          UsageError: the server has no checkpointer.
-          OSError: the checkpoint could not be written.
+          OSError: the checkpoint could not be written, as on a full disk. The last one stays, and
+            the server goes on.
         """
         path: str = self.courier.checkpoint()
         return path

@@ -1,4 +1,4 @@
-"""What users give where tables are needed."""
+"""What users give where tables, or a checkpointer, are needed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.replay.core.checkpoint.checkpointers import (
+    CheckpointerBase,
+    default_checkpointer,
+)
 from launchpad_lite.replay.core.table import Table
+from launchpad_lite.validation import instance
+
+_checkpointer = instance(
+    CheckpointerBase, "one of replay.checkpointers, such as DefaultCheckpointer(path)"
+)
 
 
 def require_tables(given: object) -> list[Table]:
@@ -29,6 +38,18 @@ def require_tables(given: object) -> list[Table]:
         if names.count(name) > 1:
             raise UsageError(f"two tables have the name {name!r}.")
     return tables
+
+
+def checkpointer_of(given: object) -> CheckpointerBase:
+    """Return the checkpointer that a server is to have, the default one for None.
+
+    Raises:
+      UsageError: it is none.
+    """
+    if given is None:
+        return default_checkpointer()
+    checkpointer: CheckpointerBase = _checkpointer("checkpointer", given)
+    return checkpointer
 
 
 def _shown(value: object) -> str:

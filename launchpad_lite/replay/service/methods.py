@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.replay.core.checkpoint.turns import Turns
 from launchpad_lite.replay.core.info import RateLimiterCallStats, SampleInfo
 from launchpad_lite.replay.core.layout import EPISODE, Column, ItemBatch, Layout
 from launchpad_lite.replay.core.rows import RowStore
 from launchpad_lite.replay.core.slabs import Kind
 from launchpad_lite.replay.service.gate import INSERTS, SAMPLES, Insertion, Sampling
 from launchpad_lite.replay.service.gates import Gates
-from launchpad_lite.replay.service.given import require_tables
+from launchpad_lite.replay.service.given import checkpointer_of, require_tables
 from launchpad_lite.replay.service.protocol import SampledBatch, StreamLost
 from launchpad_lite.replay.service.streams import Done, WriteStream
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from launchpad_lite.courier.server import Server
+    from launchpad_lite.replay.core.checkpoint.checkpointers import CheckpointerBase
     from launchpad_lite.replay.core.info import TableInfo
     from launchpad_lite.replay.core.table import Samples, Table
     from launchpad_lite.replay.core.types import AnyArray, FloatArray, KeyArray, Numbers
@@ -42,18 +44,6 @@ _MOST_DONE = 10_000
 _MOST_LAYOUTS = 1000  # of single steps, that are kept
 
 
-class Checkpointer(Protocol):
-    """Where checkpoints are written, and read."""
-
-    def save(self, tables: Sequence[Table], store: RowStore) -> str:
-        """Write a checkpoint, and return its path."""
-        ...
-
-    def load(self, tables: Sequence[Table], store: RowStore) -> tuple[str, ...] | None:
-        """Load the latest checkpoint; return which settings differ, or None if there is none."""
-        ...
-
-
 class ReplayService:
     """Tables, and what can be done with them from outside.
 
@@ -67,26 +57,28 @@ class ReplayService:
     def __init__(
         self,
         tables: Sequence[Table],
-        checkpointer: Checkpointer | None = None,
+        checkpointer: CheckpointerBase | None = None,
         note: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Take over some tables.
 
         Args:
           tables: the tables.
-          checkpointer: where checkpoints are written and read.
+          checkpointer: where checkpoints are written and read; None for `default_checkpointer()`.
           note: is told what has waited for long, and an empty text when nothing does any more.
 
         Raises:
-          UsageError: there is none, two have one name, or one is not empty.
+          UsageError: there is none, two have one name, or one is not empty; or the checkpointer is
+            none.
         """
+        self._checkpointer = checkpointer_of(checkpointer)
+        self._turns = Turns()
         self.store = RowStore()
         self.tables: dict[str, Table] = {}
         for table in require_tables(tables):
             table.use_store(self.store)
             self.tables[table.name] = table
         self._gates = Gates(self.tables, note)
-        self._checkpointer = checkpointer
         self._streams: dict[int, WriteStream] = {}
         self._done: dict[int, Done] = {}  # of those that were given up, the longest ago first
         self._lock = threading.Lock()
@@ -94,9 +86,11 @@ class ReplayService:
         self._layouts: dict[tuple[Kind, ...], Layout] = {}
 
     def load(self) -> None:
-        """Take over the latest checkpoint, if there is one; say in the log what differs."""
-        if self._checkpointer is None:
-            return
+        """Take over the latest checkpoint, if there is one; say in the log what differs.
+
+        Raises:
+          CheckpointError: it is damaged, or does not fit the tables.
+        """
         differences = self._checkpointer.load(list(self.tables.values()), self.store)
         for difference in differences or ():
             _log.warning("replay: the checkpoint was made with other settings: %s", difference)
@@ -272,18 +266,13 @@ class ReplayService:
         return {name: self._info(table) for name, table in self.tables.items()}
 
     def checkpoint(self) -> str:
-        """Write a checkpoint, and return its path.
+        """Write a checkpoint, and return its path. Those who wait for one share it.
 
         Raises:
-          UsageError: the server has no checkpointer.
+          OSError: it cannot be written.
         """
-        if self._checkpointer is None:
-            raise UsageError(
-                "this replay server has no checkpointer. Give it one, an object that can save and "
-                "load: replay.Server(tables, checkpointer=...), or lp.ReverbNode(make_tables, "
-                "make_checkpointer)."
-            )
-        return self._checkpointer.save(list(self.tables.values()), self.store)
+        tables = list(self.tables.values())
+        return self._turns.take(lambda: self._checkpointer.save(tables, self.store))
 
     def _table(self, name: str) -> Table:
         table = self.tables.get(name)

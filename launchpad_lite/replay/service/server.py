@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from launchpad_lite.credentials import Credentials
+    from launchpad_lite.replay.core.checkpoint.checkpointers import CheckpointerBase
     from launchpad_lite.replay.core.table import Table
-    from launchpad_lite.replay.service.methods import Checkpointer
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Server:
         self,
         tables: Sequence[Table],
         port: int | None = None,
-        checkpointer: Checkpointer | None = None,
+        checkpointer: CheckpointerBase | None = None,
         *,
         host: str | None = None,
         credentials: Credentials | None = None,
@@ -62,14 +62,16 @@ class Server:
         Args:
           tables: what it serves; the names must differ.
           port: its TCP port; None for any that is free.
-          checkpointer: where `Client.checkpoint` writes, and where the tables' content comes from.
+          checkpointer: where `checkpoint` writes, and where the tables' content comes from; None
+            for `checkpointers.default_checkpointer()`.
           host: the address of this host to listen on, `0.0.0.0` for all; None for the loopback
             interface.
           credentials: what clients must have too, for calls from other hosts.
           insecure: take calls from whoever reaches the port, not encrypted.
 
         Raises:
-          UsageError: an argument is wrong, or the checkpoint does not fit the tables.
+          UsageError: an argument is wrong.
+          CheckpointError: the checkpoint is damaged, or does not fit the tables.
           OSError: the port is taken.
         """
         self._service = ReplayService(tables, checkpointer)
@@ -97,6 +99,14 @@ class Server:
     def localhost_client(self) -> Client:
         """Return a client of this server."""
         return Client(self._server.address, credentials=self._credentials, insecure=self._insecure)
+
+    def checkpoint(self) -> str:
+        """Write a checkpoint while serving goes on, and return its path.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        return self._service.checkpoint()
 
     def stop(self) -> None:
         """Serve no longer; who waits fails with `Unavailable`. Once stopped, it does nothing."""

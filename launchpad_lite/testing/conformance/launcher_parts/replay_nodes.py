@@ -9,6 +9,7 @@ import numpy as np
 from launchpad_lite import launching
 from launchpad_lite.context import get_context
 from launchpad_lite.errors import Unavailable
+from launchpad_lite.replay import checkpointers
 from launchpad_lite.replay.core.table import Table
 from launchpad_lite.replay.service.client import Client
 from launchpad_lite.testing.conformance.launcher_parts.nodes import PATIENCE_S, note
@@ -85,7 +86,7 @@ class LateWriter:
         note(self._path, str(read(self._client)))
 
 
-class Notebook:
+class Notebook(checkpointers.CheckpointerBase):
     """A checkpointer of a user's own, which keeps no items, but notes what it is asked for."""
 
     def __init__(self, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Checkpoints: what the tables of a server hold, in a file."""
