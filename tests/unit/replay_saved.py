@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.lib.recfunctions import repack_fields  # what lies between fields is not kept
+
 from launchpad_lite.replay.checkpointers import DefaultCheckpointer
 from launchpad_lite.replay.core.rows import RowStore
 from launchpad_lite.replay.core.table import Table
@@ -25,7 +27,7 @@ def held(table: Table) -> dict[int, Any]:
     """What a table holds, by key: priorities, counts, and the data as bytes."""
     items: dict[int, Any] = {}
     for batch, slots, order, times_sampled in table.state().items:
-        columns = batch.layout.gather(table.store, batch.rows)
+        columns = [repack_fields(each) for each in batch.layout.gather(table.store, batch.rows)]
         for index, slot in enumerate(slots.tolist()):
             data = [(column.dtype, column[index].tobytes()) for column in columns]
             rest = (batch.layout, batch.priorities[index], times_sampled[index], order[index])

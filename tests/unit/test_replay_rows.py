@@ -139,6 +139,19 @@ def test_a_pinned_row_is_not_written_again() -> None:
     assert store.nbytes == 0
 
 
+def test_much_that_was_freed_under_a_pin_is_taken_back_in_parts() -> None:
+    store = RowStore()
+    pin = store.pin()
+    for _ in range(600):
+        store.release(KIND, store.put(steps(1)))
+    store.unpin(pin)
+    left = [store.nbytes]
+    while store.reclaim():
+        left.append(store.nbytes)
+    assert left == [344 * KIND.nbytes, 88 * KIND.nbytes]
+    assert store.nbytes == 0
+
+
 def test_an_older_pin_keeps_what_a_later_one_outlived() -> None:
     store = RowStore()
     rows = store.put(steps(4))

@@ -202,11 +202,16 @@ def make_fatal_tables() -> list[replay.Table]:
     ]
 
 
-def test_clients_go_on_after_a_restart() -> None:
+def a_fatal_node() -> tuple[lp.Program, replay.Client]:
     node = lp.ReverbNode(make_fatal_tables)
     program = lp.Program("program")
     handle = node.create_handle()
     program.add_node(lp.MultiProcessingColocation([node], 1), label="machine")
+    return program, handle
+
+
+def test_clients_go_on_after_a_restart() -> None:
+    program, handle = a_fatal_node()
     with lp.testing.run(program, "process") as t:
         client = t[handle]
         client.insert(1, {"table": 1.0})
@@ -214,6 +219,38 @@ def test_clients_go_on_after_a_restart() -> None:
             client.insert(2, {"table": FATAL_PRIORITY})
         client.insert(3, {"table": 1.0})
         assert [sample.data for sample in next(client.sample("table"))] == [[3]]
+
+
+def test_a_restarted_node_has_the_items_of_its_last_checkpoint() -> None:
+    program, handle = a_fatal_node()
+    with lp.testing.run(program, "process") as t:
+        client = t[handle]
+        client.insert(1, {"table": 1.0})
+        path = Path(client.checkpoint())
+        assert path.name == "checkpoint-00000001.replay"
+        client.insert(2, {"table": 1.0})
+        with pytest.raises(Unavailable):
+            client.insert(3, {"table": FATAL_PRIORITY})
+        client.insert(4, {"table": 1.0})
+        assert client.server_info()["table"].current_size == 2
+        assert [sample.data for sample in next(client.sample("table"))] == [[1]]
+
+
+def test_where_nodes_save_is_where_a_later_run_finds_it(tmp_path: Path) -> None:
+    config = lp.RunConfig(checkpoint_dir=str(tmp_path))
+    for size in range(2):
+        program, client = one_node(make_tables, None, 1000.0)
+        with lp.testing.run(program, config=config) as t:
+            assert t[client].server_info()["queue"].current_size == size
+            t[client].insert(1, {"queue": 1.0})
+    assert [path.name for path in tmp_path.rglob("*.replay")]
+
+
+def test_nothing_is_written_that_nobody_asked_for(tmp_path: Path) -> None:
+    program, client = one_node(make_tables)
+    with lp.testing.run(program, config=lp.RunConfig(checkpoint_dir=str(tmp_path))) as t:
+        t[client].insert(1, {"queue": 1.0})
+    assert not list(tmp_path.iterdir())
 
 
 class FailsToSave(replay.checkpointers.CheckpointerBase):

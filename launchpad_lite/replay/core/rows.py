@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.core.types import AnyArray, IntArray, Numbers
 
 _IDLE_KINDS = 8
+_RECLAIMED_AT_ONCE = 256
 _ONE = np.int32(1)  # ufunc.at is fast only where no type has to be converted
 
 
@@ -153,13 +154,25 @@ class RowStore:
             return self._last_pin
 
     def unpin(self, pin: int) -> None:
-        """End what `pin` began."""
+        """End what `pin` began. After a long time call `reclaim` too, until nothing is left."""
         with self._lock:
             del self._pins[pin]
+        self.reclaim()
+
+    def reclaim(self) -> bool:
+        """Take back some of what was freed while it was pinned: little, so that others may go on.
+
+        Returns:
+          Whether more is left.
+        """
+        with self._lock:
             oldest = next(iter(self._pins), self._last_pin + 1)
-            while self._limbo and self._limbo[0].last_pin < oldest:
+            for _ in range(_RECLAIMED_AT_ONCE):
+                if not self._limbo or self._limbo[0].last_pin >= oldest:
+                    return False
                 freed = self._limbo.popleft()
                 self._reclaim(freed.pool, freed.rows)
+            return True
 
     def gather(self, kind: Kind, rows: Numbers, out: AnyArray | None = None) -> AnyArray:
         """Copy rows, which must be held or pinned.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from launchpad_lite.replay.core.slabs import Kind
     from launchpad_lite.replay.core.table import Table
     from launchpad_lite.replay.core.types import BoolArray, Numbers
+
+_PAUSE_S = 0.001
+"""Who waits for the store's lock gets it in a pause, and hardly ever without one."""
 
 
 def write_tables(writer: SectionWriter, tables: Sequence[Table], store: RowStore) -> None:
@@ -79,6 +83,8 @@ def write_tables(writer: SectionWriter, tables: Sequence[Table], store: RowStore
                 writer.write_array(store.gather(kind, numbers[part]))
     finally:
         store.unpin(pin)
+        while store.reclaim():
+            time.sleep(_PAUSE_S)
 
 
 def _rows_in_use(states: Sequence[TableState]) -> dict[Kind, Numbers]:
