@@ -1,5 +1,5 @@
 # `demo` and `test` are the README's two commands, word for word (tests/unit/test_readme.py).
-.PHONY: install lint types test demo ci
+.PHONY: install lint types test test-slurm demo ci
 
 install:
 	python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'
@@ -14,6 +14,10 @@ types:
 
 test:
 	python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -n 2
+
+# Boots a cluster on this machine; needs root and SLURM (tests/slurm/lab.py).
+test-slurm:
+	.venv/bin/python -m pytest -m slurm tests/slurm
 
 demo:
 	python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/lp-launch examples/mapreduce.py --launcher=process

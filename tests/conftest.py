@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.helpers import STATE_VARIABLE, Belongings
@@ -27,10 +28,18 @@ def state_home() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture
+def spared() -> Callable[[], set[psutil.Process]]:
+    """Returns the processes that a test may leave: those of a fixture that it renewed."""
+    return set
+
+
 @pytest.fixture(autouse=True)
-def nothing_left(state_home: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+def nothing_left(
+    state_home: Path, spared: Callable[[], set[psutil.Process]], request: pytest.FixtureRequest
+) -> Iterator[None]:
     """Fails a test that leaves one of our threads, or a process, running."""
-    belongings = Belongings(state_home)
+    belongings = Belongings(state_home, spared)
     yield
     if found := belongings.leftovers(GRACE_SECONDS):
         pytest.fail(

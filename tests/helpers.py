@@ -75,11 +75,15 @@ class Belongings:
 
     Ours are threads named `lp-...`, descendants of this process, and processes anywhere that
     inherited the test's own state directory, which also finds those that outlived their parent.
-    What ran when the object was made (a fixture of a wider scope) is not counted.
+    What ran when the object was made (a fixture of a wider scope) is not counted, nor is what
+    `spared` returns at the end.
     """
 
-    def __init__(self, state_home: Path) -> None:
+    def __init__(
+        self, state_home: Path, spared: Callable[[], set[psutil.Process]] = set[psutil.Process]
+    ) -> None:
         self._state_home = str(state_home)
+        self._spared = spared
         self._threads = set(threading.enumerate())
         self._processes = _descendants()
 
@@ -110,7 +114,7 @@ class Belongings:
         ]
 
     def _live_processes(self) -> list[psutil.Process]:
-        processes = (_descendants() | self._inheritors()) - self._processes
+        processes = (_descendants() | self._inheritors()) - self._processes - self._spared()
         return sorted(
             (process for process in processes if not _is_allowed(process)),
             key=lambda process: process.pid,
