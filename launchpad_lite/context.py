@@ -258,10 +258,20 @@ def _owns(scope: Scope, address: HasName) -> bool:
     return True
 
 
-def scope_for(address: HasName | None = None) -> Scope:
+def scope_for(
+    address: HasName | None = None,
+    *,
+    what: str = "the call",
+    through: str = "run.client(handle)",
+) -> Scope:
     """Return where the calling thread resolves names.
 
     The node it belongs to, or else the one run of this process that has `address`.
+
+    Args:
+      address: what is called.
+      what: without one, for messages: what belongs to a run.
+      through: for messages: how to do the same with the run itself.
 
     Raises:
       ContextError: there is no such run, or more than one.
@@ -277,13 +287,10 @@ def scope_for(address: HasName | None = None) -> Scope:
     if len(runs) == 1:
         return runs[0]
     if runs:
-        message = (
-            f"{address or 'the call'} fits {len(runs)} runs of this process; say which: "
-            "run.client(handle)."
-        )
+        message = f"{address or what} fits {len(runs)} runs of this process; say which: {through}."
     else:
         message = (
-            f"{address or 'the call'} belongs to no run of this process. Launch the program first: "
-            "run = lp.launch(program), then run.client(handle)."
+            f"{address or what} belongs to no run of this process. Launch the program first: "
+            f"run = lp.launch(program), then {through}."
         )
     raise ContextError(message)

@@ -224,7 +224,9 @@ def stop() -> None:
       ContextError: the calling thread belongs to no node, and this process launched no single run.
     """
     node = _node_or_none()
-    scope = node.scope if node is not None else context.scope_for()
+    scope = (
+        context.scope_for(what="lp.stop()", through="run.stop()") if node is None else node.scope
+    )
     who = f"node {node.name}" if node is not None else "the launching process"
     scope.request_stop(f"{who} called lp.stop()")
 

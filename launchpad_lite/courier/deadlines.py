@@ -104,7 +104,7 @@ class Deadlines:
                     idle_since = idle_since or now
                     self._wakes_at = idle_since + LINGER_S
                 if self._wakes_at > now:
-                    self._changed.wait(self._wakes_at - now)
+                    self._changed.wait(min(self._wakes_at - now, threading.TIMEOUT_MAX))
                     continue
                 if idle_since is not None:
                     self._running = False

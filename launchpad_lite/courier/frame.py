@@ -210,9 +210,9 @@ def check_head(head: Head, limit: int) -> Head:
       ProtocolError: this is no frame.
       PayloadTooLarge: it exceeds the limit.
     """
-    kind, name, _, _, pickled, buffers, detail = head
+    kind, name, _, timeout, pickled, buffers, detail = head
     known = _LEAST <= kind <= _GREATEST and (not detail or kind in _DETAILED)
-    if not known or name > MAX_METHOD:
+    if not known or name > MAX_METHOD or not timeout >= 0.0:  # nor is it a number
         message = "the peer sent something that is not a frame"
         raise ProtocolError(message)
     if pickled > limit or 8 * buffers > limit:

@@ -136,12 +136,13 @@ class GrpcChannel(Channel):
     def _begin(self, request: Request) -> list[Bytes]:
         what = f"the arguments of {self._title(request)}"
         check_size(request.arguments, self.info.max_payload_bytes, what)
+        pieces = frame.pack_request(request, 0)
         with self._lock:
             if self._retired and not self._closed:
                 message = f"{self.info.name} went away before the call of {request.method!r}"
                 raise Unavailable(message, maybe_executed=False)
             self._running += 1
-        return frame.pack_request(request, 0)
+        return pieces
 
     def _metadata_of(self, session: Session, method: str = "") -> tuple[tuple[str, bytes], ...]:
         return ((TICKET, session.ticket), self._caller, (METHOD, method.encode()))
@@ -156,18 +157,22 @@ class GrpcChannel(Channel):
           keep: it is sent after this has returned, when arrays may have changed.
         """
         pieces = self._begin(request)
-        session = self._session
-        large = grpc_chunks.size(pieces) > grpc_chunks.LARGE
-        exchange = session.exchange(BULK if large else CALL, client=True)
-        options = {
-            "timeout": request.timeout,
-            "metadata": self._metadata_of(session, request.method),
-        }
-        if not large:
-            return self._call, exchange.seal(b"".join(pieces)), options, exchange
-        if keep:
-            pieces = [bytes(piece) for piece in pieces]
-        return self._bulk, map(exchange.seal, grpc_chunks.cut(pieces)), options, exchange
+        try:
+            session = self._session
+            large = grpc_chunks.size(pieces) > grpc_chunks.LARGE
+            exchange = session.exchange(BULK if large else CALL, client=True)
+            options = {
+                "timeout": request.timeout,
+                "metadata": self._metadata_of(session, request.method),
+            }
+            if not large:
+                return self._call, exchange.seal(b"".join(pieces)), options, exchange
+            if keep:
+                pieces = [bytes(piece) for piece in pieces]
+            return self._bulk, map(exchange.seal, grpc_chunks.cut(pieces)), options, exchange
+        except BaseException:  # there may be no memory for a copy
+            self._end()
+            raise
 
     def _end(self) -> None:
         with self._lock:
@@ -258,6 +263,9 @@ class GrpcChannel(Channel):
         except ValueError as error:
             self._end()
             raise self._translate(error, self._title(request), request.given) from None
+        except BaseException:
+            self._end()
+            raise
         self._calls.add(call)
 
         def over() -> None:
@@ -288,6 +296,9 @@ class GrpcChannel(Channel):
         except ValueError as error:
             self._end()
             raise self._translate(error, self._title(request), None) from None
+        except BaseException:
+            self._end()
+            raise
         if not call.is_active() and call.code() != grpc.StatusCode.OK:
             self._end()
             raise self._translate(call, self._title(request), None)

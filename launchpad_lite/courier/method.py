@@ -19,6 +19,9 @@ CLIENT_NAMES = frozenset({"futures", "aio", "address"})
 INTERNAL = ":"
 """The end of the names of our own methods, which no attribute of a client can have."""
 
+MAX_NAME = 255
+"""The characters in a method's name, at most."""
+
 NO_LIMIT = 2**62
 _QUICK_S = 1e-4
 _KNOWN_CALLS = 4  # before that, a method may be anything
@@ -64,6 +67,11 @@ def _check(name: object, function: object) -> None:
     problem = ""
     if not isinstance(name, str) or not name:
         problem = "a method's name is a string, and not empty"
+    elif not ((name.isidentifier() and len(name) <= MAX_NAME) or name.endswith(INTERNAL)):
+        problem = (
+            "no client can write client.name() with this. Bind the function to a name of letters, "
+            f"digits and underscores, at most {MAX_NAME}"
+        )
     elif name.startswith("_") and name != "__call__":
         problem = (
             "names with an underscore are private, and no client can call them. Bind the function "

@@ -257,8 +257,10 @@ class Server:
             )
 
     def Unbind(self, method_name: str) -> None:
-        """Serve a name no longer; one that nothing is bound to is no error."""
-        self._service.unbind(method_name)
+        """Serve a name no longer; for one that nothing is bound to there is a warning only."""
+        hint = self._service.unbind(method_name)
+        if hint is not None:
+            _log.warning("Unbind(%r): nothing is bound to this name%s", method_name, hint)
 
     def Start(self) -> None:
         """Begin to serve.

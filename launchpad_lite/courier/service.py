@@ -118,9 +118,12 @@ class MethodService:
         self._methods[name] = method
         return before is not None and before.function != function
 
-    def unbind(self, name: str) -> None:
-        """Serve a name no longer."""
+    def unbind(self, name: str) -> str | None:
+        """Serve a name no longer; return a hint at what was meant if nothing is bound to it."""
+        if name not in self._methods:
+            return nearest(name, self._methods)
         self._methods.pop(name, None)
+        return None
 
     def info(self) -> ServerInfo:
         """Return what the handshake tells."""

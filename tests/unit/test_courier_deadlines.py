@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import queue
 import threading
 import weakref
@@ -40,6 +41,20 @@ def test_an_earlier_one_is_not_kept_waiting(calls: queue.SimpleQueue[str]) -> No
     cancel = deadlines.call_later(1e6, lambda: calls.put("late"))
     deadlines.call_later(SHORT_S, lambda: calls.put("soon"))
     assert calls.get(timeout=PATIENCE_S) == "soon"
+    cancel()
+
+
+@pytest.mark.parametrize("never", [2 * threading.TIMEOUT_MAX, math.inf])
+def test_one_that_is_never_called_holds_up_no_other(
+    never: float, calls: queue.SimpleQueue[str]
+) -> None:
+    """A client may ask for any time, and has the server's thread wait for it."""
+    deadlines = Deadlines()
+    cancel = deadlines.call_later(never, lambda: calls.put("never"))
+    deadlines.call_later(SHORT_S, lambda: calls.put("soon"))
+    assert calls.get(timeout=PATIENCE_S) == "soon"
+    deadlines.call_later(SHORT_S, lambda: calls.put("then"))
+    assert calls.get(timeout=PATIENCE_S) == "then"
     cancel()
 
 

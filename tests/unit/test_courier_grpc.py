@@ -10,18 +10,19 @@ import threading
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import pytest
 
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
-from launchpad_lite.courier import frame, transports
+from launchpad_lite.courier import frame, grpc_session, transports
 from launchpad_lite.courier.client import client_at
-from launchpad_lite.courier.codec import Payload
+from launchpad_lite.courier.codec import Payload, encode
 from launchpad_lite.courier.grpc_channel import CALL, HELLO, NONCE, STREAM, TICKET
 from launchpad_lite.courier.grpc_outside import TOKEN as TOKEN_KEY
+from launchpad_lite.courier.messages import Request
 from launchpad_lite.courier.service import MethodService
 from launchpad_lite.courier.transport import ListenOptions
 from launchpad_lite.credentials import PUBLIC, Credentials
@@ -153,6 +154,45 @@ def test_a_server_that_has_gone_was_not_reached(bench: Bench) -> None:
         channel.refresh(PATIENCE_S)
     assert not caught.value.maybe_executed
     channel.close()
+
+
+@pytest.mark.parametrize("fails", ["copying", "sending"])
+def test_a_call_that_cannot_be_sent_holds_no_channel(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """A channel that was given up closes with its last call, of which these are none."""
+    transport, place = transports.get("grpc"), bench.listener.endpoint
+    channel: Any = transport.connect(place, CREDENTIALS, PATIENCE_S)
+    closed = threading.Event()
+    close = channel._channel.close  # noqa: SLF001 - nothing else tells
+
+    def note() -> None:
+        close()
+        closed.set()
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr(channel._channel, "close", note)  # noqa: SLF001 - as above
+    request = Request("echo", encode(((1,),)))
+    calls: list[Any] = [channel.stream, lambda request: channel.submit(request, _ignore)]
+    with monkeypatch.context() as patch:
+        if fails == "copying":
+            patch.setattr(grpc_session.Exchange, "seal", fail)
+            calls.append(channel.call)
+        else:
+            patch.setattr(channel, "_stream", fail)
+            patch.setattr(channel._call, "future", fail)  # noqa: SLF001 - as above
+        for call in calls:
+            with pytest.raises(MemoryError):
+                call(request)
+    assert channel.call(request).ok
+    channel.retire()
+    assert closed.wait(PATIENCE_S)
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
 
 
 class Relay:

@@ -60,7 +60,7 @@ def test_the_example_of_its_docstring(server: courier.Server) -> None:
     assert courier.Client(server.address).add(4, 7) == 11
 
 
-def test_bind_and_unbind(server: courier.Server) -> None:
+def test_bind_and_unbind(server: courier.Server, caplog: pytest.LogCaptureFixture) -> None:
     server.Bind("one", lambda: 1)
     server.Start()
     client = courier.Client(server.address)
@@ -73,7 +73,11 @@ def test_bind_and_unbind(server: courier.Server) -> None:
     assert courier.list_methods(client) == ["two"]
     with pytest.raises(MethodNotFound, match="method one not found on courier"):
         client.one()
-    server.Unbind("one")  # once more is no error
+    assert not caplog.messages
+    server.Unbind("tow")  # no error
+    (warning,) = caplog.messages
+    assert warning.startswith("Unbind('tow'): nothing is bound to this name; did you mean 'two'?")
+    assert courier.list_methods(client) == ["two"]
 
 
 def test_its_place_is_known_before_it_starts(server: courier.Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import pickle
 import select
@@ -230,11 +231,13 @@ def test_leaving_in_the_middle_harms_nobody(bench: Bench) -> None:
         b"\xff" * 64,
         b"".join(frame.pack(frame.Kind.RESULT, 0, Payload(b""))),
         b"".join(frame.pack(frame.Kind.WELCOME, 0, Payload(b""))),
+        frame.HEAD.pack(frame.Kind.CALL, 0, 0, math.nan, 0, 0, 0),
+        frame.HEAD.pack(frame.Kind.CALL, 0, 0, -1.0, 0, 0, 0),
         frame.HEAD.pack(frame.Kind.CALL, 0, 0, 0.0, 2**60, 0, 0),
         frame.HEAD.pack(frame.Kind.CALL, 0, 0, 0.0, 0, 1, 0) + (2**60).to_bytes(8, "little"),
         call("echo", kind=frame.Kind.STREAM) * 2,
     ],
-    ids=["garbage", "result", "welcome", "pickle", "buffer", "streams"],
+    ids=["garbage", "result", "welcome", "nan", "negative", "pickle", "buffer", "streams"],
 )
 def test_a_client_that_makes_no_sense_is_dropped(bench: Bench, message: bytes) -> None:
     sock = bench.greeted()

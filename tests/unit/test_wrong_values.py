@@ -76,6 +76,12 @@ USAGE: list[tuple[Callable[[], object], str]] = [
     # what is bound
     (lambda: bind(3, len), "Bind(3): a method's name is a string, and not empty."),
     (lambda: bind("", len), "Bind(''): a method's name is a string, and not empty."),
+    (
+        lambda: bind("a b", len),
+        "Bind('a b'): no client can write client.name() with this. Bind the",
+    ),
+    (lambda: bind("a.b", len), "Bind('a.b'): no client can write client.name() with this."),
+    (lambda: bind("x" * 256, len), "Bind('xxxx"),
     (lambda: bind("_x", len), "Bind('_x'): names with an underscore are private"),
     (
         lambda: bind("x", 3),
