@@ -119,6 +119,11 @@ class ByteStream(abc.ABC):
         """How many bytes were taken from the sender but wait in here for the peer."""
         return 0
 
+    @property
+    def parted(self) -> bool:
+        """Whether the peer has hung up, where `send` might not tell; what it sent is still here."""
+        return False
+
     @abc.abstractmethod
     def limit_sending(self, seconds: float) -> None:
         """Let `send` wait so long at a time; 0 for no limit.

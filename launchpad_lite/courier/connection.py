@@ -73,6 +73,11 @@ class Connection:
         return self._stream.worn
 
     @property
+    def parted(self) -> bool:
+        """Whether the peer has hung up, where `send` might not tell; see `ByteStream.parted`."""
+        return self._stream.parted
+
+    @property
     def unsent(self) -> int:
         """How many bytes were taken but wait for the peer; see `ByteStream.unsent`."""
         return self._stream.unsent

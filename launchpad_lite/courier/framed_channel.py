@@ -144,6 +144,17 @@ class FramedChannel(Channel):
             if self._closed:
                 connection.hang_up()
 
+    def _take_idle(self) -> Connection | None:
+        """Return a connection that waits for a call, if there is one, to a server that is there."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if not connection.parted:
+                return connection
+            self._drop(connection)
+
     def _check_in(self, connection: Connection) -> None:
         if connection.worn:
             self._drop(connection)
@@ -166,13 +177,9 @@ class FramedChannel(Channel):
         """See the base class."""
         self._check_size(request)
         deadline = None if request.timeout is None else time.monotonic() + request.timeout
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            another = self._open_one(request)
-            if another is None:
-                return self._call_sharing(request)
-            connection = another
+        connection = self._take_idle() or self._open_one(request)
+        if connection is None:
+            return self._call_sharing(request)
         answer: frame.Frame | None = None
         begun = stopping = False
         number = connection.next_number()

@@ -22,7 +22,8 @@ class PoolMember:
 
     Attributes:
       address: its name in the run, or its address.
-      healthy: whether calls are given to it.
+      healthy: whether calls are given to it. One that has just come into the pool is connected to
+        in the background first.
       in_flight: calls and streams of the pool that it has not ended yet.
     """
 

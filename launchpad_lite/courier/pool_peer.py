@@ -7,6 +7,7 @@ background, and says when it is back.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
@@ -163,7 +164,7 @@ class PoolPeer(Remote):
         """See the base class."""
         member, inner = _parts(channel)
         member.peer.discard(inner)
-        with self._lock:
+        with self._lock, contextlib.suppress(Stopped):  # then nobody is looked for
             if member.peer.connected() is None:
                 self._lose(member)
 

@@ -6,6 +6,7 @@ Without TLS it carries only calls that need no secret: a token is never sent in 
 from __future__ import annotations
 
 import functools
+import select
 import socket
 import struct
 import time
@@ -50,6 +51,8 @@ LOOK_S = 5.0
 """Seconds that who waits sleeps at a time, and then looks whether the host is there."""
 
 _KEEPALIVE = {"TCP_KEEPIDLE": 8, "TCP_KEEPINTVL": 4, "TCP_KEEPCNT": (SILENCE_S - 8) // 4}
+
+_PARTED: int = getattr(select, "POLLRDHUP", select.POLLHUP)  # the former is Linux's
 
 # `struct tcp_info` of linux/tcp.h: retransmissions and probes that were not answered; milliseconds
 # since the last acknowledgement came.
@@ -104,6 +107,13 @@ class TcpStream(SocketStream):
             return self._sock.recv_into(buffer, 0, socket.MSG_DONTWAIT)
         except _LOST as error:
             raise _lost(error) from error
+
+    @property
+    def parted(self) -> bool:
+        """See the base class: what is sent to who has gone is taken; a reset comes later."""
+        poll = select.poll()
+        poll.register(self._sock, _PARTED)
+        return bool(poll.poll(0))
 
     def limit_receiving(self, seconds: float) -> None:
         """See the base class."""

@@ -346,6 +346,11 @@ class TlsStream(ByteStream):
         """See the base class; each direction has a key of its own."""
         return self._sent_bytes > MAX_BYTES or self._received_bytes > MAX_BYTES
 
+    @property
+    def parted(self) -> bool:
+        """See the base class."""
+        return self._raw.parted
+
     def limit_sending(self, seconds: float) -> None:
         """See the base class."""
         self._raw.limit_sending(seconds)

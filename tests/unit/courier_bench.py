@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from launchpad_lite import courier
@@ -22,6 +23,14 @@ from tests.unit.fake_scope import FakeScope
 
 PATIENCE_S = 30.0
 CREDENTIALS = Credentials(token=bytes(range(32)))
+
+
+def certified(directory: str) -> Credentials:
+    """Credentials with a certificate, the same for all processes that know the directory."""
+    path = Path(directory) / "credentials"
+    if not path.exists():
+        Credentials.create().save(path)
+    return Credentials.load(path)
 
 
 def await_collection(reference: weakref.ref[Any]) -> None:
@@ -37,7 +46,7 @@ class Run(FakeScope):
 
     def __init__(self, directory: str, *schemes: str) -> None:
         super().__init__()
-        self.credentials = CREDENTIALS
+        self.credentials = certified(directory) if "tcp" in schemes else CREDENTIALS
         self.schemes = schemes
         self.socket_dir = directory
         self.changed = threading.Condition()

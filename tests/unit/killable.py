@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -22,19 +23,21 @@ class Killable:
     """The server, as the test sees it.
 
     Its methods: `echo(value)`; `work(key)` notes the key in the file and returns it; `hold()` tells
-    the test that it runs, and never returns; `whoami()` returns its process number.
+    the test that it runs, and never returns; `count()` yields numbers without end; `whoami()`
+    returns its process number.
     """
 
-    def __init__(self, how: str, place: str, ran: Path) -> None:
+    def __init__(self, how: str, place: str, ran: Path, name: str = RUN_NAME) -> None:
         """Start it.
 
         Args:
           how: a scheme, for a server of a run; `name` or `port`, for one that is used alone.
           place: the socket directory; or the name or port.
           ran: the file that takes the keys.
+          name: a server's in its run.
         """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.unit.killable", how, place, str(ran)],
+            [sys.executable, "-m", "tests.unit.killable", how, place, str(ran), name],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -68,7 +71,7 @@ class Killable:
         self._process.communicate()
 
 
-def _main(how: str, place: str, ran: str) -> None:
+def _main(how: str, place: str, ran: str, name: str) -> None:
     keys = os.open(ran, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def work(key: str, _: bytes = b"") -> str:
@@ -86,10 +89,11 @@ def _main(how: str, place: str, ran: str) -> None:
         server = courier.Server(port=int(place))
     else:
         run = Run(place, how)
-        server = courier.Server.in_run(RUN_NAME, run, None, ServerConfig(thread_pool_size=4))
+        server = courier.Server.in_run(name, run, None, ServerConfig(thread_pool_size=4))
     methods: list[Any] = [work, hold]
     for method in methods:
         server.Bind(method.__name__, method)
+    server.Bind("count", itertools.count)
     server.Bind("echo", lambda value: value)
     server.Bind("whoami", os.getpid)
     server.Start()

@@ -335,6 +335,16 @@ def test_a_stop_of_the_run_ends_what_waits(bench: Bench) -> None:
         pool.tag()
 
 
+def test_a_call_ends_though_its_member_is_lost_after_the_stop_of_the_run(bench: Bench) -> None:
+    """What tells futures of their ends must not find an error where it says who is lost."""
+    publish_all(bench)
+    pool = lp.pool(clients(bench))
+    assert pool.tag() in NAMES
+    channel = pool._peer.connected()  # noqa: SLF001 - as who tells them does
+    bench.run.stop.close()
+    pool._peer.discard(channel)  # noqa: SLF001 - as above
+
+
 def test_many_threads_share_a_pool_whose_members_come_and_go(unix: Bench) -> None:
     servers = publish_all(unix)
     pool = lp.pool(clients(unix))

@@ -8,8 +8,9 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,15 @@ class Killing:
         self.stack = contextlib.ExitStack()
         self.stack.callback(self.bench.close)
 
-    def start(self) -> Killable:
+    def start(self, name: str = RUN_NAME) -> Killable:
         """Start a server that nobody is told of."""
-        server = Killable(self.scheme, str(self.bench.run.socket_dir), self.ran)
+        server = Killable(self.scheme, str(self.bench.run.socket_dir), self.ran, name)
         self.stack.callback(server.kill)
         return server
 
-    def publish(self) -> Killable:
-        server = self.start()
-        self.bench.run.move(RUN_NAME, *server.endpoints)
+    def publish(self, name: str = RUN_NAME) -> Killable:
+        server = self.start(name)
+        self.bench.run.move(name, *server.endpoints)
         return server
 
     def client(self, config: ClientConfig | None = None) -> Any:
@@ -54,7 +55,7 @@ class Killing:
         return collections.Counter(self.ran.read_text().split())
 
 
-@pytest.fixture(params=["unix", "grpc"])
+@pytest.fixture(params=["unix", "tcp", "grpc"])
 def killing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killing]:
     one = Killing(request.param, tmp_path / "ran")
     with one.stack:
@@ -70,9 +71,10 @@ def failure(call: Future[Any]) -> lp.Unavailable:
 def notice_death(killing: Killing, *clients: Any) -> None:
     """Wait until clients know that the server was killed.
 
-    gRPC hears of it a moment later, and cannot tell whether what it sent meanwhile has arrived.
+    Over a network they hear of it a moment later, and cannot tell whether what they sent meanwhile
+    has arrived.
     """
-    for client in clients if killing.scheme == "grpc" else ():
+    for client in () if killing.scheme == "unix" else clients:
         while True:
             try:
                 client.echo(1)
@@ -173,6 +175,52 @@ def test_a_server_that_does_not_shake_hands_is_given_up_for_its_successor(
         killing.publish()
         patient = killing.client(ClientConfig(call_timeout=PATIENCE_S))
         assert patient.echo(1) == patient.futures.echo(1).result(PATIENCE_S) == 1
+
+
+def test_a_stream_ends_with_its_server_and_the_next_finds_the_new_one(killing: Killing) -> None:
+    first = killing.publish()
+    client = killing.client()
+    stream = lp.stream(client.count)
+    assert [next(stream) for _ in range(100)] == list(range(100))
+    first.kill()
+    with pytest.raises(lp.Unavailable) as caught:  # after what had come before
+        collections.deque(stream, maxlen=0)
+    assert caught.value.maybe_executed
+    second = killing.publish()
+    again = lp.stream(client.count)
+    assert [next(again) for _ in range(100)] == list(range(100))
+    assert client.whoami() == second.pid
+    again.close()
+
+
+def test_a_pool_goes_on_without_a_killed_server_and_takes_in_its_successor(
+    killing: Killing,
+) -> None:
+    names = ("server/0", "server/1")
+    killed, other = (killing.publish(name) for name in names)
+    config = ClientConfig(call_timeout=PATIENCE_S)
+    pool = lp.pool([killing.bench.client(config, name) for name in names])
+    _await_members(pool, {killed.pid, other.pid})
+    held = [pool.futures.hold() for _ in names]
+    killed.wait_for_holds(1)
+    other.wait_for_holds(1)
+    killed.kill()
+    done = next(as_completed(held, PATIENCE_S))
+    assert failure(done).maybe_executed
+    _await_members(pool, {other.pid})
+    successor = killing.publish(names[0])
+    _await_members(pool, {successor.pid, other.pid})
+    assert sum(call.done() for call in held) == 1
+
+
+def _await_members(pool: Any, pids: set[int]) -> None:
+    """Wait until just these servers answer a pool's calls."""
+    deadline = time.monotonic() + PATIENCE_S
+    found: set[int] = set()
+    while found != pids:
+        assert time.monotonic() < deadline, f"{found} instead of {pids}"
+        with contextlib.suppress(lp.Unavailable):
+            found = {pool.whoami() for _ in range(2 * len(pids) + 2)}
 
 
 def test_a_client_follows_its_server_to_another_transport(tmp_path: Path) -> None:

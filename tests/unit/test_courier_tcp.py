@@ -8,6 +8,7 @@ import functools
 import logging
 import socket
 import threading
+import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -122,6 +123,23 @@ def test_the_log_tells_of_a_refused_peer_once(
     (record,) = caplog.records
     told = "server refused a connection from 127.0.0.1: the peer does not speak TLS 1.3"
     assert told in record.getMessage()
+
+
+def test_a_call_does_not_go_to_a_server_that_has_hung_up_before(bench: Bench) -> None:
+    """It would be taken by the kernel, and nobody could say whether it has run."""
+    client = bench.client()
+    assert client.echo(1) == 1
+    (idle,) = client._peer.connected()._idle  # noqa: SLF001 - nothing else tells
+    for served in list(bench.listener._connections):  # type: ignore[attr-defined] # noqa: SLF001 - as above
+        served.outbox.hang_up()
+    deadline = time.monotonic() + PATIENCE_S
+    while not idle.parted:
+        assert time.monotonic() < deadline
+    assert client.echo(2) == 2
+    bench.stack.close()
+    with pytest.raises(Unavailable) as caught:
+        client.echo(3)
+    assert not caught.value.maybe_executed
 
 
 def test_connections_that_have_carried_much_are_renewed(
