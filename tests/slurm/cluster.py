@@ -41,6 +41,7 @@ SlurmdParameters=config_overrides
 SchedulerType={scheduler}
 SchedulerParameters=bf_interval=1,sched_interval=2,batch_sched_delay=0
 ReturnToService=2
+MessageTimeout=6
 SlurmdTimeout=10
 KillWait=5
 MinJobAge=3600

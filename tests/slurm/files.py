@@ -33,9 +33,14 @@ def directory_of(cluster: Cluster) -> Generator[None]:
         shutil.rmtree(here)
 
 
+def entering(login: int) -> list[str]:
+    """Returns the words before a command that enters the login node, which is that process."""
+    return ["nsenter", f"--target={login}", "--net", "--uts", "--mount", "--root"]
+
+
 def write_clients(directory: Path, login: int) -> None:
     """Writes the clients that enter the login node, which is that process, from outside."""
-    enter = f"nsenter --target={login} --net --uts --mount"
+    enter = " ".join(entering(login))
     for name in CLIENTS:
         client = directory / "bin" / name
         client.write_text(f'#!/bin/sh\nexec {enter} --wdns="$PWD" {shutil.which(name)} "$@"\n')

@@ -27,7 +27,7 @@ import psutil
 
 from tests.slurm.cluster import LOGIN, Cluster
 from tests.slurm.daemon import Daemon, Machine
-from tests.slurm.files import CLIENTS, directory_of, write_clients
+from tests.slurm.files import CLIENTS, directory_of, entering, write_clients
 
 COMMANDS = (
     *("slurmctld", "slurmd", "munged", *CLIENTS),
@@ -142,8 +142,7 @@ class Lab:
     def words(self, *command: str) -> list[str]:
         """Returns a command as this process starts it on the login node, in this directory."""
         assert self._login is not None
-        target = f"--target={self._login.pid}"
-        return ["nsenter", target, "--net", "--uts", "--mount", f"--wdns={Path.cwd()}", *command]
+        return [*entering(self._login.pid), f"--wdns={Path.cwd()}", *command]
 
     def run(
         self, *command: str, check: bool = True, env: Mapping[str, str] | None = None, **how: Any
@@ -382,8 +381,9 @@ def _free_ports(count: int) -> list[int]:
 
 def main() -> None:
     """Boots a cluster and keeps it until Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    with contextlib.suppress(KeyboardInterrupt), Lab.boot(Path(sys.argv[1])) as lab:
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, lambda *_: sys.exit())
+    with Lab.boot(Path(sys.argv[1])) as lab:
         print(f"export SLURM_CONF={lab.env['SLURM_CONF']} PATH={lab.directory}/bin:$PATH")
         print(f"# a shell on the login node: {shlex.join(lab.words('bash'))}", flush=True)
         signal.pause()

@@ -251,7 +251,8 @@ def test_a_lab_ends_with_a_parent_that_was_killed(lab: Lab, directory: Path) -> 
     remove_abandoned([directory])
 
 
-def test_the_command_ends_at_an_interrupt(lab: Lab, directory: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_ends_when_told(lab: Lab, directory: Path, end: signal.Signals) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-m", "tests.slurm.lab", str(directory)],
         cwd=ROOT,
@@ -261,5 +262,5 @@ def test_the_command_ends_at_an_interrupt(lab: Lab, directory: Path) -> None:
     assert parent.stdout is not None
     with parent.stdout:
         assert parent.stdout.readline()
-        parent.send_signal(signal.SIGINT)
+        parent.send_signal(end)
         assert parent.wait(30) == 0
