@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import pathlib
 import signal
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from launchpad_lite.cli import factory, replay_config, shell, target
@@ -14,6 +16,7 @@ from launchpad_lite.cli.replay_config import Config
 from launchpad_lite.cli.user_code import calling
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import ExitCode, UsageError
+from launchpad_lite.replay.checkpointers import DefaultCheckpointer
 from launchpad_lite.replay.service.given import require_tables
 from launchpad_lite.replay.service.server import Server
 from launchpad_lite.validation import within
@@ -67,6 +70,11 @@ def _parser() -> Parser:
     parser.add_argument(
         "--insecure", action="store_true", help="take calls from whoever reaches the port"
     )
+    parser.add_argument(
+        "--checkpoint_dir",
+        metavar="DIR",
+        help="begin with the latest checkpoint there, and write one at the end",
+    )
     parser.add_argument("--check", action="store_true", help="only look whether all is right")
     return parser
 
@@ -97,11 +105,14 @@ def _tables(text: str) -> list[Table]:
 
 def _serve(config: Config) -> None:
     credentials = None if config.credentials is None else Credentials.load(config.credentials)
+    checkpointer = None if config.checkpoint_dir is None else _checkpointer(config.checkpoint_dir)
     with _interruptible():
+        loaded = checkpointer and checkpointer.latest()
         try:
             server = Server(
                 config.tables,
                 config.port,
+                checkpointer,
                 host=config.host,
                 credentials=credentials,
                 insecure=config.insecure,
@@ -112,11 +123,32 @@ def _serve(config: Config) -> None:
             raise UsageError(str(error)) from error  # the port is taken
         with server, contextlib.suppress(KeyboardInterrupt):
             _show(config.tables, f"lp-replay: serving at {server.address}")
+            if loaded:
+                _say(f"lp-replay: the tables are those of the checkpoint {loaded}")
             server.wait()
+        if checkpointer:  # only now, so that nothing is inserted after it
+            _say(f"lp-replay: the checkpoint is {server.checkpoint()}")
+
+
+def _checkpointer(path: str) -> DefaultCheckpointer:
+    """Return what writes to a directory, once something can be written there."""
+    checkpointer = DefaultCheckpointer(path)
+    try:
+        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        message = f"checkpoint_dir={path!r}: nothing can be written there: {error.strerror}."
+        raise UsageError(message) from error
+    return checkpointer
 
 
 def _show(tables: Sequence[Table], title: str) -> None:
-    sys.stdout.write("\n  ".join([title, *map(repr, tables)]) + "\n")
+    _say("\n  ".join([title, *map(repr, tables)]))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

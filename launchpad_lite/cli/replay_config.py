@@ -2,6 +2,7 @@
 
 ```toml
 port = 8000
+checkpoint_dir = "checkpoints"
 
 [tables.replay]
 sampler = { type = "Prioritized", priority_exponent = 0.8 }
@@ -15,7 +16,8 @@ reward = "float32[]"
 ```
 
 A selector or a rate limiter is the name of its class, or that with its arguments. A signature is
-nested as the data is, and its leaves are a dtype and a shape, with `?` for any length.
+nested as the data is, and its leaves are a dtype and a shape, with `?` for any length. Paths are
+relative to the file.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ _RULES: dict[str, Rule] = {
     "host": optional(text),
     "credentials": optional(text),
     "insecure": boolean,
+    "checkpoint_dir": optional(text),
 }
 
 
@@ -71,6 +74,7 @@ class Config:
       host: the address to listen on; None for the loopback interface.
       credentials: the file of those that clients must have too; None for clients of this user.
       insecure: take calls from whoever reaches the port.
+      checkpoint_dir: the directory of its checkpoints; None for none at its end.
 
     Raises:
       UsageError: a value is of the wrong type, or out of its range.
@@ -81,6 +85,7 @@ class Config:
     host: str | None = None
     credentials: str | None = None
     insecure: bool = False
+    checkpoint_dir: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -111,9 +116,9 @@ def read(shown: str) -> Config:
             raise UsageError("it has no tables. Give each as a section [tables.NAME].")
         made = [_table(*each) for each in cast("dict[str, Any]", tables).items()]
         config = Config(tables=made, **given)
-    if config.credentials is None:
-        return config
-    return dataclasses.replace(config, credentials=str(path.parent / config.credentials))
+    paths = {"credentials": config.credentials, "checkpoint_dir": config.checkpoint_dir}
+    beside = {key: str(path.parent / each) for key, each in paths.items() if each}
+    return dataclasses.replace(config, **beside)
 
 
 def _table(name: str, given: Any) -> Table:

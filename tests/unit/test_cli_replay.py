@@ -69,6 +69,49 @@ def test_a_server_serves_until_it_is_told(target: str, number: int) -> None:
             process.kill()
 
 
+def serve_until_interrupted(item: int, number: int) -> tuple[list[int], str]:
+    """Serve the queue, insert an item, and end; return what it held before, and what is printed."""
+    command = [*COMMAND, "buffer.toml", "--port=0", "--checkpoint_dir=saved/here"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            title, _ = (process.stdout.readline() for _ in range(2))
+            client = replay.Client(title.split()[-1])
+            size = client.server_info()["queue"].current_size
+            samples = client.sample("queue", size, emit_timesteps=False) if size else ()
+            held = [int(sample.data[0][0]) for sample in samples]
+            client.insert([item], {"queue": 1.0})
+            process.send_signal(number)
+            printed = process.stdout.read()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    return held, printed
+
+
+def test_a_server_begins_where_the_last_one_ended() -> None:
+    first, second = (f"saved/here/checkpoint-{number:08}.replay" for number in (1, 2))
+    assert serve_until_interrupted(5, signal.SIGTERM) == (
+        [],
+        f"lp-replay: the checkpoint is {first}\n",
+    )
+    loaded = f"lp-replay: the tables are those of the checkpoint {first}\n"
+    assert serve_until_interrupted(6, signal.SIGINT) == (
+        [5],
+        f"{loaded}lp-replay: the checkpoint is {second}\n",
+    )
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "checkpoint-00000001.replay"
+    path.write_bytes(b"nothing")
+    assert main(["buffer.toml", f"--checkpoint_dir={tmp_path}"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert str(path) in printed.err
+    assert "To begin with empty tables, move this file away." in printed.err
+
+
 def test_a_target_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["buffer.toml", "--check"]) == 0
     printed = capsys.readouterr()
@@ -89,6 +132,9 @@ def test_a_target_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
         (["buffer.py:twice"], 2, "twice() in buffer.py: two tables have the name 'queue'"),
         (["buffer.py:broken"], 3, "KeyError: 'mine'\nlp-replay: broken() in buffer.py raised"),
         (["buffer.py", "--credentials=no.json"], 2, "no.json"),
+        (["buffer.py", "--checkpoint_dir="], 2, "path='': give the path of a directory"),
+        (["buffer.py", "--checkpoint_dir=buffer.py"], 2, "there: File exists"),
+        (["buffer.py", "--checkpoint_dir=/proc/none"], 2, "checkpoint_dir='/proc/none': nothing"),
         (["buffer.py", "--host=0.0.0.0"], 2, "other hosts could reach this server"),
     ],
 )

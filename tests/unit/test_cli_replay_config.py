@@ -15,6 +15,7 @@ GOOD = """
 port = 8000
 host = "127.0.0.1"
 credentials = "secret"
+checkpoint_dir = "saved"
 
 [tables.replay]
 sampler = { type = "Prioritized", priority_exponent = 0.8 }
@@ -52,6 +53,7 @@ def test_a_file_says_everything(path: Path) -> None:
     config = replay_config.read(str(path))
     assert (config.port, config.host, config.insecure) == (8000, "127.0.0.1", False)
     assert config.credentials == str(path.parent / "secret")
+    assert config.checkpoint_dir == str(path.parent / "saved")
     first, queue = config.tables
     assert repr(queue) == repr(replay.Table.queue("queue", 10))
     assert repr(first) == repr(

@@ -130,6 +130,14 @@ class DefaultCheckpointer(CheckpointerBase):
         _log.info("replay: the tables are those of the checkpoint %s", path)
         return differences
 
+    def latest(self) -> str | None:
+        """Return the path of the latest checkpoint, or None if there is none.
+
+        Raises:
+          OSError: the directory cannot be read.
+        """
+        return next(map(str, self._directory().checkpoints()), None)
+
     def _directory(self) -> Directory:
         return Directory(pathlib.Path(self.path), self.group, self.keep)
 
