@@ -117,7 +117,7 @@ def read(shown: str) -> Config:
         made = [_table(*each) for each in cast("dict[str, Any]", tables).items()]
         config = Config(tables=made, **given)
     paths = {"credentials": config.credentials, "checkpoint_dir": config.checkpoint_dir}
-    beside = {key: str(path.parent / each) for key, each in paths.items() if each}
+    beside: dict[str, Any] = {key: str(path.parent / each) for key, each in paths.items() if each}
     return dataclasses.replace(config, **beside)
 
 
