@@ -16,7 +16,7 @@ from launchpad_lite.cli.replay_config import Config
 from launchpad_lite.cli.user_code import calling
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import ExitCode, UsageError
-from launchpad_lite.replay.checkpointers import DefaultCheckpointer
+from launchpad_lite.replay.core.checkpoint.checkpointers import DefaultCheckpointer
 from launchpad_lite.replay.service.given import require_tables
 from launchpad_lite.replay.service.server import Server
 from launchpad_lite.validation import within
