@@ -111,6 +111,36 @@ SHARED_MEMORY = flags.DEFINE_integer(
     "(default: a quarter of the host's). Beyond it, and with 0, they go through sockets.",
     lower_bound=0,
 )
+DETACH = flags.DEFINE_bool(
+    "lp_detach", False, "Return when the program is submitted; a cluster's launcher does it."
+)
+SLURM_PARTITION = flags.DEFINE_string("lp_slurm_partition", None, "SLURM's partition.")
+SLURM_ACCOUNT = flags.DEFINE_string("lp_slurm_account", None, "SLURM's account: who pays.")
+SLURM_QOS = flags.DEFINE_string("lp_slurm_qos", None, "SLURM's quality of service.")
+SLURM_TIME = flags.DEFINE_string(
+    "lp_slurm_time", None, "The limit: minutes, h:mm:ss or days-hours:mm:ss."
+)
+SLURM_CONSTRAINT = flags.DEFINE_string(
+    "lp_slurm_constraint", None, "The features that SLURM's machines must have."
+)
+SLURM_LAYOUT = flags.DEFINE_enum(
+    "lp_slurm_layout",
+    "auto",
+    ["auto", "steps", "het", "jobs"],
+    "One allocation with a step for each group, a heterogeneous job, or a job for each group.",
+)
+SLURM_SETUP = flags.DEFINE_multi_string(
+    "lp_slurm_setup", [], "A line of shell that SLURM's jobs begin with: module load cuda."
+)
+SLURM_CONTAINER_IMAGE = flags.DEFINE_string(
+    "lp_slurm_container_image", None, "The image that workers run in (SLURM's plugin pyxis)."
+)
+SLURM_EXTRA = flags.DEFINE_multi_string(
+    "lp_slurm_extra", [], "A further option of sbatch: --lp_slurm_extra=--reservation=x."
+)
+SLURM_REQUEUE = flags.DEFINE_bool(
+    "lp_slurm_requeue", False, "Queue the job again after a preemption or the loss of a machine."
+)
 
 
 def of_this_process() -> flags.FlagValues:

@@ -97,14 +97,15 @@ def launch(
         local_resources=local_resources,
         pickle_nodes=bool(serialize_py_nodes),
     )
+    chosen = registry.get(compiled.launcher)
     if flags.value(flags.DRY_RUN):
-        sys.stdout.write(f"{compiled}\n")
+        sys.stdout.write(f"{chosen.describe(compiled, options)}\n")
         raise SystemExit(ExitCode.OK)
     for warning in compiled.warnings:
         sys.stderr.write(f"warning: {warning}\n")
     try:
         with signals.held():  # better a whole run that stops than half a run
-            run = registry.get(compiled.launcher).launch(compiled, options)
+            run = chosen.launch(compiled, options)
     except OSError as error:
         message = f"the run cannot be launched: {describe_os_error(error)}"
         raise UsageError(message) from error

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import time
 
 import msgspec
+
+_ANSWER_S = 20.0  # for a scheduler that is busy
+_REMEMBERED_S = 5.0  # so that nobody asks a scheduler in a loop
+
+_answers: dict[tuple[str, ...], tuple[float, bool]] = {}
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,10 +21,16 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       pid: its number.
       process_started: when it was started, in seconds since 1970.
+      job: where it is no process of this host: what it is, for people.
+      asks: the command that prints something as long as that is there.
+      ends: and the command that ends it.
     """
 
     pid: int
     process_started: float
+    job: str = ""
+    asks: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
 
     @classmethod
     def this_process(cls) -> Owner:
@@ -26,8 +39,20 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
         return cls(pid=os.getpid(), process_started=psutil.Process().create_time())
 
+    @classmethod
+    def elsewhere(cls, job: str, asks: tuple[str, ...], ends: tuple[str, ...]) -> Owner:
+        """Return what a scheduler knows."""
+        return cls(pid=0, process_started=0.0, job=job, asks=asks, ends=ends)
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        return self.job or f"process {self.pid}"
+
     def is_alive(self) -> bool:
-        """Whether that process is still there."""
+        """Whether it is still there; so it is taken to be if a scheduler cannot be asked now."""
+        if self.asks:
+            return self._ask()
         import psutil
 
         with contextlib.suppress(psutil.Error):
@@ -35,3 +60,21 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
             same = abs(process.create_time() - self.process_started) < 1
             return same and process.status() != psutil.STATUS_ZOMBIE
         return False
+
+    def _ask(self) -> bool:
+        known = _answers.get(self.asks)
+        if known is not None and time.monotonic() - known[0] < _REMEMBERED_S:
+            return known[1]
+        alive = True
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(
+                self.asks, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+            )
+            alive = bool(done.stdout.strip()) if done.returncode == 0 else _unclear(done.stderr)
+        _answers[self.asks] = time.monotonic(), alive
+        return alive
+
+
+def _unclear(complaint: str) -> bool:
+    """Whether a scheduler did not say that it knows no such job."""
+    return "invalid" not in complaint.lower()

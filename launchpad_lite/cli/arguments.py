@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 PREFIX = "lp_"
 SHORT = (
     *("launcher", "dry_run", "compat", "compat_reverb"),
-    *("tmux_session_name", "tmux_open_window"),
+    *("tmux_session_name", "tmux_open_window", "detach"),
+    *("slurm_partition", "slurm_account", "slurm_qos", "slurm_time", "slurm_constraint"),
+    *("slurm_layout", "slurm_setup", "slurm_container_image", "slurm_extra", "slurm_requeue"),
 )
 """These flags may be given without the prefix."""
 

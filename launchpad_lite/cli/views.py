@@ -156,7 +156,7 @@ def watch(run: RunDirectory, line: RunViewer) -> Iterator[RunStatus]:
 
 def _lost(run: RunDirectory) -> ControllerLost:
     owner = run.owner()
-    process = f"process {owner.pid}" if owner is not None else "the process"
+    process = owner.title if owner is not None else "the process"
     message = (
         f"{run.run_id} is lost: {process}, which held it together, is gone or does not answer. "
         f"What is left of it: {run.path}"

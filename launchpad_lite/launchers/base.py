@@ -79,6 +79,11 @@ class Launcher(abc.ABC):
     def capabilities(self) -> Capabilities:
         """Return what the plan must know."""
 
+    def describe(self, plan: LaunchPlan, options: LaunchOptions) -> str:
+        """Return what would be started, for people: a dry run."""
+        del options
+        return str(plan)
+
     @abc.abstractmethod
     def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
         """Bring up the workers.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
-    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.planning import LaunchPlan, WorkerSpec
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _SMI_TIMEOUT_S = 20.0
@@ -32,35 +32,53 @@ def hand_out(plan: LaunchPlan) -> LaunchPlan:
     Raises:
       UsageError: there are too few, or a node's `env` says something else.
     """
+    asked = any(worker.resources.gpus for worker in plan.workers)
+    there = visible() if asked else ()
+    where = "this machine"
+    if VARIABLE in os.environ:
+        where = f"{VARIABLE}={os.environ[VARIABLE]}"
+    workers = share(plan.workers, there, where)
+    return dataclasses.replace(plan, workers=workers)
+
+
+def share(
+    workers: tuple[WorkerSpec, ...], there: tuple[str, ...], where: str
+) -> tuple[WorkerSpec, ...]:
+    """Return workers whose environment says which GPUs of a machine they have; see `hand_out`.
+
+    Args:
+      workers: all that share the machine's GPUs.
+      there: the GPUs.
+      where: the machine, for messages.
+
+    Raises:
+      UsageError: there are too few, or a node's `env` says something else.
+    """
     asked = {
         worker.unit: worker.resources.gpus
-        for worker in plan.workers
+        for worker in workers
         if worker.resources.gpus is not None
     }
-    if not asked:
-        return plan
-    for worker in plan.workers:
+    for worker in workers:
         if worker.unit in asked and VARIABLE in worker.env:
             message = (
                 f"node {worker.name}: its env sets {VARIABLE}, and its group asks for "
                 f"{worker.resources.gpus} GPU(s). Leave out one of the two."
             )
             raise UsageError(message)
-    there = visible() if any(asked.values()) else ()
     if sum(asked.values()) > len(there):
-        raise UsageError(_too_few(asked, there))
+        raise UsageError(_too_few(asked, len(there), where))
     rest = iter(there)
     given = {unit: ",".join(next(rest) for _ in range(count)) for unit, count in asked.items()}
-    workers = tuple(
+    return tuple(
         dataclasses.replace(worker, env={**worker.env, VARIABLE: given[worker.unit]})
         if worker.unit in given
         else worker
-        for worker in plan.workers
+        for worker in workers
     )
-    return dataclasses.replace(plan, workers=workers)
 
 
-def _too_few(asked: dict[str, int], there: tuple[str, ...]) -> str:
+def _too_few(asked: dict[str, int], there: int, where: str) -> str:
     groups: dict[str, list[int]] = {}
     for unit, count in asked.items():
         groups.setdefault(unit.rpartition("/")[0], []).append(count)
@@ -69,10 +87,9 @@ def _too_few(asked: dict[str, int], there: tuple[str, ...]) -> str:
         for label, counts in groups.items()
         if counts[0]
     ]
-    where = f"{VARIABLE}={os.environ[VARIABLE]}" if VARIABLE in os.environ else "this machine"
     return (
         f"too few GPUs: {', '.join(wishes)}: {sum(asked.values())} in all, and {where} has "
-        f"{len(there)}. Ask for fewer with lp.Resources(gpus=...), or for fewer nodes."
+        f"{there}. Ask for fewer with lp.Resources(gpus=...), or for fewer nodes."
     )
 
 

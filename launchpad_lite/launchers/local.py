@@ -10,11 +10,12 @@ import shutil
 import sys
 import tempfile
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context
 from launchpad_lite.courier import socket_dir, transports
 from launchpad_lite.credentials import Credentials
+from launchpad_lite.endpoint import LOOPBACK
 from launchpad_lite.errors import UsageError, describe_os_error
 from launchpad_lite.runtime import control, postmortem
 from launchpad_lite.runtime.controller import Controller
@@ -25,6 +26,8 @@ from launchpad_lite.runtime.signals import signals
 from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from launchpad_lite.courier.server import Server
     from launchpad_lite.launchers.base import LaunchOptions
     from launchpad_lite.planning import LaunchPlan
@@ -47,8 +50,23 @@ class LocalRun:
       debugger: for nodes that fail; None where it was not asked for, or there is no terminal.
     """
 
-    def __init__(self, plan: LaunchPlan, options: LaunchOptions) -> None:
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        options: LaunchOptions,
+        *,
+        directory: RunDirectory | None = None,
+        credentials: Credentials | None = None,
+        host: str = LOOPBACK,
+    ) -> None:
         """Make the run's directory, if it keeps one.
+
+        Args:
+          plan: the plan.
+          options: what is shown and kept.
+          directory: one that the run has already.
+          credentials: those that it has already.
+          host: the address of this host that nodes reach the controller by.
 
         Raises:
           UsageError: the place for checkpoints cannot be written to.
@@ -57,10 +75,12 @@ class LocalRun:
         if plan.config.checkpoint_dir is not None:
             _check_checkpoints(pathlib.Path(plan.config.checkpoint_dir))
         self.plan = plan
-        self.run_id = new_run_id(plan.program)
-        self.credentials = Credentials.create(tls=plan.config.encrypts)
-        self.directory = RunDirectory.create(self.run_id) if options.keep_directory else None
-        if self.directory is not None:
+        self.host = host
+        self.run_id = new_run_id(plan.program) if directory is None else directory.run_id
+        self.credentials = credentials or Credentials.create(tls=plan.config.encrypts)
+        self.directory = directory
+        if directory is None and options.keep_directory:
+            self.directory = RunDirectory.create(self.run_id)
             try:
                 self.directory.write_plan(str(plan))
             except BaseException:
@@ -170,6 +190,7 @@ class LocalRun:
             follow=self.controller.directory.get,
             control=self.controller,
             names=self.plan.name_of,
+            host=self.host,
             debugger=self.debugger,
         )
 
@@ -178,12 +199,17 @@ class LocalRun:
         chosen = self.plan.config.transport
         return default if chosen is None else (chosen,)
 
-    def serve_controller(self) -> str:
-        """Let other processes reach the controller; return its endpoint."""
+    def serve_controller(self, *more: Callable[..., Any]) -> str:
+        """Let other processes reach the controller; return its endpoint.
+
+        Args:
+          *more: methods that the launcher adds.
+        """
+        scheme = transports.between_processes() if self.host == LOOPBACK else "tcp"
         with self._lock:
             if self._server is None and not self._ended:
-                scope = self.make_scope(self._stop, (transports.between_processes(),))
-                self._server = control.serve(self.controller, scope)
+                scope = self.make_scope(self._stop, (scheme,))
+                self._server = control.serve(self.controller, scope, more)
                 if self.directory is not None:
                     endpoint = self._server.endpoints[0]
                     self.directory.write_rendezvous(endpoint, self.credentials)

@@ -11,12 +11,14 @@ import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.courier import transports
+from launchpad_lite.endpoint import LOOPBACK
 from launchpad_lite.launchers import gpus, terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
 from launchpad_lite.runtime import children
-from launchpad_lite.runtime.agent_backend import AgentBackend
+from launchpad_lite.runtime.agent_backend import LocalAgentBackend
+from launchpad_lite.runtime.line import SocketLine
 from launchpad_lite.runtime.logs import LogViewer, standard_output
 from launchpad_lite.runtime.worker import WorkerBoot
 
@@ -61,8 +63,11 @@ class _ProcessRun:
         self._agent: subprocess.Popen[bytes] | None = None
 
     def launch(self) -> Run:
-        backend = AgentBackend(
-            self._start_agent, self._boot, self._local.log, leavings=self._local.leavings
+        backend = LocalAgentBackend(
+            SocketLine(self._start_agent),
+            self._boot,
+            self._local.log,
+            leavings=self._local.leavings,
         )
         shows = self._options.show_output and self._options.terminal == terminals.CURRENT
         return self._local.start(backend, shows_output=shows)
@@ -123,6 +128,7 @@ class _ProcessRun:
                 controller=self._endpoint,
                 credentials=local.credentials,
                 schemes=self._endpoint_schemes,
+                host=LOOPBACK,
                 socket_dir=local.socket_dir,
                 checkpoint=local.checkpoint(spec.name),
                 debugger=local.debugger,

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from launchpad_lite import source
 from launchpad_lite.endpoint import host_id
@@ -55,8 +55,14 @@ class _Child:
 class Agent:
     """The workers of one host."""
 
-    def __init__(self, controller: socket.socket) -> None:
-        """Take over the socket to the controller."""
+    def __init__(self, controller: socket.socket, *, hears_term: bool = True) -> None:
+        """Take over the socket to the controller.
+
+        Args:
+          controller: the socket.
+          hears_term: whether SIGTERM ends it; else only the end of the socket, or of its parent.
+        """
+        self._on_sigterm: Any = self._on_term if hears_term else _ignore
         self._controller = controller
         self._reader = link.Reader(controller)
         self._children: dict[int, _Child] = {}
@@ -79,7 +85,7 @@ class Agent:
         signal.set_wakeup_fd(self._wake_writer.fileno())
         signal.signal(signal.SIGCHLD, _ignore)  # the wake-up descriptor tells
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         gc.collect()
         gc.disable()  # until the user's code begins, in a worker
         gc.freeze()  # objects that never move to another page stay shared with the workers
@@ -314,11 +320,12 @@ def _preload(modules: Iterable[str]) -> None:
             return
 
 
-def main(preload: Iterable[str] = ()) -> None:
+def main(preload: Iterable[str] = (), *, hears_term: bool = True) -> None:
     """Run an agent whose standard input is the socket to its controller.
 
     Args:
       preload: modules to import beside those that all workers need.
+      hears_term: whether SIGTERM ends it.
     """
     controller = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
@@ -332,7 +339,7 @@ def main(preload: Iterable[str] = ()) -> None:
     _preload(preload)
     host_id()  # is remembered
     worker.show_lines_at_once()
-    Agent(controller).run()
+    Agent(controller, hears_term=hears_term).run()
 
 
 if __name__ == "__main__":

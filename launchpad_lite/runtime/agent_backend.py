@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import signal
-import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -20,17 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from launchpad_lite.planning import WorkerSpec
+    from launchpad_lite.runtime.line import Line
 
 
 class AgentBackend(Backend):
-    """The workers of one agent, on this host or another.
-
-    A launcher gives the socket to an agent that it has brought up, by whatever means.
-    """
+    """The workers of one agent, on this host or another."""
 
     def __init__(
         self,
-        connect: Callable[[], socket.socket],
+        line: Line,
         boot: Callable[[WorkerSpec, int], bytes],
         log: Callable[[str], pathlib.Path],
         leavings: Iterable[str] = (),
@@ -38,12 +35,12 @@ class AgentBackend(Backend):
         """Remember how to come by what is needed.
 
         Args:
-          connect: brings up the agent and returns the socket to it.
+          line: to the agent.
           boot: returns the pickled `WorkerBoot` of a worker's incarnation.
           log: returns the path of a worker's log file.
           leavings: files and directories that the agent removes should this process be killed.
         """
-        self._connect = connect
+        self._line = line
         self._boot = boot
         self._log = log
         self._leavings = list(leavings)
@@ -51,10 +48,7 @@ class AgentBackend(Backend):
         self._alive: set[str] = set()
         self._lost = ""  # how the agent was
         self._pids: dict[str, int] = {}
-        self._processes: list[psutil.Process] = []
         self._signalled: set[tuple[str, int]] = set()
-        self._socket: socket.socket | None = None
-        self._reader: threading.Thread | None = None
 
     def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
         """See the base class."""
@@ -62,12 +56,8 @@ class AgentBackend(Backend):
         self._alive = {spec.name for spec in specs}
         self._post = post
         self._serving = {spec.name for spec in specs if spec.services}
-        self._socket = self._connect()
-        self._reader = threading.Thread(
-            target=self._listen, args=(self._socket,), name="lp-agent-link", daemon=True
-        )
-        self._reader.start()
-        self._say(link.Leavings(self._leavings))
+        self._line.open(self._hear, self._on_loss)
+        self._line.say(link.Leavings(self._leavings))
         for spec in specs:
             self._start(spec, 0)
 
@@ -80,7 +70,7 @@ class AgentBackend(Backend):
             self._lose()
 
     def _start(self, spec: WorkerSpec, incarnation: int) -> None:
-        self._say(
+        self._line.say(
             link.StartWorker(
                 name=spec.name,
                 log=str(self._log(spec.name)),
@@ -91,23 +81,13 @@ class AgentBackend(Backend):
             )
         )
 
-    def _say(self, message: link.ToAgent) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError), self._lock:  # the listener sees that it is gone
-                self._socket.sendall(link.encode(message))
-
-    def _listen(self, sock: socket.socket) -> None:
-        reader = link.Reader(sock)
-        try:
-            while True:
-                for frame in reader.frames():
-                    self._hear(link.decode_from_agent(frame))
-        except (EOFError, OSError):
-            pass
-        if self._alive:
-            for pid in self._pids.values():  # they end by themselves, unless they hang
-                children.kill_tree(pid)
+    def _on_loss(self) -> None:
         self._lost = "the agent that held it was killed"
+        self._lose()
+
+    def lose(self, reason: str) -> None:
+        """Give up the agent, and with it the workers: nothing will be heard of them any more."""
+        self._lost = reason
         self._lose()
 
     def _lose(self) -> None:
@@ -118,9 +98,7 @@ class AgentBackend(Backend):
 
     def _hear(self, message: link.FromAgent) -> None:
         if isinstance(message, link.WorkerStarted):
-            self._pids[message.name] = message.pid
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self._processes.append(psutil.Process(message.pid))
+            self._note_process(message)
             if message.name not in self._serving:
                 self._post(WorkerUp(message.name))
             return
@@ -131,6 +109,9 @@ class AgentBackend(Backend):
             return
         forced = (message.name, -message.status) in self._signalled and not message.report
         self._post(WorkerEnded(message.name, _failure(message), forced=forced))
+
+    def _note_process(self, message: link.WorkerStarted) -> None:
+        self._pids[message.name] = message.pid
 
     def notify(self, seconds: float, reason: str) -> None:
         """Nothing: the controller's stream tells the workers."""
@@ -146,26 +127,48 @@ class AgentBackend(Backend):
     def _signal(self, names: Iterable[str], number: int, seconds: float = 0.0) -> None:
         for name in names:
             self._signalled.add((name, number))
-            self._say(link.SignalWorker(name, number, seconds))
+            self._line.say(link.SignalWorker(name, number, seconds))
 
     def stacks(self, names: Iterable[str]) -> str:
         """See the base class."""
         return "\n".join(f"{name}: process {self._pids.get(name)}" for name in names)
 
     def leftovers(self, timeout: float) -> list[str]:
-        """See the base class."""
-        _, alive = psutil.wait_procs(self._processes, timeout)
-        return [f"process {process.pid}" for process in alive if _is_running(process)]
+        """See the base class; an agent of another host has ended what it left."""
+        del timeout
+        return []
 
     def close(self) -> None:
         """See the base class."""
-        if self._socket is not None:
-            self._say(link.Leavings([]))
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            if self._reader is not None and self._reader is not threading.current_thread():
-                self._reader.join()
-            self._socket.close()
+        self._line.say(link.Leavings([]))
+        self._line.close()
+
+
+class LocalAgentBackend(AgentBackend):
+    """The workers of one agent of this host, whose processes can be looked at."""
+
+    _processes: list[psutil.Process]
+
+    def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
+        """See the base class."""
+        self._processes = []
+        super().start(workers, post)
+
+    def _note_process(self, message: link.WorkerStarted) -> None:
+        super()._note_process(message)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._processes.append(psutil.Process(message.pid))
+
+    def _on_loss(self) -> None:
+        if self._alive:
+            for pid in self._pids.values():  # they end by themselves, unless they hang
+                children.kill_tree(pid)
+        super()._on_loss()
+
+    def leftovers(self, timeout: float) -> list[str]:
+        """See the base class."""
+        _, alive = psutil.wait_procs(self._processes, timeout)
+        return [f"process {process.pid}" for process in alive if _is_running(process)]
 
 
 def _is_running(process: psutil.Process) -> bool:

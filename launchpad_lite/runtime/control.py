@@ -18,7 +18,7 @@ from launchpad_lite.runtime.measuring import MetricsWanted, RunMetrics
 from launchpad_lite.runtime.status import Notice, RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.runtime.controller import Controller
@@ -32,16 +32,17 @@ _MAX_STREAMS = 2**20  # one for each worker
 _VIEWER_TIMEOUT_S = 10.0
 
 
-def serve(controller: Controller, scope: Scope) -> Server:
-    """Serve a controller to other processes of this host.
+def serve(controller: Controller, scope: Scope, more: Iterable[Callable[..., Any]] = ()) -> Server:
+    """Serve a controller to other processes.
 
     Args:
       controller: the controller.
       scope: of the launching process, with the transports to serve on.
+      more: methods that a launcher adds, by their names.
     """
     config = ServerConfig(thread_pool_size=_THREADS, max_streams=_MAX_STREAMS)
     server = Server.in_run(NAME, scope, None, config, internal=True)
-    for method in (
+    methods: tuple[Callable[..., Any], ...] = (
         controller.publish,
         controller.follow,
         controller.retire,
@@ -49,11 +50,13 @@ def serve(controller: Controller, scope: Scope) -> Server:
         controller.note,
         controller.request_stop,
         controller.status,
-        controller.measuring.metrics,
+        controller.metrics,
         controller.measuring.report,
         controller.attach,
         controller.watch,
-    ):
+        *more,
+    )
+    for method in methods:
         server.Bind(method.__name__, method)
     server.Start()
     return server
@@ -62,14 +65,29 @@ def serve(controller: Controller, scope: Scope) -> Server:
 class RemoteControl:
     """A worker's line to the controller: one stream for what it must know, and calls."""
 
-    def __init__(self, endpoint: str, credentials: Credentials, run_id: str, worker: str) -> None:
-        """Name the controller's endpoint; connect in `attach`."""
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        run_id: str,
+        worker: str,
+        directory: Directory | None = None,
+    ) -> None:
+        """Name the controller's endpoint; connect in `attach`.
+
+        Args:
+          endpoint: where the controller listens.
+          credentials: of the run.
+          run_id: the run.
+          worker: who listens.
+          directory: is told what the controller says of services; None for a new one.
+        """
         self._run_id = run_id
         self._client: Any = client_at(endpoint, credentials, ClientConfig(), internal=True)
         self._worker = worker
         self._lock = threading.Lock()
         self._followed: set[str] = set()
-        self.directory = Directory()
+        self.directory = directory or Directory()
 
     def attach(self, on_notice: Callable[[float, str], object]) -> None:
         """Begin to hear from the controller; a controller that is gone is the agent's business.

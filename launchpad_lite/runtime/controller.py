@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.backend import Backend
+    from launchpad_lite.runtime.measuring import RunMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -270,6 +271,10 @@ class Controller:
             watchers = list(self._watchers)
         for watcher in watchers:
             watcher.put(status)
+
+    def metrics(self) -> RunMetrics:
+        """Ask all nodes what they have counted of their calls."""
+        return self.measuring.metrics()
 
     # --- what tests ask ---
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from launchpad_lite.config import ClientSettings
-    from launchpad_lite.runtime.controller import Controller
+    from launchpad_lite.runtime.held import HeldRun
     from launchpad_lite.runtime.measuring import RunMetrics
     from launchpad_lite.runtime.scope import RunScope
     from launchpad_lite.runtime.status import RunStatus
@@ -52,7 +52,7 @@ class Run(OriginalManager):
     """
 
     def __init__(
-        self, controller: Controller, scope: RunScope, directory: pathlib.Path | None
+        self, controller: HeldRun, scope: RunScope, directory: pathlib.Path | None
     ) -> None:
         """Take over a run that was started; launchers do it."""
         self._controller = controller
@@ -191,7 +191,7 @@ class Run(OriginalManager):
 
         Nodes that do not answer within 5 seconds are named in `silent`.
         """
-        return self._controller.measuring.metrics()
+        return self._controller.metrics()
 
     @overload
     def client(

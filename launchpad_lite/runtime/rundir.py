@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import os
 import pathlib
+import pickle
 import re
 import secrets
 import shutil
@@ -19,7 +20,7 @@ import msgspec
 from launchpad_lite.courier import socket_dir
 from launchpad_lite.courier.auth import state_dir
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.errors import UsageError
+from launchpad_lite.errors import LaunchpadError, UsageError
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime.status import RunStatus
 
@@ -90,7 +91,7 @@ class RunDirectory:
         try:
             run.path.mkdir(mode=0o700)
             (run.path / "logs").mkdir()
-            run._write("owner.json", msgspec.json.encode(Owner.this_process()))
+            run.write_owner(Owner.this_process())
         except BaseException:
             run.remove()
             raise
@@ -119,8 +120,12 @@ class RunDirectory:
         """Return a node's log file."""
         return self.path / "logs" / f"{file_name(node)}.log"
 
-    def _write(self, name: str, data: bytes) -> None:
-        """Replace a file at once, readable by this user alone."""
+    def write_private(self, name: str, data: bytes) -> None:
+        """Replace a file at once, readable by this user alone.
+
+        Raises:
+          OSError: it cannot be written.
+        """
         temporary = self.path / f".{name}.new"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -134,11 +139,11 @@ class RunDirectory:
 
     def write_plan(self, table: str) -> None:
         """Keep the plan, for people."""
-        self._write("plan.txt", table.encode())
+        self.write_private("plan.txt", table.encode())
 
     def write_status(self, status: RunStatus) -> None:
         """Keep the status."""
-        self._write("status.json", msgspec.json.encode(status))
+        self.write_private("status.json", msgspec.json.encode(status))
 
     def status(self) -> RunStatus | None:
         """Return the status that was kept last."""
@@ -147,11 +152,37 @@ class RunDirectory:
         except (OSError, msgspec.MsgspecError):
             return None
 
+    def write_owner(self, owner: Owner) -> None:
+        """Say who holds the run together."""
+        self.write_private("owner.json", msgspec.json.encode(owner))
+
+    def _job(self) -> Owner | None:
+        """Return who holds the run together, if it is no process."""
+        owner = self.owner()
+        return owner if owner is not None and owner.asks else None
+
+    def write_outcome(self, error: LaunchpadError | None) -> None:
+        """Keep how the run has ended, for a launching process on another host.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        self.write_private("outcome.pickle", pickle.dumps((error,)))
+
+    def outcome(self) -> tuple[LaunchpadError | None] | None:
+        """Return how the run has ended: what it failed of; None if nobody has written that."""
+        try:
+            data = (self.path / "outcome.pickle").read_bytes()
+        except OSError:
+            return None
+        kept: tuple[LaunchpadError | None] = pickle.loads(data)
+        return kept
+
     def write_rendezvous(self, endpoint: str, credentials: Credentials) -> None:
         """Let other terminals find the run's controller, in this process."""
-        owner = Owner.this_process()
+        owner = self._job() or Owner.this_process()
         rendezvous = Rendezvous(endpoint=endpoint, credentials=credentials, owner=owner)
-        self._write(self.rendezvous_file.name, msgspec.json.encode(rendezvous))
+        self.write_private(self.rendezvous_file.name, msgspec.json.encode(rendezvous))
 
     def remove_rendezvous(self) -> None:
         """Forget how to reach the controller: the run has ended."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from launchpad_lite.runtime.controller import Controller
+    from launchpad_lite.runtime.held import HeldRun
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN, None)
@@ -23,12 +23,12 @@ _DEFAULTS = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN, None)
 
 class _Signals:
     def __init__(self) -> None:
-        self._runs: dict[Controller, int] = {}
+        self._runs: dict[HeldRun, int] = {}
         self._before: dict[int, Any] = {}
         self._held = 0
         self._early = 0  # a signal that came before the run that is being launched
 
-    def add(self, run: Controller) -> None:
+    def add(self, run: HeldRun) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
         self._runs[run] = 0
@@ -37,14 +37,14 @@ class _Signals:
             number, self._early = self._early, 0
             self._stop(run, number)
 
-    def remove(self, run: Controller) -> int:
+    def remove(self, run: HeldRun) -> int:
         """Forget a run that has ended; return the signal that stopped it, 0 if none did."""
         number = self._runs.pop(run, 0)
         if threading.current_thread() is threading.main_thread():
             self._put_back()
         return number
 
-    def heard(self, run: Controller) -> bool:
+    def heard(self, run: HeldRun) -> bool:
         """Whether a signal has stopped a run."""
         return self._runs.get(run, 0) != 0
 
@@ -103,7 +103,7 @@ class _Signals:
         if before not in _DEFAULTS:
             _pass_on(number, frame, before)
 
-    def _stop(self, run: Controller, number: int) -> None:
+    def _stop(self, run: HeldRun, number: int) -> None:
         name = signal.Signals(number).name
         again = self._runs.get(run, 0) != 0
         self._runs[run] = number

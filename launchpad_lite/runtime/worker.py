@@ -57,6 +57,7 @@ class WorkerBoot:
       controller: its endpoint.
       credentials: what the run's servers and clients prove to each other.
       schemes: the transports that its server listens on.
+      host: the address that it listens on for other hosts.
       socket_dir: the private directory for sockets.
       checkpoint: where the node saves and restores.
       debugger: lets the user look at the node when it has failed; None for no debugger.
@@ -76,6 +77,7 @@ class WorkerBoot:
     controller: str
     credentials: Credentials
     schemes: tuple[str, ...]
+    host: str
     socket_dir: str
     checkpoint: pathlib.Path | None
     debugger: Debugger | None
@@ -258,6 +260,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         config=boot.config,
         credentials=boot.credentials,
         schemes=boot.schemes,
+        host=boot.host,
         socket_dir=boot.socket_dir,
         incarnation=boot.incarnation,
         directory=control.directory,

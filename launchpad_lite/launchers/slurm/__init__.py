@@ -1,0 +1,1 @@
+"""Nodes of a program on the nodes of a SLURM cluster."""

@@ -1,0 +1,131 @@
+"""The batch script's process: the run's controller, which starts the steps."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import pickle
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import ExitCode, LaunchpadError, brief
+from launchpad_lite.launchers import gpus
+from launchpad_lite.launchers.local import LocalRun
+from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm.steps import Steps
+from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.runtime.fleet import Fleet, Place
+from launchpad_lite.runtime.rundir import RunDirectory
+from launchpad_lite.runtime.worker import WorkerBoot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from launchpad_lite.planning import WorkerSpec
+
+
+def main() -> None:
+    """Run the program whose run directory is the first argument, and end the process."""
+    directory = RunDirectory(pathlib.Path(sys.argv[1]))
+    code: int = ExitCode.OK
+    error: LaunchpadError | None = None
+    try:
+        Batch(directory, Submission.read(directory)).run()
+    except LaunchpadError as failure:
+        code, error = failure.exit_code, failure
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except SystemExit:
+        code = ExitCode.OK  # it was told to end, and has ended everything in order
+    if error is not None:
+        sys.stderr.write(f"{brief(error)}\n")
+    Submission.remove(directory)
+    directory.write_outcome(error)
+    sys.exit(code)
+
+
+class Batch:
+    """One run inside its allocation."""
+
+    def __init__(self, directory: RunDirectory, submission: Submission) -> None:
+        """Prepare the controller."""
+        self._submission = submission
+        self._directory = directory
+        self._local = LocalRun(
+            submission.plan,
+            submission.options,
+            directory=directory,
+            credentials=submission.credentials,
+            host=_own_address(),
+        )
+        specs = {worker.name: worker for worker in submission.plan.workers}
+        self._steps = Steps(submission.layout, submission.place, submission.options)
+        self._fleet = Fleet(
+            {
+                agent: [specs[name] for name in names]
+                for step in submission.layout.steps
+                for agent, names in zip(step.agents, step.workers, strict=True)
+            },
+            boot=self._boot,
+            log=self._local.log,
+            share=_share,
+            bring_up=self._bring_up,
+            take_down=self._steps.end,
+        )
+
+    def run(self) -> None:
+        """Start everything, and wait for the end.
+
+        Raises:
+          LaunchpadError: a node failed, or could not be ended or started.
+          SystemExit: SLURM has told the job to end.
+        """
+        self._local.start(self._fleet).wait()
+
+    def _bring_up(self) -> None:
+        self._endpoint = self._local.serve_controller(self._fleet.arrive, self._fleet.hear)
+        self._steps.start(self._fleet.give_up)
+
+    @functools.cached_property
+    def _schemes(self) -> tuple[str, ...]:
+        return self._local.schemes("inproc", "unix", "tcp")
+
+    def _boot(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
+        local, plan = self._local, self._submission.plan
+        return pickle.dumps(
+            WorkerBoot(
+                program=plan.program,
+                label=spec.label,
+                index=spec.index,
+                group_size=spec.group_size,
+                run_id=local.run_id,
+                incarnation=incarnation,
+                seed=spec.seed,
+                has_run=spec.has_run,
+                payload=spec.payload,
+                source=spec.source,
+                config=plan.config,
+                controller=self._endpoint,
+                credentials=local.credentials,
+                schemes=self._schemes,
+                host=place.address,
+                socket_dir=place.socket_dir,
+                checkpoint=local.checkpoint(spec.name),
+                debugger=None,
+            )
+        )
+
+
+def _share(specs: tuple[WorkerSpec, ...], place: Place) -> Iterable[WorkerSpec]:
+    return gpus.share(specs, place.gpus, place.host)
+
+
+def _own_address() -> str:
+    machine = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    return socket.gethostbyname(commands.address_of(machine))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""SLURM's own commands, and what their complaints mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import LauncherUnavailableError, UsageError, nearest
+from launchpad_lite.launchers.slurm.layout import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+NEEDED = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
+
+_ANSWER_S = 60.0  # SLURM's own patience with a controller that is away is about as long
+_COMPLAINT = re.compile(r"^s\w+: (?:error: )?", re.MULTILINE)
+
+
+class SlurmError(LauncherUnavailableError):
+    """SLURM did not do what it was told."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobState:
+    """Where a job is.
+
+    Attributes:
+      state: SLURM's word for it, `PENDING` or `RUNNING`, say.
+      reason: why it waits, or ended.
+      exit_code: `code:signal`; empty where SLURM does not tell.
+    """
+
+    state: str
+    reason: str
+    exit_code: str = ""
+
+
+def missing() -> list[str]:
+    """Return the commands that are not here."""
+    return [name for name in NEEDED if shutil.which(name) is None]
+
+
+def run(*words: str, text: str = "") -> str:
+    """Run a command; return what it prints.
+
+    Raises:
+      SlurmError: it failed, or did not end in time.
+    """
+    try:
+        done = subprocess.run(
+            words, input=text, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        message = f"{words[0]}: {error}"
+        raise SlurmError(message) from error
+    if done.returncode:
+        complaint = _COMPLAINT.sub("", done.stderr).strip() or f"it exited with {done.returncode}"
+        message = f"{words[0]}: {complaint}"
+        raise SlurmError(message)
+    return done.stdout
+
+
+def submit(script: str, partition: str | None) -> int:
+    """Give a job to SLURM; return its number.
+
+    Args:
+      script: the script's text.
+      partition: the one that was asked for, for messages.
+
+    Raises:
+      UsageError: SLURM refuses it.
+    """
+    try:
+        printed = run("sbatch", "--parsable", text=script)
+    except SlurmError as error:
+        raise UsageError(_explain(str(error), partition)) from error
+    return int(printed.strip().partition(";")[0])
+
+
+def _explain(complaint: str, partition: str | None) -> str:
+    hint = ""
+    lowered = complaint.lower()
+    if "invalid partition" in lowered:
+        known = sorted(name for name in machines() if name)
+        hint = f" {partition!r} is none of its partitions{nearest(str(partition), known)}"
+    elif "invalid account" in lowered:
+        hint = " Choose an account of yours: `sacctmgr show associations user=$USER` lists them."
+    elif "node configuration is not available" in lowered or "more processors" in lowered:
+        hint = " Ask for less with lp.Resources, or choose another partition: `sinfo` lists them."
+    elif "time limit" in lowered:
+        hint = " Ask for less with SlurmOptions(time=...); `sinfo` shows each partition's limit."
+    return f"SLURM refuses the job: {complaint}.{hint}".replace("..", ".")
+
+
+def machines() -> dict[str, Machine]:
+    """Return what the smallest machine of each partition has; `""` is the default partition.
+
+    Raises:
+      SlurmError: SLURM cannot be asked.
+    """
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    default = ""
+    for line in run("sinfo", "-h", "-N", "-o", "%P|%c|%m|%G").splitlines():
+        name, cpus, memory, gres = line.split("|")
+        if name.endswith("*"):
+            default = name = name.removesuffix("*")
+        gpus = sum(int(count) for count in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", gres))
+        found.setdefault(name, []).append((int(cpus), int(memory.rstrip("+")), gpus))
+    result = {name: _smallest(each) for name, each in found.items()}
+    if default:
+        result[""] = result[default]
+    return result
+
+
+def _smallest(each: Sequence[tuple[int, int, int]]) -> Machine:
+    cpus, memory, gpus = (min(column) for column in zip(*each, strict=True))
+    return Machine(cpus=cpus, memory_mb=memory, gpus=gpus, count=len(each))
+
+
+def states(jobs: Iterable[int]) -> dict[int, JobState]:
+    """Return where jobs are that have not ended; one question for all.
+
+    Raises:
+      SlurmError: SLURM cannot be asked now.
+    """
+    wanted = ",".join(map(str, jobs))
+    try:
+        printed = run("squeue", "-h", "-t", "all", "-j", wanted, "-o", "%A|%T|%r")
+    except SlurmError as error:
+        if "invalid job id" in str(error).lower():  # all of them have ended long ago
+            return {}
+        raise
+    found: dict[int, JobState] = {}
+    for line in printed.splitlines():
+        number, state, reason = line.split("|", 2)
+        found.setdefault(int(number), JobState(state=state, reason=reason))
+    return found
+
+
+def last_words(job: int) -> JobState | None:
+    """Return how a job ended, as long as SLURM remembers."""
+    try:
+        printed = run("scontrol", "-o", "show", "job", str(job))
+    except SlurmError:
+        return None
+    facts = dict(word.partition("=")[::2] for word in printed.split() if "=" in word)
+    return JobState(
+        state=facts.get("JobState", ""),
+        reason=facts.get("Reason", ""),
+        exit_code=facts.get("ExitCode", ""),
+    )
+
+
+def cancel(jobs: Iterable[int]) -> None:
+    """End jobs; those that have ended are no error.
+
+    Raises:
+      SlurmError: SLURM cannot be told.
+    """
+    run("scancel", "--quiet", *map(str, jobs))
+
+
+def address_of(machine: str) -> str:
+    """Return the address that SLURM reaches a machine by; its name if it tells none."""
+    try:
+        printed = run("scontrol", "-o", "show", "node", machine)
+    except SlurmError:
+        return machine
+    facts = dict(word.partition("=")[::2] for word in printed.split() if "=" in word)
+    return facts.get("NodeAddr") or machine

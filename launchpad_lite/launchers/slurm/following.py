@@ -1,0 +1,304 @@
+"""A run on a cluster, followed from the machine that has submitted it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.errors import CallError, RunError, Stopped, UsageError
+from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.runtime.control import RemoteControl, RunViewer
+from launchpad_lite.runtime.rundir import tail
+from launchpad_lite.runtime.status import NodeStatus, RunStatus
+from launchpad_lite.runtime.supervisor import Phase, WorkerState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from concurrent import futures
+
+    from launchpad_lite.endpoint import EndpointRecord
+    from launchpad_lite.errors import LaunchpadError
+    from launchpad_lite.launchers.slurm.commands import JobState
+    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.directory import Directory
+    from launchpad_lite.runtime.measuring import RunMetrics
+    from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+
+_log = logging.getLogger(__name__)
+
+ASK_S = 5.0
+"""Seconds between two questions to SLURM, at least."""
+
+_PATIENT_S = 30.0  # between two of them while a job waits for long
+_LOOK_S = 0.1  # at the run directory
+_OUTCOME_S = 10.0  # for what the job has written to appear on a shared file system
+_OVER = (WorkerState.DONE.value, WorkerState.FAILED.value)
+_TAIL_LINES = 20
+
+
+class Following:
+    """Implements `HeldRun` for a run whose controller is in a job.
+
+    One thread asks SLURM until the controller has come up, and then listens to that; another passes
+    on requests to stop.
+    """
+
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        directory: RunDirectory,
+        jobs: Sequence[int],
+        services: Directory,
+        at_end: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+          plan: the plan.
+          directory: the run's.
+          jobs: the numbers of its jobs; the first has the controller.
+          services: is told where services listen that are followed.
+          at_end: is called before `ended` is set.
+        """
+        self.run_id = directory.run_id
+        self.plan = plan
+        self.ended = threading.Event()
+        self.error: LaunchpadError | None = None
+        self._directory = directory
+        self._jobs = tuple(jobs)
+        self._services = services
+        self._at_end = at_end
+        self._changed = threading.Condition()
+        self._rendezvous: Rendezvous | None = None
+        self._remote: RemoteControl | None = None
+        self._requests: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
+        self._status = RunStatus(
+            run_id=self.run_id,
+            program=plan.program,
+            launcher=plan.launcher,
+            phase=Phase.RUNNING.value,
+            reason="",
+            started=time.time(),
+            nodes=tuple(
+                NodeStatus(worker.name, worker.title, WorkerState.STARTING.value, ())
+                for worker in plan.workers
+            ),
+        )
+
+    def start(self) -> None:
+        """Begin to follow."""
+        for name, work in (("lp-slurm", self._run), ("lp-slurm-stop", self._pass_on_stops)):
+            threading.Thread(target=work, name=name, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.error = self._follow()
+        except Exception as error:
+            _log.exception("%s cannot be followed", self.run_id)
+            self.error = RunError(f"{self.run_id} cannot be followed: {error!r}")
+        self._requests.put(None)
+        with contextlib.suppress(Exception):
+            self._at_end()
+        self.ended.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _follow(self) -> LaunchpadError | None:
+        """Return what the run has failed of, at its end."""
+        state = self._await_controller()
+        while self._rendezvous is not None:
+            viewer = RunViewer(self._rendezvous.endpoint, self._rendezvous.credentials)
+            with contextlib.suppress(CallError, Stopped):
+                for status in viewer.changes():
+                    self._take(status)
+            deadline = time.monotonic() + _OUTCOME_S
+            while (outcome := self._directory.outcome()) is None and time.monotonic() < deadline:
+                time.sleep(_LOOK_S)
+            if outcome is not None:
+                return outcome[0]
+            state = self._ask()
+            if state is None or state.state not in ("RUNNING", "COMPLETING"):
+                break
+        outcome = self._directory.outcome()
+        return outcome[0] if outcome is not None else self._explain(state)
+
+    def _await_controller(self) -> JobState | None:
+        """Wait until the controller can be reached, or the job is over; return how that is."""
+        pause, asked, told = ASK_S, time.monotonic(), ""
+        state: JobState | None = None
+        while self._directory.outcome() is None:
+            rendezvous = self._directory.rendezvous()
+            if rendezvous is not None:
+                with self._changed:
+                    self._rendezvous = rendezvous
+                    self._changed.notify_all()
+                break
+            if time.monotonic() - asked >= pause:
+                asked = time.monotonic()
+                state = self._ask()
+                if state is None or state.state not in ("PENDING", "CONFIGURING", "RUNNING"):
+                    break
+                waits = f"{state.state.lower()} ({state.reason})"
+                if state.state == "PENDING" and waits != told:
+                    told = waits
+                    self._say(f"job {self._jobs[0]} is {waits}")
+                else:
+                    pause = min(2 * pause, _PATIENT_S)
+            time.sleep(_LOOK_S)
+        return state
+
+    def _ask(self) -> JobState | None:
+        """Return where the first job is; None if SLURM does not know it any more."""
+        while True:
+            try:
+                return commands.states(self._jobs[:1]).get(self._jobs[0])
+            except commands.SlurmError as error:  # it may be restarted
+                self._say(f"SLURM cannot be asked: {error}")
+                time.sleep(ASK_S)
+
+    def _explain(self, state: JobState | None) -> LaunchpadError | None:
+        """Return why a job is over whose controller has left no word."""
+        state = commands.last_words(self._jobs[0]) or state
+        how = "is over" if state is None else f"ended as {state.state}, {state.reason}"
+        log = self._directory.path / "slurm" / f"job-{self._jobs[0]}.log"
+        last = "".join(f"\n  {line}" for line in tail(log).splitlines()[-_TAIL_LINES:])
+        if state is not None and state.state == "CANCELLED" and not last:
+            last = "\n  It was cancelled before it began."
+        return RunError(f"{self.run_id}: job {self._jobs[0]} {how}.{last}\n  Its log: {log}")
+
+    def _take(self, status: RunStatus) -> None:
+        with self._changed:
+            self._status = status
+            self._changed.notify_all()
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{self.run_id}: {text}\n")
+            sys.stderr.flush()
+
+    # --- HeldRun ---
+
+    def request_stop(self, reason: str, *, immediately: bool = False) -> None:
+        """See `HeldRun`."""
+        self._requests.put((reason, immediately))
+
+    def _pass_on_stops(self) -> None:
+        while (request := self._requests.get()) is not None:
+            reason, immediately = request
+            rendezvous = self._rendezvous
+            try:
+                if rendezvous is None:
+                    commands.cancel(self._jobs)
+                    continue
+                viewer = RunViewer(rendezvous.endpoint, rendezvous.credentials)
+                viewer.stop(reason, immediately=immediately)
+            except (CallError, commands.SlurmError) as error:
+                self._say(f"the controller cannot be told to stop ({error}); cancelling its jobs")
+                with contextlib.suppress(commands.SlurmError):
+                    commands.cancel(self._jobs)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """See `HeldRun`."""
+        return self.ended.wait(timeout)
+
+    def join_workers(
+        self, names: Collection[str], timeout: float | None = None, *, first: bool = False
+    ) -> bool:
+        """See `HeldRun`."""
+        enough = any if first else all
+
+        def have_ended() -> bool:
+            over = {node.name for node in self._status.nodes if node.state in _OVER}
+            return self.ended.is_set() or enough(name in over for name in names)
+
+        with self._changed:
+            return self._changed.wait_for(have_ended, timeout)
+
+    def status(self) -> RunStatus:
+        """See `HeldRun`."""
+        if self._rendezvous is not None and not self.ended.is_set():
+            with contextlib.suppress(CallError):
+                viewer = RunViewer(self._rendezvous.endpoint, self._rendezvous.credentials)
+                self._take(viewer.status())
+        return self._status
+
+    def metrics(self) -> RunMetrics:
+        """See `HeldRun`."""
+        rendezvous = self._reached()
+        return RunViewer(rendezvous.endpoint, rendezvous.credentials).metrics()
+
+    def leftovers(self, timeout: float) -> list[str]:
+        """See `HeldRun`: the jobs that are still in the queue."""
+        deadline = time.monotonic() + timeout
+        while True:
+            states = commands.states(self._jobs)
+            left = [
+                f"job {number} ({state.state})"
+                for number, state in states.items()
+                if state.state in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
+            ]
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(1.0)
+
+    def instance(self, label: str, index: int) -> futures.Future[Any]:
+        """See `HeldRun`.
+
+        Raises:
+          UsageError: always: nodes are in other processes.
+        """
+        message = f"{label}/{index} is on another machine: call its methods with run.client()."
+        raise UsageError(message)
+
+    # --- for clients in the launching process ---
+
+    def _reached(self) -> Rendezvous:
+        """Wait for the controller; return how to reach it.
+
+        Raises:
+          Stopped: the run has ended.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._rendezvous or self.ended.is_set())
+            if self._rendezvous is None or self.ended.is_set():
+                message = f"{self.run_id} has ended"
+                raise Stopped(message)
+            return self._rendezvous
+
+    def remote(self) -> RemoteControl:
+        """Return the line to the controller, made when it is first needed."""
+        rendezvous = self._reached()
+        with self._changed:
+            if self._remote is None:
+                self._remote = RemoteControl(
+                    rendezvous.endpoint,
+                    rendezvous.credentials,
+                    self.run_id,
+                    "(launcher)",
+                    self._services,
+                )
+                self._remote.attach(lambda *_: None)
+            return self._remote
+
+    def follow(self, name: str) -> None:
+        """Make sure that the directory hears of a service."""
+        self.remote().follow(name)
+
+    def publish(self, record: EndpointRecord) -> None:
+        """See `scope.Control`."""
+        self.remote().publish(record)
+
+    def retire(self, name: str, reason: str) -> None:
+        """See `scope.Control`."""
+        self.remote().retire(name, reason)
+
+    def run_ended(self, worker: str) -> None:
+        """See `scope.Control`: the launching process is no worker."""
+
+    def note(self, worker: str, incarnation: int, text: str) -> None:
+        """See `scope.Control`: the launching process is no worker."""

@@ -1,0 +1,248 @@
+"""How the groups of a program become steps and allocations. Pure arithmetic.
+
+A group's workers run under agents, one on each of its machines; a step has one task for each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.launchers.slurm.options import SlurmGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from launchpad_lite.launchers.slurm.options import SlurmOptions
+    from launchpad_lite.planning import WorkerSpec
+    from launchpad_lite.resources import Resources
+
+_MB_PER_GB = 1000**3 / 1024**2  # SLURM counts in units of 2**20 bytes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What one kind of machine of the cluster has.
+
+    Attributes:
+      cpus: as SLURM counts them.
+      memory_mb: in 2^20 bytes.
+      gpus: how many.
+      count: how many such machines there are.
+    """
+
+    cpus: int
+    memory_mb: int
+    gpus: int
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What is asked of each machine of a step, or of an allocation.
+
+    Attributes:
+      nodes: how many machines.
+      cpus: of each.
+      gpus: of each.
+      memory_mb: of each, in 2^20 bytes; None for what the cluster gives.
+      exclusive: nothing else runs there.
+    """
+
+    nodes: int
+    cpus: int
+    gpus: int = 0
+    memory_mb: int | None = None
+    exclusive: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """One group: a task for each of its machines.
+
+    Attributes:
+      group: its label.
+      ask: what each task gets.
+      workers: their names, task by task.
+    """
+
+    group: str
+    ask: Ask
+    workers: tuple[tuple[str, ...], ...]
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of its agents, task by task."""
+        return tuple(agent_name(self.group, task) for task in range(self.ask.nodes))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Component:
+    """Machines that are alike: a job, or a component of a heterogeneous one.
+
+    Attributes:
+      ask: what the machines must have.
+      where: which machines, if not the program's.
+      steps: what runs there.
+    """
+
+    ask: Ask
+    where: SlurmGroup
+    steps: tuple[Step, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """All of a program. Each job has its components; the first runs the controller.
+
+    Attributes:
+      name: `steps`, `het` or `jobs`.
+      jobs: the components of each.
+    """
+
+    name: str
+    jobs: tuple[tuple[Component, ...], ...]
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps."""
+        return [step for job in self.jobs for component in job for step in component.steps]
+
+
+def agent_name(group: str, task: int) -> str:
+    """Return what the agent of a group's task is called."""
+    return f"{group}@{task}"
+
+
+def lay_out(
+    workers: Iterable[WorkerSpec], options: SlurmOptions, machines: Mapping[str, Machine]
+) -> Layout:
+    """Return the layout of a program.
+
+    Args:
+      workers: its workers.
+      options: the user's.
+      machines: what the smallest machine of each partition has; `""` is the default one.
+
+    Raises:
+      UsageError: a group asks for more than its machines have, or options name no group.
+    """
+    groups = _groups(workers)
+    for label in options.groups:
+        if label not in groups:
+            message = f"SlurmOptions.groups has no group {label!r}{nearest(label, groups)}"
+            raise UsageError(message)
+    where = {label: options.groups.get(label, SlurmGroup()) for label in groups}
+    name = options.layout if options.layout != "auto" else _choose(groups, where)
+
+    def machine(label: str) -> Machine | None:
+        return machines.get(where[label].partition or options.partition or "")
+
+    if name == "steps":
+        if len(set(where.values())) > 1:
+            message = (
+                "layout 'steps' is one allocation of machines that are alike, and SlurmOptions."
+                "groups asks for different ones. Use layout 'het' or 'jobs', or 'auto'."
+            )
+            raise UsageError(message)
+        first = next(iter(groups))
+        component = _together(groups, where[first], machine(first))
+        return Layout(name=name, jobs=((component,),))
+    parts = tuple(
+        _together({label: units}, where[label], machine(label)) for label, units in groups.items()
+    )
+    return Layout(name=name, jobs=(parts,) if name == "het" else tuple((part,) for part in parts))
+
+
+def _groups(workers: Iterable[WorkerSpec]) -> dict[str, list[list[WorkerSpec]]]:
+    """Return the workers of each unit of each group; those of one unit share a machine."""
+    units: dict[str, list[WorkerSpec]] = {}
+    for worker in workers:
+        units.setdefault(worker.unit, []).append(worker)
+    groups: dict[str, list[list[WorkerSpec]]] = {}
+    for unit, members in units.items():
+        groups.setdefault(unit.rpartition("/")[0], []).append(members)
+    return groups
+
+
+def _choose(groups: Mapping[str, list[list[WorkerSpec]]], where: Mapping[str, SlurmGroup]) -> str:
+    kinds = {(where[label], units[0][0].resources.exclusive) for label, units in groups.items()}
+    return "steps" if len(kinds) == 1 else "het"
+
+
+def _together(
+    groups: Mapping[str, list[list[WorkerSpec]]], where: SlurmGroup, machine: Machine | None
+) -> Component:
+    """Return the smallest allocation of like machines that holds some groups."""
+    most = machine.count if machine is not None else sum(map(len, groups.values()))
+    for nodes in range(1, max(1, most) + 1):
+        steps = [_step(label, units, nodes) for label, units in groups.items()]
+        ask = _sum(steps)
+        if machine is None or _fits(ask, machine):
+            return Component(ask=ask, where=where, steps=tuple(steps))
+    raise _too_big(groups, machine)
+
+
+def _step(label: str, units: list[list[WorkerSpec]], nodes: int) -> Step:
+    """Return the step of a group, spread evenly over its own number of machines or a given one."""
+    wants = units[0][0].resources
+    nodes = min(wants.nodes or nodes, len(units))
+    sizes = [len(units) // nodes + (task < len(units) % nodes) for task in range(nodes)]
+    workers: list[tuple[str, ...]] = []
+    rest = iter(units)
+    for size in sizes:
+        here = [next(rest) for _ in range(size)]
+        workers.append(tuple(worker.name for unit in here for worker in unit))
+    return Step(group=label, ask=_times(wants, max(sizes), nodes), workers=tuple(workers))
+
+
+def _times(wants: Resources, count: int, nodes: int) -> Ask:
+    memory = wants.memory_gb
+    return Ask(
+        nodes=nodes,
+        cpus=max(1, math.ceil(count * (1 if wants.cpus is None else wants.cpus))),
+        gpus=count * (wants.gpus or 0),
+        memory_mb=None if memory is None else math.ceil(count * memory * _MB_PER_GB),
+        exclusive=wants.exclusive,
+    )
+
+
+def _sum(steps: Iterable[Step]) -> Ask:
+    """Return what a machine must have on which each of the steps has a task."""
+    asks = [step.ask for step in steps]
+    known = [ask.memory_mb for ask in asks if ask.memory_mb is not None]
+    return Ask(
+        nodes=max(ask.nodes for ask in asks),
+        cpus=sum(ask.cpus for ask in asks),
+        gpus=sum(ask.gpus for ask in asks),
+        memory_mb=sum(known) if len(known) == len(asks) else None,
+        exclusive=any(ask.exclusive for ask in asks),
+    )
+
+
+def _fits(ask: Ask, machine: Machine) -> bool:
+    return (
+        ask.nodes <= machine.count
+        and ask.cpus <= machine.cpus
+        and ask.gpus <= machine.gpus
+        and (ask.memory_mb or 0) <= machine.memory_mb
+    )
+
+
+def _too_big(groups: Mapping[str, list[list[WorkerSpec]]], machine: Machine | None) -> UsageError:
+    asked = ", ".join(
+        f"{label}: {len(units)} x ({units[0][0].resources})" for label, units in groups.items()
+    )
+    has = (
+        f"{machine.count} machines with {machine.cpus} CPUs, {machine.gpus} GPUs and "
+        f"{machine.memory_mb / _MB_PER_GB:.0f} GB"
+        if machine is not None
+        else "no machines that are known"
+    )
+    message = (
+        f"the cluster cannot hold the program: it asks for {asked}; the partition has {has}. Ask "
+        "for less with lp.Resources, or choose another partition."
+    )
+    return UsageError(message)

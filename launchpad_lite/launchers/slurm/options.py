@@ -1,0 +1,176 @@
+"""What SLURM is told beside the program."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
+
+from launchpad_lite import flags, validation
+from launchpad_lite.errors import UsageError
+from launchpad_lite.launchers.base import LaunchOptions
+
+LayoutName = Literal["auto", "steps", "het", "jobs"]
+
+_TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
+
+_OURS = (
+    *("chdir", "cpus-per-task", "error", "exclusive", "gres", "job-name", "mem", "nodes", "ntasks"),
+    *("ntasks-per-node", "open-mode", "output", "requeue", "no-requeue", "signal", "parsable"),
+)
+"""Options of sbatch that this package sets; `extra` cannot."""
+
+
+def _time(name: str, value: Any) -> str:
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        validation.refuse(
+            name, value, "a time as SLURM reads it: minutes, h:mm:ss, or days-hours:mm:ss"
+        )
+    return text
+
+
+def _lines(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        validation.refuse(name, value, "a tuple of strings")
+    return tuple(value)
+
+
+def _extra(name: str, value: Any) -> tuple[str, ...]:
+    options = _lines(name, value)
+    for option in options:
+        word = option.removeprefix("--").partition("=")[0]
+        if not option.startswith("--") or "\n" in option:
+            validation.refuse(name, value, "options of sbatch, such as --reservation=x")
+        if word in _OURS:
+            message = (
+                f"{name}: {option!r} is set by this package. Use lp.Resources or another field of "
+                "lp.SlurmOptions for it."
+            )
+            raise UsageError(message)
+    return options
+
+
+def _groups(name: str, value: Any) -> Mapping[str, SlurmGroup]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(each, SlurmGroup) for each in value.values()
+    ):
+        validation.refuse(name, value, "a dict of lp.SlurmGroup by the groups' labels")
+    return dict(value)
+
+
+_TEXT = validation.optional(validation.text)
+_WHERE = {
+    "partition": _TEXT,
+    "constraint": _TEXT,
+    "extra": _extra,
+}
+_RULES = {
+    **_WHERE,
+    "account": _TEXT,
+    "qos": _TEXT,
+    "time": validation.optional(_time),
+    "layout": validation.one_of(get_args(LayoutName)),
+    "groups": _groups,
+    "setup": _lines,
+    "container_image": _TEXT,
+    "container_mounts": _lines,
+    "requeue": validation.boolean,
+    "notice_s": validation.integer(1, 3600, "seconds"),
+    "detach": validation.boolean,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SlurmGroup:
+    """Where the nodes of one group run, if it is elsewhere than the others.
+
+    Attributes:
+      partition: of the cluster; None for that of the others.
+      constraint: which features a machine must have, as sbatch's `--constraint` says it.
+      extra: further options of sbatch for its component, or its job.
+    """
+
+    partition: str | None = None
+    constraint: str | None = None
+    extra: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value has another type.
+        """
+        with validation.within("SlurmGroup"):
+            validation.validate(self, _WHERE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SlurmOptions(LaunchOptions):
+    """How a program is submitted to SLURM.
+
+    Attributes:
+      partition: of the cluster; None for its default, as with the next ones.
+      account: who pays.
+      qos: the quality of service.
+      time: the limit: minutes, `h:mm:ss`, or `days-hours:mm:ss`.
+      constraint: which features machines must have.
+      layout: `steps` is one allocation in which each group has a step; `het` a heterogeneous job,
+        whose components differ; `jobs` a job for each group, which need not start together. `auto`
+        is `het` where groups differ in partition, constraint or exclusive use of their machines,
+        and `steps` otherwise.
+      groups: what is different for some groups, by their labels.
+      setup: lines of shell that every job begins with, such as `module load cuda`.
+      container_image: the image that workers run in, with the plugin pyxis.
+      container_mounts: what it sees of the machines, `from:to`.
+      extra: any further options of sbatch, `--reservation=x`.
+      requeue: whether the job is queued again after a preemption or the loss of a machine, and
+        starts again from what its nodes have saved.
+      notice_s: how many seconds before its time limit the run is told to stop.
+      detach: submit it and return at once; this process does not wait for its end.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: str | None = None
+    constraint: str | None = None
+    layout: LayoutName = "auto"
+    groups: Mapping[str, SlurmGroup] = dataclasses.field(default_factory=dict[str, SlurmGroup])
+    setup: tuple[str, ...] = ()
+    container_image: str | None = None
+    container_mounts: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    requeue: bool = False
+    notice_s: int = 60
+    detach: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value has another type, or SLURM would not take it.
+        """
+        super().__post_init__()
+        with validation.within("SlurmOptions"):
+            validation.validate(self, _RULES)
+
+    @classmethod
+    def of_flags(cls, options: LaunchOptions) -> SlurmOptions:
+        """Return what the flags say, beside options that are not SLURM's."""
+        common = {each.name: getattr(options, each.name) for each in dataclasses.fields(options)}
+        return cls(
+            **common,
+            partition=flags.value(flags.SLURM_PARTITION),
+            account=flags.value(flags.SLURM_ACCOUNT),
+            qos=flags.value(flags.SLURM_QOS),
+            time=flags.value(flags.SLURM_TIME),
+            constraint=flags.value(flags.SLURM_CONSTRAINT),
+            layout=cast("LayoutName", flags.value(flags.SLURM_LAYOUT)),
+            setup=tuple(flags.value(flags.SLURM_SETUP)),
+            container_image=flags.value(flags.SLURM_CONTAINER_IMAGE),
+            extra=tuple(flags.value(flags.SLURM_EXTRA)),
+            requeue=flags.value(flags.SLURM_REQUEUE),
+            detach=flags.value(flags.DETACH),
+        )

@@ -1,0 +1,92 @@
+"""The steps of a job: `srun` processes of its batch script."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from launchpad_lite.launchers.slurm import script
+from launchpad_lite.runtime.rundir import tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from launchpad_lite.launchers.slurm.layout import Layout, Step
+    from launchpad_lite.launchers.slurm.options import SlurmOptions
+    from launchpad_lite.launchers.slurm.script import Place
+
+END_S = 15.0
+"""Seconds that steps have to end after their agents were hung up on."""
+
+_TERM_S = 5.0
+_TAIL_LINES = 10
+
+
+class Steps:
+    """The steps of the first job; those of others are started by their own scripts."""
+
+    def __init__(self, layout: Layout, place: Place, options: SlurmOptions) -> None:
+        """Prepare."""
+        job = layout.jobs[0]
+        self._steps = [
+            (step, index if len(job) > 1 else None)
+            for index, component in enumerate(job)
+            for step in component.steps
+        ]
+        self._place = place
+        self._options = options
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, gone: Callable[[Iterable[str], str], object]) -> None:
+        """Start the steps.
+
+        Args:
+          gone: is told of each step that has ended: its agents, and why.
+        """
+        for step, het in self._steps:
+            memory = script.memory_of(step, os.environ)
+            words = script.command(step, self._place, self._options, het, memory_mb=memory)
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=_environment())
+            self._processes.append(process)
+            threading.Thread(
+                target=self._watch, args=(step, process, gone), name="lp-step", daemon=True
+            ).start()
+
+    def _watch(
+        self,
+        step: Step,
+        process: subprocess.Popen[bytes],
+        gone: Callable[[Iterable[str], str], object],
+    ) -> None:
+        code = process.wait()
+        said = "".join(f"\n  {line}" for line in self._last_lines(step))
+        gone(step.agents, f"its step of SLURM has ended (srun exited with {code}){said}")
+
+    def _last_lines(self, step: Step) -> list[str]:
+        logs = sorted(pathlib.Path(self._place.directory, "slurm").glob(f"{step.group}-*.log"))
+        return [line for log in logs for line in tail(log).splitlines()][-_TAIL_LINES:]
+
+    def end(self) -> None:
+        """Wait for the end of all steps; end by force what does not end."""
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_S)
+                continue
+            sys.stderr.write(f"srun {process.pid} has not ended in time; ending it\n")
+            process.terminate()
+            try:
+                process.wait(_TERM_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Return srun's environment: what sbatch was told of the job is not for its steps."""
+    inherited = ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_GRES", "SLURM_CPUS_PER_TASK")
+    return {name: value for name, value in os.environ.items() if name not in inherited}

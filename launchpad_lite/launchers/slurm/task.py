@@ -1,0 +1,79 @@
+"""A task of a step: the agent of one group on one machine, and what passes its words on."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import sys
+import time
+
+from launchpad_lite.endpoint import split_host
+from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, brief
+from launchpad_lite.runtime import relay
+from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+
+_WAIT_S = 60.0  # for what another machine has written to appear on a shared file system
+_LOOK_S = 0.1
+
+
+def main() -> None:
+    """Run the agent of a group: the arguments are the run directory and the group."""
+    from launchpad_lite.launchers.slurm.submission import Submission
+
+    directory, group = RunDirectory(pathlib.Path(sys.argv[1])), sys.argv[2]
+    try:
+        submission = Submission.read(directory)
+        process, sock = relay.fork_agent(submission.plan.preload)
+        rendezvous = _await_controller(directory)
+        from launchpad_lite.courier import socket_dir
+        from launchpad_lite.launchers.gpus import visible
+        from launchpad_lite.launchers.slurm.layout import agent_name
+        from launchpad_lite.runtime.fleet import Place
+
+        sockets = socket_dir.make()
+        try:
+            place = Place(
+                host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+                address=_address_towards(rendezvous.endpoint),
+                socket_dir=sockets,
+                gpus=visible(),
+            )
+            agent = agent_name(group, int(os.environ.get("SLURM_PROCID", "0")))
+            relay.pass_on(agent, sock, place, rendezvous.endpoint, rendezvous.credentials)
+        finally:
+            sock.close()
+            os.waitpid(process, 0)
+            socket_dir.remove(pathlib.Path(sockets))
+    except LaunchpadError as error:
+        sys.stderr.write(f"{brief(error)}\n")
+        sys.exit(error.exit_code)
+    sys.exit(ExitCode.OK)
+
+
+def _await_controller(directory: RunDirectory) -> Rendezvous:
+    """Return how to reach the controller, which may be starting on another machine.
+
+    Raises:
+      UsageError: it has not come up.
+    """
+    deadline = time.monotonic() + _WAIT_S
+    while (rendezvous := directory.rendezvous()) is None:
+        if time.monotonic() > deadline:
+            message = f"no controller has written to {directory.path} within {_WAIT_S:.0f} s"
+            raise UsageError(message)
+        time.sleep(_LOOK_S)
+    return rendezvous
+
+
+def _address_towards(endpoint: str) -> str:
+    """Return the address of this machine that the controller's machine sees; nothing is sent."""
+    host, port = split_host(endpoint.partition(":")[2])
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((host, port))
+        address: str = s.getsockname()[0]
+        return address
+
+
+if __name__ == "__main__":
+    main()

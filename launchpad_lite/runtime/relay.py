@@ -1,0 +1,94 @@
+"""Between an agent and a controller on another host: passes on what they say to each other.
+
+An agent must fork safely, so it has no threads and no TLS. Its parent, this process, has both: what
+the controller says comes in a stream and goes to the agent's socket; what the agent says goes to
+the controller in calls. When either end is gone, the other is hung up on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.runtime import link
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launchpad_lite.credentials import Credentials
+    from launchpad_lite.runtime.fleet import Place
+
+
+def fork_agent(preload: Sequence[str]) -> tuple[int, socket.socket]:
+    """Fork an agent; return its process and the socket to it.
+
+    It must be done before this process has threads. The agent ends when the socket closes, and with
+    this process; SIGTERM is its parent's to hear.
+    """
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return pid, ours
+    try:
+        ours.close()
+        os.dup2(theirs.fileno(), 0)
+        theirs.close()
+        from launchpad_lite.runtime import agent
+
+        agent.main(preload, hears_term=False)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
+
+
+def pass_on(
+    agent: str,
+    sock: socket.socket,
+    place: Place,
+    endpoint: str,
+    credentials: Credentials,
+) -> None:
+    """Introduce an agent to its controller, and pass on until either is gone.
+
+    SIGTERM asks the controller for the end of the run.
+
+    Raises:
+      CallError: the controller cannot be reached, or does not know the agent.
+    """
+    from launchpad_lite.config import ClientConfig
+    from launchpad_lite.courier.client import client_at
+    from launchpad_lite.courier.typed import stream
+
+    controller: Any = client_at(endpoint, credentials, ClientConfig(), internal=True)
+    told = stream(controller.arrive, agent, place)
+
+    def on_term(*_: object) -> None:
+        reason = f"SIGTERM came to {place.host}"
+        controller.futures.request_stop(reason)  # no call here, which could wait for ever
+
+    signal.signal(signal.SIGTERM, on_term)
+    threading.Thread(target=_tell, args=(told, sock), name="lp-relay", daemon=True).start()
+    reader = link.Reader(sock)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            for frame in reader.frames():
+                controller.hear(agent, frame)
+
+
+def _tell(told: Any, sock: socket.socket) -> None:
+    """Tell an agent what its controller says; hang up when that says no more."""
+    try:
+        for frame in told:
+            sock.sendall(frame)
+    except Exception as error:
+        sys.stderr.write(f"the controller is gone: {error}\n")
+    finally:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
