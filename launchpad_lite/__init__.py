@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from launchpad_lite.handle import Deferred, Handle
     from launchpad_lite.launch_type import LaunchType
     from launchpad_lite.launchers.base import LaunchOptions
+    from launchpad_lite.launchers.slurm.options import SlurmGroup, SlurmOptions
     from launchpad_lite.launching import (
         launch,
         make_program_stopper,
@@ -128,6 +129,8 @@ __all__ = [
     "Run",
     "RunConfig",
     "RunError",
+    "SlurmGroup",
+    "SlurmOptions",
     "StatusCode",
     "Stopped",
     "Stream",
@@ -208,6 +211,8 @@ _HOMES = {
     "Run": "runtime.run",
     "RunConfig": "config",
     "RunError": "errors",
+    "SlurmGroup": "launchers.slurm.options",
+    "SlurmOptions": "launchers.slurm.options",
     "StatusCode": "errors",
     "Stopped": "errors",
     "Stream": "courier.stream",

@@ -61,6 +61,16 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
             return same and process.status() != psutil.STATUS_ZOMBIE
         return False
 
+    def end(self) -> bool:
+        """End what a scheduler holds; return whether it has been told."""
+        if not self.ends:
+            return False
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(self.ends, capture_output=True, timeout=_ANSWER_S, check=True)
+            _answers.pop(self.asks, None)
+            return True
+        return False
+
     def _ask(self) -> bool:
         known = _answers.get(self.asks)
         if known is not None and time.monotonic() - known[0] < _REMEMBERED_S:

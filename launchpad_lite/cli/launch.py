@@ -65,7 +65,9 @@ def run(given: Sequence[str]) -> int:
     else:
         program = _declare(where, line)
         with _announcing():
-            launching.launch(program).wait()
+            started = launching.launch(program)
+            if not flags.value(flags.DETACH):
+                started.wait()
     return ExitCode.OK
 
 

@@ -168,6 +168,10 @@ def stop(arguments: Sequence[str]) -> int:
     if views.look(run).has_ended:
         sys.stderr.write(f"{run.run_id} has ended before\n")
         return ExitCode.OK
+    owner = run.owner()
+    if run.rendezvous() is None and owner is not None and owner.end():  # it waits in a queue
+        sys.stderr.write(f"{run.run_id}: {owner.title} is cancelled; it had not begun\n")
+        return ExitCode.OK
     line = views.connect(run)
     changes = views.watch(run, line)  # from before the end, so that it cannot be missed
     last = next(changes)

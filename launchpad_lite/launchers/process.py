@@ -129,6 +129,7 @@ class _ProcessRun:
                 credentials=local.credentials,
                 schemes=self._endpoint_schemes,
                 host=LOOPBACK,
+                hears_term=True,
                 socket_dir=local.socket_dir,
                 checkpoint=local.checkpoint(spec.name),
                 debugger=local.debugger,

@@ -31,6 +31,8 @@ class AgentBackend(Backend):
         boot: Callable[[WorkerSpec, int], bytes],
         log: Callable[[str], pathlib.Path],
         leavings: Iterable[str] = (),
+        *,
+        loss: str = "the agent that held it was killed",
     ) -> None:
         """Remember how to come by what is needed.
 
@@ -39,6 +41,7 @@ class AgentBackend(Backend):
           boot: returns the pickled `WorkerBoot` of a worker's incarnation.
           log: returns the path of a worker's log file.
           leavings: files and directories that the agent removes should this process be killed.
+          loss: what has happened if the line to the agent breaks.
         """
         self._line = line
         self._boot = boot
@@ -46,6 +49,7 @@ class AgentBackend(Backend):
         self._leavings = list(leavings)
         self._lock = threading.Lock()
         self._alive: set[str] = set()
+        self._loss = loss
         self._lost = ""  # how the agent was
         self._pids: dict[str, int] = {}
         self._signalled: set[tuple[str, int]] = set()
@@ -82,8 +86,7 @@ class AgentBackend(Backend):
         )
 
     def _on_loss(self) -> None:
-        self._lost = "the agent that held it was killed"
-        self._lose()
+        self.lose(self._loss)
 
     def lose(self, reason: str) -> None:
         """Give up the agent, and with it the workers: nothing will be heard of them any more."""

@@ -104,7 +104,10 @@ class Fleet(Backend):
             line = self._lines[agent] = CalledLine()
             self.places[agent] = place
             backend = self._present[agent] = AgentBackend(
-                line, lambda spec, incarnation: self._boot(spec, incarnation, place), self._log
+                line,
+                lambda spec, incarnation: self._boot(spec, incarnation, place),
+                self._log,
+                loss=f"{place.host} is gone, or the agent there that held it",
             )
             specs = tuple(self._share(specs, place))
             self._specs |= {spec.name: spec for spec in specs}

@@ -52,14 +52,27 @@ class Run(OriginalManager):
     """
 
     def __init__(
-        self, controller: HeldRun, scope: RunScope, directory: pathlib.Path | None
+        self,
+        controller: HeldRun,
+        scope: RunScope,
+        directory: pathlib.Path | None,
+        *,
+        waited_for: bool = True,
     ) -> None:
-        """Take over a run that was started; launchers do it."""
+        """Take over a run that was started; launchers do it.
+
+        Args:
+          controller: of the run.
+          scope: of the launching code.
+          directory: the run directory; None for a run that keeps none.
+          waited_for: whether this process waits for its end before its own.
+        """
         self._controller = controller
         self._scope = scope
         self._directory = directory
         self._interruption_reported = False
-        _unwaited.add(self)
+        if waited_for:
+            _unwaited.add(self)
 
     @property
     def id(self) -> str:

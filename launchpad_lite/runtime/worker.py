@@ -58,6 +58,7 @@ class WorkerBoot:
       credentials: what the run's servers and clients prove to each other.
       schemes: the transports that its server listens on.
       host: the address that it listens on for other hosts.
+      hears_term: whether SIGTERM from outside ends it; else only the agent does.
       socket_dir: the private directory for sockets.
       checkpoint: where the node saves and restores.
       debugger: lets the user look at the node when it has failed; None for no debugger.
@@ -78,6 +79,7 @@ class WorkerBoot:
     credentials: Credentials
     schemes: tuple[str, ...]
     host: str
+    hears_term: bool
     socket_dir: str
     checkpoint: pathlib.Path | None
     debugger: Debugger | None
@@ -92,8 +94,9 @@ _for_good = contextlib.ExitStack()
 class _Interrupts:
     """Turns SIGTERM into the end of the user's code, and of nothing else."""
 
-    def __init__(self, token: StopToken) -> None:
+    def __init__(self, token: StopToken, *, hears_term: bool) -> None:
         self._token = token
+        self._hears_term = hears_term
         self._main = threading.get_ident()
         self._in_user_code = True
         self._seconds = 0.0
@@ -108,6 +111,8 @@ class _Interrupts:
         self._token.close(self._seconds)
 
     def on_term(self, *_: object) -> None:
+        if not self._hears_term and not self.requested:
+            return  # a scheduler's, to all processes: what it means is the controller's to say
         self._heard = self.requested = True
         # closing takes locks that the interrupted code may hold, and so does starting a thread
         self._requests.put(None)
@@ -214,7 +219,7 @@ def _run(boot_bytes: bytes, line: socket.socket) -> int:
     children.become_subreaper()
     boot: WorkerBoot = pickle.loads(boot_bytes)
     token = StopToken()
-    interrupts = _Interrupts(token)
+    interrupts = _Interrupts(token, hears_term=boot.hears_term)
     signal.signal(signal.SIGTERM, interrupts.on_term)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's to hear
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import ExitCode, LaunchpadError, brief
+from launchpad_lite.errors import ExitCode, LaunchpadError, RunError, brief
 from launchpad_lite.launchers import gpus
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.launchers.slurm import commands
@@ -32,18 +32,34 @@ def main() -> None:
     code: int = ExitCode.OK
     error: LaunchpadError | None = None
     try:
-        Batch(directory, Submission.read(directory)).run()
+        submission = Submission.read(directory)
+        try:
+            Batch(directory, submission).run()
+        except SystemExit:  # by SIGTERM
+            if submission.options.requeue and _queue_again():
+                sys.exit(ExitCode.OK)
+            message = f"{directory.run_id}: SLURM told the job to end (SIGTERM)"
+            raise RunError(message) from None
     except LaunchpadError as failure:
         code, error = failure.exit_code, failure
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
-    except SystemExit:
-        code = ExitCode.OK  # it was told to end, and has ended everything in order
     if error is not None:
         sys.stderr.write(f"{brief(error)}\n")
     Submission.remove(directory)
     directory.write_outcome(error)
     sys.exit(code)
+
+
+def _queue_again() -> bool:
+    """Queue the job again, unless SLURM does so or will not; return whether it is queued."""
+    job = int(os.environ["SLURM_JOB_ID"])
+    try:
+        commands.requeue(job)
+    except commands.SlurmError as error:
+        state = commands.last_words(job)
+        if state is None or state.state not in ("PREEMPTED", "REQUEUED", "PENDING"):
+            sys.stderr.write(f"the job is not queued again: {error}\n")
+            return False
+    return True
 
 
 class Batch:
@@ -111,6 +127,7 @@ class Batch:
                 credentials=local.credentials,
                 schemes=self._schemes,
                 host=place.address,
+                hears_term=False,
                 socket_dir=place.socket_dir,
                 checkpoint=local.checkpoint(spec.name),
                 debugger=None,

@@ -155,6 +155,15 @@ def last_words(job: int) -> JobState | None:
     )
 
 
+def requeue(job: int) -> None:
+    """Queue a running job again: it ends, and starts anew later.
+
+    Raises:
+      SlurmError: SLURM refuses it.
+    """
+    run("scontrol", "requeue", str(job))
+
+
 def cancel(jobs: Iterable[int]) -> None:
     """End jobs; those that have ended are no error.
 

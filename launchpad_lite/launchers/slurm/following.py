@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import CallError, RunError, Stopped, UsageError
+from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped, UsageError
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.runtime.control import RemoteControl, RunViewer
 from launchpad_lite.runtime.rundir import tail
@@ -37,6 +37,15 @@ ASK_S = 5.0
 _PATIENT_S = 30.0  # between two of them while a job waits for long
 _LOOK_S = 0.1  # at the run directory
 _OUTCOME_S = 10.0  # for what the job has written to appear on a shared file system
+_ALIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "STOPPED")
+_FOR_EVER = (
+    "PartitionTimeLimit",
+    "PartitionNodeLimit",
+    "BadConstraints",
+    "DependencyNeverSatisfied",
+)
+"""Reasons to wait that do not go away by themselves; SLURM takes such jobs nevertheless."""
+
 _OVER = (WorkerState.DONE.value, WorkerState.FAILED.value)
 _TAIL_LINES = 20
 
@@ -110,22 +119,30 @@ class Following:
 
     def _follow(self) -> LaunchpadError | None:
         """Return what the run has failed of, at its end."""
-        state = self._await_controller()
-        while self._rendezvous is not None:
+        while True:
+            state = self._await_controller()
+            if self._rendezvous is None:
+                break
             viewer = RunViewer(self._rendezvous.endpoint, self._rendezvous.credentials)
             with contextlib.suppress(CallError, Stopped):
                 for status in viewer.changes():
                     self._take(status)
-            deadline = time.monotonic() + _OUTCOME_S
-            while (outcome := self._directory.outcome()) is None and time.monotonic() < deadline:
-                time.sleep(_LOOK_S)
-            if outcome is not None:
-                return outcome[0]
+            self._await_outcome()
+            with self._changed:
+                self._rendezvous = self._remote = None
             state = self._ask()
-            if state is None or state.state not in ("RUNNING", "COMPLETING"):
+            if state is None or state.state not in _ALIVE:
                 break
+            if self._directory.outcome() is None:
+                self._say(f"job {self._jobs[0]} is {state.state.lower()} ({state.reason})")
         outcome = self._directory.outcome()
         return outcome[0] if outcome is not None else self._explain(state)
+
+    def _await_outcome(self) -> None:
+        """Give what the job writes at its end time to appear on a shared file system."""
+        deadline = time.monotonic() + _OUTCOME_S
+        while self._directory.outcome() is None and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
 
     def _await_controller(self) -> JobState | None:
         """Wait until the controller can be reached, or the job is over; return how that is."""
@@ -141,7 +158,10 @@ class Following:
             if time.monotonic() - asked >= pause:
                 asked = time.monotonic()
                 state = self._ask()
-                if state is None or state.state not in ("PENDING", "CONFIGURING", "RUNNING"):
+                if state is None or state.state not in _ALIVE:
+                    break
+                if state.state == "PENDING" and state.reason in _FOR_EVER:
+                    commands.cancel(self._jobs)
                     break
                 waits = f"{state.state.lower()} ({state.reason})"
                 if state.state == "PENDING" and waits != told:
@@ -163,13 +183,21 @@ class Following:
 
     def _explain(self, state: JobState | None) -> LaunchpadError | None:
         """Return why a job is over whose controller has left no word."""
-        state = commands.last_words(self._jobs[0]) or state
-        how = "is over" if state is None else f"ended as {state.state}, {state.reason}"
+        before, state = state, commands.last_words(self._jobs[0]) or state
+        how = "is over" if state is None else f"ended as {state.state} ({state.reason})"
         log = self._directory.path / "slurm" / f"job-{self._jobs[0]}.log"
         last = "".join(f"\n  {line}" for line in tail(log).splitlines()[-_TAIL_LINES:])
+        if before is not None and before.reason in _FOR_EVER:
+            message = (
+                f"{self.run_id}: job {self._jobs[0]} would wait for ever ({before.reason}), and is "
+                "cancelled. Ask for less with lp.SlurmOptions or lp.Resources; `sinfo` shows what "
+                "the partition allows."
+            )
+            return UsageError(message)
         if state is not None and state.state == "CANCELLED" and not last:
             last = "\n  It was cancelled before it began."
-        return RunError(f"{self.run_id}: job {self._jobs[0]} {how}.{last}\n  Its log: {log}")
+        message = f"{self.run_id}: job {self._jobs[0]} {how}.{last}\n  Its log: {log}"
+        return ControllerLost(message)
 
     def _take(self, status: RunStatus) -> None:
         with self._changed:
@@ -240,7 +268,7 @@ class Following:
             left = [
                 f"job {number} ({state.state})"
                 for number, state in states.items()
-                if state.state in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING")
+                if state.state in _ALIVE
             ]
             if not left or time.monotonic() > deadline:
                 return left

@@ -150,7 +150,7 @@ def _follow(
     context.add_run(scope)
     signals.add(held)
     held.start()
-    return Run(held, scope, directory.path)
+    return Run(held, scope, directory.path, waited_for=not options.detach)
 
 
 def in_allocation() -> bool:
