@@ -32,8 +32,10 @@ def hand_out(plan: LaunchPlan) -> LaunchPlan:
     Raises:
       UsageError: there are too few, or a node's `env` says something else.
     """
-    asked = any(worker.resources.gpus for worker in plan.workers)
-    there = visible() if asked else ()
+    asked = [worker.resources.gpus for worker in plan.workers]
+    if all(gpus is None for gpus in asked):
+        return plan
+    there = visible() if any(asked) else ()
     where = "this machine"
     if VARIABLE in os.environ:
         where = f"{VARIABLE}={os.environ[VARIABLE]}"

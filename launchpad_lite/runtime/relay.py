@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.runtime import link
@@ -43,7 +44,7 @@ def fork_agent(preload: Sequence[str]) -> tuple[int, socket.socket]:
 
         agent.main(preload, hears_term=False)
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
         os._exit(1)
     os._exit(0)
 

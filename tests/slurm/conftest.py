@@ -15,6 +15,7 @@ import pytest
 from tests.helpers import require_backend
 from tests.slurm.files import remove_abandoned
 from tests.slurm.lab import Lab, missing
+from tests.slurm.login import Login
 
 PREFIX = "lp-slurm-"
 DIRECTORY = Path("/tmp")  # a short path: sockets are in it
@@ -34,6 +35,14 @@ def lab(booted_lab: Lab) -> Iterator[Lab]:
     """The cluster, with all nodes up and no job."""
     yield booted_lab
     booted_lab.reset()
+
+
+@pytest.fixture
+def login(lab: Lab, tmp_path: Path) -> Iterator[Login]:
+    """The cluster's login node, with a home directory that all nodes share."""
+    login = Login(lab, tmp_path)
+    yield login
+    login.close()
 
 
 @pytest.fixture

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import LauncherUnavailableError, UsageError, nearest
+from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers.slurm.layout import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 NEEDED = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
 
@@ -64,12 +65,8 @@ def run(*words: str, text: str = "") -> str:
     return done.stdout
 
 
-def submit(script: str, partition: str | None) -> int:
-    """Give a job to SLURM; return its number.
-
-    Args:
-      script: the script's text.
-      partition: the one that was asked for, for messages.
+def submit(script: str) -> int:
+    """Give a job, the text of its script, to SLURM; return its number.
 
     Raises:
       UsageError: SLURM refuses it.
@@ -77,27 +74,24 @@ def submit(script: str, partition: str | None) -> int:
     try:
         printed = run("sbatch", "--parsable", text=script)
     except SlurmError as error:
-        raise UsageError(_explain(str(error), partition)) from error
+        raise UsageError(_explain(str(error))) from None
     return int(printed.strip().partition(";")[0])
 
 
-def _explain(complaint: str, partition: str | None) -> str:
+def _explain(complaint: str) -> str:
     hint = ""
     lowered = complaint.lower()
-    if "invalid partition" in lowered:
-        known = sorted(name for name in machines() if name)
-        hint = f" {partition!r} is none of its partitions{nearest(str(partition), known)}"
-    elif "invalid account" in lowered:
+    if "invalid account" in lowered:
         hint = " Choose an account of yours: `sacctmgr show associations user=$USER` lists them."
     elif "node configuration is not available" in lowered or "more processors" in lowered:
         hint = " Ask for less with lp.Resources, or choose another partition: `sinfo` lists them."
     elif "time limit" in lowered:
         hint = " Ask for less with SlurmOptions(time=...); `sinfo` shows each partition's limit."
-    return f"SLURM refuses the job: {complaint}.{hint}".replace("..", ".")
+    return f"SLURM refuses the job: {complaint.rstrip('.')}.{hint}"
 
 
-def machines() -> dict[str, Machine]:
-    """Return what the smallest machine of each partition has; `""` is the default partition.
+def machines() -> dict[str, tuple[Machine, ...]]:
+    """Return the kinds of machines of each partition; `""` is the default partition.
 
     Raises:
       SlurmError: SLURM cannot be asked.
@@ -110,15 +104,16 @@ def machines() -> dict[str, Machine]:
             default = name = name.removesuffix("*")
         gpus = sum(int(count) for count in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", gres))
         found.setdefault(name, []).append((int(cpus), int(memory.rstrip("+")), gpus))
-    result = {name: _smallest(each) for name, each in found.items()}
+    result = {
+        name: tuple(
+            Machine(cpus=cpus, memory_mb=memory, gpus=gpus, count=count)
+            for (cpus, memory, gpus), count in collections.Counter(each).items()
+        )
+        for name, each in found.items()
+    }
     if default:
         result[""] = result[default]
     return result
-
-
-def _smallest(each: Sequence[tuple[int, int, int]]) -> Machine:
-    cpus, memory, gpus = (min(column) for column in zip(*each, strict=True))
-    return Machine(cpus=cpus, memory_mb=memory, gpus=gpus, count=len(each))
 
 
 def states(jobs: Iterable[int]) -> dict[int, JobState]:
@@ -147,7 +142,7 @@ def last_words(job: int) -> JobState | None:
         printed = run("scontrol", "-o", "show", "job", str(job))
     except SlurmError:
         return None
-    facts = dict(word.partition("=")[::2] for word in printed.split() if "=" in word)
+    facts = _facts(printed)
     return JobState(
         state=facts.get("JobState", ""),
         reason=facts.get("Reason", ""),
@@ -179,5 +174,9 @@ def address_of(machine: str) -> str:
         printed = run("scontrol", "-o", "show", "node", machine)
     except SlurmError:
         return machine
-    facts = dict(word.partition("=")[::2] for word in printed.split() if "=" in word)
-    return facts.get("NodeAddr") or machine
+    return _facts(printed).get("NodeAddr") or machine
+
+
+def _facts(printed: str) -> dict[str, str]:
+    pairs = [word.partition("=") for word in printed.split() if "=" in word]
+    return {name: value for name, _, value in pairs}

@@ -38,16 +38,15 @@ _PATIENT_S = 30.0  # between two of them while a job waits for long
 _LOOK_S = 0.1  # at the run directory
 _OUTCOME_S = 10.0  # for what the job has written to appear on a shared file system
 _ALIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "STOPPED")
-_FOR_EVER = (
-    "PartitionTimeLimit",
-    "PartitionNodeLimit",
-    "BadConstraints",
-    "DependencyNeverSatisfied",
-)
+_FOR_EVER = ("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount")
 """Reasons to wait that do not go away by themselves; SLURM takes such jobs nevertheless."""
 
 _OVER = (WorkerState.DONE.value, WorkerState.FAILED.value)
 _TAIL_LINES = 20
+
+
+def _ignore_notice(seconds: float, reason: str) -> None:
+    """The launching process hears of the end of the run by its status."""
 
 
 class Following:
@@ -82,6 +81,7 @@ class Following:
         self._jobs = tuple(jobs)
         self._services = services
         self._at_end = at_end
+        self._cancelled = False  # before it began
         self._changed = threading.Condition()
         self._rendezvous: Rendezvous | None = None
         self._remote: RemoteControl | None = None
@@ -194,9 +194,16 @@ class Following:
                 "the partition allows."
             )
             return UsageError(message)
+        if self._cancelled:
+            return None
         if state is not None and state.state == "CANCELLED" and not last:
             last = "\n  It was cancelled before it began."
         message = f"{self.run_id}: job {self._jobs[0]} {how}.{last}\n  Its log: {log}"
+        if not log.exists():
+            message += (
+                ", which is not there. Is this directory on a file system that all machines of the "
+                "cluster share? Set XDG_STATE_HOME to one that is."
+            )
         return ControllerLost(message)
 
     def _take(self, status: RunStatus) -> None:
@@ -221,6 +228,7 @@ class Following:
             rendezvous = self._rendezvous
             try:
                 if rendezvous is None:
+                    self._cancelled = True
                     commands.cancel(self._jobs)
                     continue
                 viewer = RunViewer(rendezvous.endpoint, rendezvous.credentials)
@@ -310,7 +318,7 @@ class Following:
                     "(launcher)",
                     self._services,
                 )
-                self._remote.attach(lambda *_: None)
+                self._remote.attach(_ignore_notice)
             return self._remote
 
     def follow(self, name: str) -> None:

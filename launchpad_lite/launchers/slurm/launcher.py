@@ -103,7 +103,7 @@ def _submit(
     try:
         for number, text in enumerate(script.scripts(layout, options, place)):
             directory.write_private(f"job-{number}.sh", text.encode())
-            jobs.append(commands.submit(text, options.partition))
+            jobs.append(commands.submit(text))
         words = ("squeue", "-h", "-j", str(jobs[0]), "-o", "%T")
         title = f"SLURM's job {jobs[0]}"
         directory.write_owner(Owner.elsewhere(title, words, ("scancel", *map(str, jobs))))

@@ -13,7 +13,7 @@ from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.launchers.slurm.options import SlurmGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from launchpad_lite.launchers.slurm.options import SlurmOptions
     from launchpad_lite.planning import WorkerSpec
@@ -117,17 +117,18 @@ def agent_name(group: str, task: int) -> str:
 
 
 def lay_out(
-    workers: Iterable[WorkerSpec], options: SlurmOptions, machines: Mapping[str, Machine]
+    workers: Iterable[WorkerSpec], options: SlurmOptions, machines: Mapping[str, Sequence[Machine]]
 ) -> Layout:
     """Return the layout of a program.
 
     Args:
       workers: its workers.
       options: the user's.
-      machines: what the smallest machine of each partition has; `""` is the default one.
+      machines: the kinds of machines of each partition; `""` is the default one.
 
     Raises:
-      UsageError: a group asks for more than its machines have, or options name no group.
+      UsageError: a group asks for more than its machines have, or options name no group or no
+        partition.
     """
     groups = _groups(workers)
     for label in options.groups:
@@ -137,8 +138,13 @@ def lay_out(
     where = {label: options.groups.get(label, SlurmGroup()) for label in groups}
     name = options.layout if options.layout != "auto" else _choose(groups, where)
 
-    def machine(label: str) -> Machine | None:
-        return machines.get(where[label].partition or options.partition or "")
+    def kinds(label: str) -> Sequence[Machine]:
+        partition = where[label].partition or options.partition or ""
+        if partition not in machines:
+            known = nearest(partition, [each for each in machines if each])
+            message = f"SLURM has no partition {partition!r}{known}"
+            raise UsageError(message)
+        return machines[partition]
 
     if name == "steps":
         if len(set(where.values())) > 1:
@@ -148,10 +154,10 @@ def lay_out(
             )
             raise UsageError(message)
         first = next(iter(groups))
-        component = _together(groups, where[first], machine(first))
+        component = _together(groups, where[first], kinds(first))
         return Layout(name=name, jobs=((component,),))
     parts = tuple(
-        _together({label: units}, where[label], machine(label)) for label, units in groups.items()
+        _together({label: units}, where[label], kinds(label)) for label, units in groups.items()
     )
     return Layout(name=name, jobs=(parts,) if name == "het" else tuple((part,) for part in parts))
 
@@ -173,16 +179,15 @@ def _choose(groups: Mapping[str, list[list[WorkerSpec]]], where: Mapping[str, Sl
 
 
 def _together(
-    groups: Mapping[str, list[list[WorkerSpec]]], where: SlurmGroup, machine: Machine | None
+    groups: Mapping[str, list[list[WorkerSpec]]], where: SlurmGroup, machines: Sequence[Machine]
 ) -> Component:
     """Return the smallest allocation of like machines that holds some groups."""
-    most = machine.count if machine is not None else sum(map(len, groups.values()))
-    for nodes in range(1, max(1, most) + 1):
+    for nodes in range(1, sum(machine.count for machine in machines) + 1):
         steps = [_step(label, units, nodes) for label, units in groups.items()]
         ask = _sum(steps)
-        if machine is None or _fits(ask, machine):
+        if _fits(ask, machines):
             return Component(ask=ask, where=where, steps=tuple(steps))
-    raise _too_big(groups, machine)
+    raise _too_big(groups, machines)
 
 
 def _step(label: str, units: list[list[WorkerSpec]], nodes: int) -> Step:
@@ -222,24 +227,27 @@ def _sum(steps: Iterable[Step]) -> Ask:
     )
 
 
-def _fits(ask: Ask, machine: Machine) -> bool:
-    return (
-        ask.nodes <= machine.count
-        and ask.cpus <= machine.cpus
+def _fits(ask: Ask, machines: Iterable[Machine]) -> bool:
+    large = [
+        machine.count
+        for machine in machines
+        if ask.cpus <= machine.cpus
         and ask.gpus <= machine.gpus
         and (ask.memory_mb or 0) <= machine.memory_mb
-    )
+    ]
+    return ask.nodes <= sum(large)
 
 
-def _too_big(groups: Mapping[str, list[list[WorkerSpec]]], machine: Machine | None) -> UsageError:
+def _too_big(
+    groups: Mapping[str, list[list[WorkerSpec]]], machines: Iterable[Machine]
+) -> UsageError:
     asked = ", ".join(
         f"{label}: {len(units)} x ({units[0][0].resources})" for label, units in groups.items()
     )
-    has = (
+    has = ", ".join(
         f"{machine.count} machines with {machine.cpus} CPUs, {machine.gpus} GPUs and "
         f"{machine.memory_mb / _MB_PER_GB:.0f} GB"
-        if machine is not None
-        else "no machines that are known"
+        for machine in machines
     )
     message = (
         f"the cluster cannot hold the program: it asks for {asked}; the partition has {has}. Ask "

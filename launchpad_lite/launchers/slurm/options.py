@@ -13,6 +13,7 @@ from launchpad_lite.launchers.base import LaunchOptions
 
 LayoutName = Literal["auto", "steps", "het", "jobs"]
 
+_GROUPS = "a dict of lp.SlurmGroup by the groups' labels"
 _TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 
 _OURS = (
@@ -53,11 +54,12 @@ def _extra(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _groups(name: str, value: Any) -> Mapping[str, SlurmGroup]:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(each, SlurmGroup) for each in value.values()
-    ):
-        validation.refuse(name, value, "a dict of lp.SlurmGroup by the groups' labels")
-    return dict(value)
+    if not isinstance(value, Mapping):
+        validation.refuse(name, cast("object", value), _GROUPS)
+    groups = dict(cast("Mapping[str, Any]", value))
+    if not all(isinstance(each, SlurmGroup) for each in groups.values()):
+        validation.refuse(name, groups, _GROUPS)
+    return groups
 
 
 _TEXT = validation.optional(validation.text)

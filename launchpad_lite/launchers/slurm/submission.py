@@ -59,8 +59,8 @@ class Submission:
         except FileNotFoundError as error:
             message = (
                 f"{directory.path} is not what the launching machine has written to: it is on no "
-                "file system that they share, or the run has ended. Set XDG_STATE_HOME to a "
-                "directory that every machine of the cluster sees."
+                "file system that they share, or the run has ended. Set XDG_STATE_HOME to one "
+                "that all machines of the cluster share."
             )
             raise UsageError(message) from error
         return submission
