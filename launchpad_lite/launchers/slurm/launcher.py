@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
@@ -151,14 +149,3 @@ def _follow(
     signals.add(held)
     held.start()
     return Run(held, scope, directory.path, waited_for=not options.detach)
-
-
-def in_allocation() -> bool:
-    """Whether this process is inside a job of SLURM."""
-    return "SLURM_JOB_ID" in os.environ
-
-
-def start_here(place: script.Place) -> subprocess.Popen[bytes]:
-    """Start the controller in the allocation that this process is in."""
-    words = [place.python, "-P", "-m", "launchpad_lite.launchers.slurm.batch", place.directory]
-    return subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
