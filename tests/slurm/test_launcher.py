@@ -13,6 +13,8 @@ from tests.slurm.login import Login
 
 pytestmark = pytest.mark.slurm
 
+SLEEP = ("--output=/dev/null", "--wrap", "sleep 600")
+
 
 def test_a_program_spreads_over_machines_and_calls_between_them_are_encrypted(
     login: Login, lab: Lab
@@ -146,7 +148,7 @@ def test_slurms_controller_may_be_restarted(login: Login) -> None:
 
 
 def test_a_job_that_waits_says_why_and_can_be_cancelled(login: Login) -> None:
-    blocker = login.lab.run("sbatch", "--parsable", "-N3", "--exclusive", "--wrap", "sleep 600")
+    blocker = login.lab.run("sbatch", "--parsable", "-N3", "--exclusive", *SLEEP)
     run = login.launch("--mode=wait")
     run.await_text("pending (Resources)")
     run.interrupt()
@@ -156,7 +158,7 @@ def test_a_job_that_waits_says_why_and_can_be_cancelled(login: Login) -> None:
 
 
 def test_a_job_that_waits_can_be_stopped_from_another_terminal(login: Login) -> None:
-    blocker = login.lab.run("sbatch", "--parsable", "-N3", "--exclusive", "--wrap", "sleep 600")
+    blocker = login.lab.run("sbatch", "--parsable", "-N3", "--exclusive", *SLEEP)
     run = login.launch("--option=detach=True", "--mode=wait")
     assert run.process.wait(60) == 0
     assert "starting" in login.lp_launch("ps").stdout
