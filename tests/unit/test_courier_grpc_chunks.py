@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -218,3 +221,33 @@ def test_a_reply_is_held_no_longer_than_its_client_waits() -> None:
     assert other is not None
     held.drop([number, other])
     assert held.fetch(other) is None
+
+
+# Both ends in one process, and by how much its memory grows at most beyond the array as it arrives.
+PEAK = """
+from pathlib import Path
+import numpy as np
+from launchpad_lite import courier
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+server = courier.Server(port=0)
+server.Bind("size", lambda value: value.nbytes)
+server.Start()
+client = courier.Client(f"grpc:127.0.0.1:{server.port}")
+array = np.ones(2**28, np.uint8)
+client.size(array[: 2**25])
+before = peak()
+assert client.size(array) == array.nbytes
+print(peak() - before - array.nbytes)
+server.Stop()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells of the peak there only")
+def test_a_large_array_needs_little_memory_beside_itself() -> None:
+    root = Path(__file__).resolve().parents[2]
+    output = subprocess.check_output([sys.executable, "-c", PEAK], cwd=root, text=True)
+    assert int(output) < 2**27  # half of it; what waits in gRPC is bounded
