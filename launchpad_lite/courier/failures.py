@@ -74,6 +74,17 @@ def trace_of(error: BaseException) -> str:
     return format_error(error)
 
 
+def untold(error: BaseException) -> RemoteError:
+    """Return what is said instead of an exception that nothing can be said of.
+
+    None of its own code runs, nor that of its class.
+    """
+    name = type.__repr__(type(error)).removeprefix("<class '").removesuffix("'>")
+    return RemoteError(
+        name, "(nothing can be told of it: its class, or a lack of memory, raised)", ""
+    )
+
+
 def encode_failure(error: BaseException, scope: Scope | None) -> codec.Payload:
     """Encode an exception with its traceback."""
     exception: codec.Payload | None = None

@@ -29,6 +29,9 @@ from launchpad_lite.endpoint import join_host, published
 if TYPE_CHECKING:
     from launchpad_lite.credentials import Credentials
 
+HANDSHAKE_S = 10.0
+"""Seconds after which a peer that has connected and says nothing is dropped."""
+
 _LAST_S = 0.5  # for threads that have nothing left to do
 
 
@@ -43,7 +46,8 @@ class GrpcListener(Listener):
         """
         self._service = service
         self._handlers = Handlers(service)
-        self._server = grpc.server(self._handlers.executor, [self._handlers], options=OPTIONS)
+        options = [*OPTIONS, ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_S))]
+        self._server = grpc.server(self._handlers.executor, [self._handlers], options=options)
         try:
             self.port = self._bind(one_place(join_host(host, port)), service.credentials)
         except RuntimeError as error:

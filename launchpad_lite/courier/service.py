@@ -13,6 +13,7 @@ from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.callers import Callers
 from launchpad_lite.courier.codec import check_size, said
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
+from launchpad_lite.courier.failures import untold
 from launchpad_lite.courier.method import INTERNAL, Kind, Method
 from launchpad_lite.courier.served_stream import ServedStream
 from launchpad_lite.courier.transport import ReplyStream, Where
@@ -141,8 +142,14 @@ class MethodService:
 
     def failure(self, error: BaseException) -> Reply:
         """Return an exception as a reply; see `transport.Service`."""
-        content = self.codec.encode_failure(error, self._scope)
-        return messages.Reply(False, content, counting.code_of(error))
+        try:
+            content, code = self.codec.encode_failure(error, self._scope), counting.code_of(error)
+        except (
+            BaseException
+        ):  # its class may do anything, and without a reply its call would not end
+            other = untold(error)
+            content, code = self.codec.encode_failure(other, self._scope), counting.FAILED
+        return messages.Reply(False, content, code)
 
     def begin(self, call: ServerCall, where: Where) -> bool:
         """Take a call; see `transport.Service`."""

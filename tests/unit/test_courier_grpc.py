@@ -17,7 +17,7 @@ import pytest
 
 from launchpad_lite import courier
 from launchpad_lite.config import ClientConfig, ServerConfig
-from launchpad_lite.courier import frame, grpc_session, transports
+from launchpad_lite.courier import frame, grpc_session, grpc_transport, transports
 from launchpad_lite.courier.client import client_at
 from launchpad_lite.courier.codec import Payload, encode
 from launchpad_lite.courier.grpc_channel import CALL, HELLO, NONCE, STREAM, TICKET
@@ -95,6 +95,24 @@ def test_nothing_of_a_stranger_is_decoded(bench: Bench, stranger: str, tmp_path:
     assert not target.exists()
     assert bench.raw.code(CALL, bomb) == grpc.StatusCode.OK
     assert target.exists()  # that of a friend is
+
+
+@pytest.mark.parametrize("said", [b"", b"PRI * HTT", b"\x16\x03\x01\x02"], ids=["", "half", "tls"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_who_connects_and_says_nothing_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, *, tls: bool, said: bytes
+) -> None:
+    monkeypatch.setattr(grpc_transport, "HANDSHAKE_S", 0.1)
+    service = MethodService("server", Credentials.create(tls=tls), ServerConfig(), None, None)
+    listener = transports.get("grpc").listen(service, ListenOptions())
+    listener.start()
+    host, _, port = listener.endpoint.partition(":")[2].rpartition(":")
+    silent = socket.create_connection((host, int(port)), PATIENCE_S)
+    with silent, contextlib.suppress(ConnectionError):  # one way to be dropped
+        silent.sendall(said)
+        while silent.recv(2**16):  # what the server itself says first
+            pass
+    listener.stop(PATIENCE_S)
 
 
 def test_strangers_need_no_thread_of_the_pool(bench: Bench) -> None:

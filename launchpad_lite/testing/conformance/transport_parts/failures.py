@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from launchpad_lite.courier.failures import RemoteTraceback
+from launchpad_lite.courier.failures import RemoteTraceback, decode_failure
 from launchpad_lite.errors import (
     BatchError,
     CallError,
@@ -74,6 +74,24 @@ class SilentError(Exception):
 
     def __str__(self) -> NoReturn:
         raise ValueError("no words")
+
+
+class UntoldError(Exception):
+    """An exception that nothing can be asked."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError(name)
+
+
+class _NamelessType(type):
+    def __getattribute__(cls, name: str) -> Any:
+        if name in {"__module__", "__qualname__"}:
+            raise ValueError(name)
+        return super().__getattribute__(name)
+
+
+class NamelessError(Exception, metaclass=_NamelessType):
+    """An exception whose class does not tell its name."""
 
 
 class Unloadable:
@@ -198,6 +216,29 @@ class FailureConformance(TransportSuite):
             assert error.type_name.endswith(f".{name}")
             assert message in str(error)
             assert "in fail_with" in error.remote_traceback
+        assert caller.call("echo", 1) == 1
+
+    @pytest.mark.parametrize("kind", [UntoldError, NamelessError], ids=["untold", "nameless"])
+    def test_of_an_exception_that_cannot_be_asked_the_class_is_told(
+        self, lab: Lab, kind: type[Exception]
+    ) -> None:
+        def fail() -> NoReturn:
+            raise kind
+
+        async def fail_later() -> NoReturn:
+            raise kind
+
+        def yield_nothing() -> Iterator[int]:
+            yield fail()
+
+        caller = lab.caller(fail, fail_later, echo, streams=(yield_nothing,), threads=1)
+        failures = [*_both(caller, "fail"), *_both(caller, "fail_later")]
+        (reply,) = caller.stream("yield_nothing").replies
+        failures.append(decode_failure(reply.content, None))
+        for error in failures:
+            assert type(error) is RemoteError
+            assert error.type_name == type.__repr__(kind)[8:-2]
+            assert "nothing can be told of it" in str(error)
         assert caller.call("echo", 1) == 1
 
     def test_a_result_that_cannot_be_sent_is_named(self, lab: Lab) -> None:
