@@ -15,6 +15,7 @@ from launchpad_lite.replay.core.selectors.uniform import Uniform
 from launchpad_lite.replay.core.table import Table
 from launchpad_lite.replay.core.types import AnyArray
 from launchpad_lite.replay.service.methods import ReplayService
+from launchpad_lite.replay.service.protocol import Frame, StreamLost
 
 
 def service() -> ReplayService:
@@ -64,3 +65,15 @@ def test_the_oldest_items_go_from_a_full_table() -> None:
     assert samples is not None
     (gathered,) = samples.gathered
     assert set(gathered.columns[0].ravel().tolist()) == set(range(15, 25))
+
+
+def test_a_frame_that_comes_while_the_service_closes_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its stream begins anew, and is given up before it has taken the frame."""
+    replay = service()
+    begin = Frame(stream=1, sequence=0, begins=True, blocks=[], runs=[], drop=[])
+    assert replay.write(begin) == 0
+    monkeypatch.setattr(replay, "_close", lambda _: replay.close("the test ends"))
+    with pytest.raises(StreamLost):
+        replay.write(begin._replace(sequence=5))

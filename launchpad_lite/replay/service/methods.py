@@ -303,10 +303,10 @@ class ReplayService:
             if not frame.begins:
                 raise StreamLost(f"the stream {frame.stream:x} of a writer is not known.")
             done = self._done.pop(frame.stream, None)
-            self._streams[frame.stream] = WriteStream(self.store, self._table, done)
+            begun = self._streams[frame.stream] = WriteStream(self.store, self._table, done)
         if stream is not None:
             self._close(stream)
-        return self._streams[frame.stream]
+        return begun
 
     def _sweep(self) -> None:
         """Forget the streams of writers that are gone, or at least have been still for long."""
