@@ -368,13 +368,24 @@ def test_a_server_goes_with_its_last_reference() -> None:
 # Bad input.
 
 
-BAD_CALLS: dict[str, tuple[Callable[[replay.Client], object], str]] = {
+BAD_CALLS: dict[str, tuple[Callable[[Any], object], str]] = {
     "insert: table": (lambda c: c.insert(step(0), {"tabel": 1.0}), "no table 'tabel'.*'table'"),
     "insert: no table": (lambda c: c.insert(step(0), {}), "priorities is empty"),
     "insert: no data": (lambda c: c.insert({}, {"table": 1.0}), "no array"),
     "insert: object": (lambda c: c.insert({"a": object()}, {"table": 1.0}), "column 'a'"),
     "insert: None": (lambda c: c.insert({"a": 1, "b": None}, {"table": 1.0}), "column 'b'"),
-    "insert: NaN": (lambda c: c.insert(step(0), {"table": float("nan")}), "priorit"),
+    "insert: NaN": (
+        lambda c: c.insert(step(0), {"table": float("nan")}),
+        r"insert: priorities\['table'\]=nan: give a number",
+    ),
+    "insert: no numbers": (
+        lambda c: c.insert(step(0), {"table": "high"}),
+        r"priorities\['table'\]='high': give a number",
+    ),
+    "insert: no tables": (lambda c: c.insert(step(0), 1.0), "priorities=1.0: give the priority"),
+    "insert: no name": (lambda c: c.insert(step(0), {3: 1.0}), "name=3: give a string"),
+    "sample: no name": (lambda c: c.sample(3), "sample: table=3: give a string"),
+    "reset: no name": (lambda c: c.reset(None), "reset: table=None: give a string"),
     "sample: none": (lambda c: c.sample("table", 0), "num_samples"),
     "sample: table": (lambda c: next(iter(c.sample("tabel"))), "no table 'tabel'"),
     "sample: signature of no table": (
@@ -384,6 +395,28 @@ BAD_CALLS: dict[str, tuple[Callable[[replay.Client], object], str]] = {
     "reset: table": (lambda c: c.reset("tabel"), "no table 'tabel'"),
     "mutate: table": (lambda c: c.mutate_priorities("tabel", {1: 1.0}), "no table 'tabel'"),
     "mutate: NaN": (lambda c: c.mutate_priorities("table", {1: float("nan")}), "priorit"),
+    "mutate: no number": (
+        lambda c: c.mutate_priorities("table", {1: 0.5, 2: "high"}),
+        r"mutate_priorities: updates\[2\]='high': give a number",
+    ),
+    "mutate: no updates": (lambda c: c.mutate_priorities("table", [1]), r"updates=\[1\]: give"),
+    "mutate: no key": (lambda c: c.mutate_priorities("table", {-1: 1.0}), r"keys.*\[-1\]: give"),
+    "mutate: no keys": (
+        lambda c: c.mutate_priorities("table", deletes=[1.5]),
+        r"deletes=\[1.5\]: give keys of items",
+    ),
+    "update: negative keys": (
+        lambda c: c.update_priorities("table", np.array([-1]), np.ones(1)),
+        r"update_priorities: keys=array\(\[-1\]\): give keys",
+    ),
+    "update: keys with a fraction": (
+        lambda c: c.update_priorities("table", np.array([1.0]), np.ones(1)),
+        "give keys of items",
+    ),
+    "update: no numbers": (
+        lambda c: c.update_priorities("table", np.array([1]), ["high"]),
+        r"priorities=\['high'\]: give numbers",
+    ),
     "update: shapes": (
         lambda c: c.update_priorities("table", np.array([1, 2]), np.ones(1)),
         "shape",
@@ -418,3 +451,22 @@ def test_bad_tables_are_refused() -> None:
         replay.Server([])
     with pytest.raises(UsageError, match=r"two tables.*'a'"):
         replay.Server([table("a"), table("b"), table("a")])
+
+
+def test_a_table_is_served_by_one_server_at_a_time(serve: Serve) -> None:
+    shared = table()
+    with replay.Server([shared]) as server:
+        with pytest.raises(UsageError, match=r"'table' is served by another server.*replace"):
+            replay.Server([shared])
+        client = server.localhost_client()
+        client.insert(step(0), {"table": 1.0})
+        assert len(list(client.sample("table", 2))) == 2
+        client.reset("table")
+    serve(shared).insert(step(1), {"table": 1.0})
+
+
+def test_the_tables_of_a_server_that_could_not_begin_are_free(serve: Serve) -> None:
+    shared = table()
+    with replay.Server([table()]) as other, pytest.raises(OSError, match=str(other.port)):
+        replay.Server([shared], port=other.port)
+    serve(shared).insert(step(0), {"table": 1.0})

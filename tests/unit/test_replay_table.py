@@ -68,6 +68,10 @@ def numbers(samples: Samples) -> list[int]:
         ({"remover": "fifo"}, "remover='fifo': give a selector"),
         ({"rate_limiter": 1}, "rate_limiter=1: give a rate limiter"),
         (
+            {"rate_limiter": MinSize(11)},
+            r"^Table 'table': MinSize\(11\): sampling could never begin.*max_size=10",
+        ),
+        (
             {"extensions": [print]},
             r"extensions\[0\]=.*: give an object of a class that extends TableExtension",
         ),

@@ -113,6 +113,7 @@ class Machine(RuleBasedStateMachine):
     def begin(self, remover: Selector, limiter: RateLimiter, size: int, times: int) -> None:
         if not remover.is_deterministic:
             size = min(size, 12)  # larger tables insert several items before one is removed
+        size = max(size, limiter.min_size_to_sample)  # a table refuses less
         self.remover, self.limiter = remover, limiter
         self.max_size, self.max_times_sampled = size, times
         self.table = self.new_table()

@@ -150,7 +150,8 @@ class RateLimiter:
             raise UsageError(
                 f"{self!r}: sampling could never begin: the table holds at most "
                 f"max_size={max_size} items, and must hold min_size_to_sample="
-                f"{self.min_size_to_sample} before any is sampled."
+                f"{self.min_size_to_sample} before any is sampled. Raise the first, or lower "
+                "the second."
             )
 
     def note_inserts(self, inserts: int) -> None:

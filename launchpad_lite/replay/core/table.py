@@ -85,7 +85,8 @@ class Table:
             anything goes.
 
         Raises:
-          UsageError: an argument is wrong.
+          UsageError: an argument is wrong, or the rate limiter asks for more items than the table
+            may hold.
         """
         with within("Table"):
             text("name", name)
@@ -102,6 +103,7 @@ class Table:
             self.max_size: int = _count("max_size", max_size)
             times: int = _times("max_times_sampled", max_times_sampled)
             self.max_times_sampled = max(0, times)
+            rate_limiter.check_max_size(self.max_size)
         self.signature = None if signature is None else Signature(signature)
         self.extensions = tuple(extensions or ())
         self.store = RowStore()
@@ -232,9 +234,14 @@ class Table:
         """Keep the data in a store that other tables use too. The table must be empty.
 
         Raises:
-          UsageError: it holds items.
+          UsageError: it holds items, or a server that has not stopped serves it.
         """
         with self._lock:
+            if self._watchers:
+                raise UsageError(
+                    f"Table {self.name!r} is served by another server. Stop that one before, or "
+                    "make a table like this one with replace()."
+                )
             if len(self._ledger.items):
                 raise UsageError(f"Table {self.name!r} holds items already, in another store.")
             self.store = store

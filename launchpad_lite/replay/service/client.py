@@ -14,16 +14,17 @@ from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.courier.deadline import deadline
 from launchpad_lite.errors import ContextError, UsageError
 from launchpad_lite.replay.core.nest import column_names, flatten
+from launchpad_lite.replay.service.priorities import as_keys, as_numbers, by_key, by_table
 from launchpad_lite.replay.service.sampling import sample
 from launchpad_lite.replay.service.signatures import Signatures, info_of
-from launchpad_lite.validation import integer, within
+from launchpad_lite.validation import integer, text, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.replay.core.info import ReplaySample, TableInfo
-    from launchpad_lite.replay.core.types import AnyArray, KeyArray
+    from launchpad_lite.replay.core.types import AnyArray
     from launchpad_lite.replay.service.configs import Config
     from launchpad_lite.replay.service.structured_writer import StructuredWriter
     from launchpad_lite.replay.service.trajectory_writer import TrajectoryWriter
@@ -94,7 +95,9 @@ class Client:
           UsageError: there is no such table, a priority cannot be used, or the step does not fit
             the table's signature.
         """
-        if not priorities:
+        with within("insert"):
+            given = by_table(priorities)
+        if not given:
             raise UsageError(
                 "insert: priorities is empty. Name the tables that the item is for, and its "
                 "priority in each, as in {'my_table': 1.0}."
@@ -109,7 +112,7 @@ class Client:
                 raise UsageError(
                     f"insert: column {name!r} is {leaves[index]!r}, which is no array of numbers."
                 )
-        self.courier.insert(columns, dict(priorities))
+        self.courier.insert(columns, given)
 
     def trajectory_writer(
         self,
@@ -220,6 +223,7 @@ class Client:
             steps.
         """
         with within("sample"):
+            text("table", table)
             count: int = _count("num_samples", num_samples)
         signature = self._signatures.of(table) if unpack_as_table_signature else None
         structure = None if signature is None else signature.structure
@@ -239,12 +243,13 @@ class Client:
           deletes: the keys of items to delete.
 
         Raises:
-          UsageError: there is no such table, or a priority cannot be used.
+          UsageError: there is no such table, or a priority cannot be used, or a key is none.
         """
-        updates = {} if updates is None else updates
-        keys = np.fromiter(updates.keys(), np.uint64, len(updates))
-        priorities = np.fromiter(updates.values(), np.float64, len(updates))
-        self.courier.mutate_priorities(table, keys, priorities, _keys(deletes))
+        with within("mutate_priorities"):
+            text("table", table)
+            keys, priorities = by_key({} if updates is None else updates)
+            gone = as_keys("deletes", () if deletes is None else deletes)
+        self.courier.mutate_priorities(table, keys, priorities, gone)
 
     def update_priorities(self, table: str, keys: AnyArray, priorities: AnyArray) -> None:
         """Change the priorities of items, of which a batch's `info.key` tells the keys.
@@ -255,15 +260,19 @@ class Client:
           priorities: `[n]`, any numbers.
 
         Raises:
-          UsageError: there is no such table, or a priority cannot be used.
+          UsageError: there is no such table, or a priority cannot be used, or a key is none.
         """
-        numbers = np.asarray(priorities, np.float64)
+        with within("update_priorities"):
+            text("table", table)
+            numbers = as_numbers("priorities", priorities)
         if np.shape(keys) != numbers.shape or numbers.ndim != 1:
             raise UsageError(
                 f"update_priorities: keys have shape {np.shape(keys)} and priorities "
                 f"{numbers.shape}; both must be [n]."
             )
-        self.courier.mutate_priorities(table, _keys(keys), numbers, _keys(None))
+        with within("update_priorities"):
+            known = as_keys("keys", keys)
+        self.courier.mutate_priorities(table, known, numbers, as_keys("deletes", ()))
 
     def reset(self, table: str) -> None:
         """Delete all items of a table, and count from 0 again.
@@ -271,6 +280,8 @@ class Client:
         Raises:
           UsageError: there is no such table.
         """
+        with within("reset"):
+            text("table", table)
         self.courier.reset(table)
 
     def server_info(self, timeout: float | None = None) -> dict[str, TableInfo]:
@@ -326,7 +337,3 @@ def table_info(client: Client, table: str, timeout: float | None = None) -> Tabl
       DeadlineExceeded: the server did not answer in time.
     """
     return info_of(table, client.server_info(timeout))
-
-
-def _keys(keys: Any) -> KeyArray:
-    return np.asarray([] if keys is None else keys, np.uint64)

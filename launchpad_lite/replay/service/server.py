@@ -75,12 +75,15 @@ class Server:
           OSError: the port is taken.
         """
         self._service = ReplayService(tables, checkpointer)
-        self._service.load()
-        self._server = CourierServer(
-            None, port, host=host, credentials=credentials, insecure=insecure
-        )
-        self._service.bind_to(self._server)
-        self._server.Start()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._service.close, "it could not begin")
+            self._service.load()
+            self._server = CourierServer(
+                None, port, host=host, credentials=credentials, insecure=insecure
+            )
+            self._service.bind_to(self._server)
+            self._server.Start()
+            undo.pop_all()
         self._credentials, self._insecure = credentials, insecure
         stop = functools.partial(_stop, self._service, self._server)
         self._finalizer = weakref.finalize(self, finalizers.later, stop)
