@@ -132,11 +132,6 @@ class Fleet(Backend):
         if lost:
             self._post(HostLost(tuple(lost), reason))
 
-    @property
-    def missing(self) -> list[str]:
-        """The agents that have not come yet."""
-        return sorted(self._waiting)
-
     # --- what the controller wants ---
 
     def restart(self, worker: WorkerSpec, incarnation: int) -> None:

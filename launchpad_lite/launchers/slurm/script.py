@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from launchpad_lite.launchers.slurm.layout import Ask, Component, Layout, Step
     from launchpad_lite.launchers.slurm.options import SlurmOptions
@@ -114,7 +114,6 @@ def command(
     het: int | None = None,
     *,
     memory_mb: int | None = None,
-    hosts: Iterable[str] = (),
 ) -> list[str]:
     """Return what starts a step.
 
@@ -124,7 +123,6 @@ def command(
       options: the user's.
       het: the component of a heterogeneous job that it runs on; None in any other.
       memory_mb: what it gets where its group asked for none: else SLURM gives it all there is.
-      hosts: the machines that it runs on; none to leave it to SLURM.
     """
     ask = step.ask
     words = ["srun", f"--job-name={step.group}", "--exact", "--no-kill", "--mpi=none"]
@@ -134,7 +132,6 @@ def command(
     words += [f"--gres=gpu:{ask.gpus}" if ask.gpus else "--gres=none"]
     memory = ask.memory_mb or memory_mb
     words += [f"--mem={memory}M"] if memory is not None else []
-    words += [f"--nodelist={','.join(hosts)}"] if hosts else []
     words += [f"--container-image={options.container_image}"] if options.container_image else []
     if options.container_mounts:
         words.append(f"--container-mounts={','.join(options.container_mounts)}")
