@@ -8,11 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import hypothesis
 import pytest
 
 from tests.helpers import STATE_VARIABLE, Belongings
 
 GRACE_SECONDS = 5.0
+
+# To explain failures hypothesis traces; with an exception pending in any thread, as that of a node
+# that hangs, tracing code never gets on in CPython 3.11: each look for signals leads to the next.
+_PHASES = [phase for phase in hypothesis.Phase if phase is not hypothesis.Phase.explain]
+hypothesis.settings.register_profile("untraced", phases=_PHASES)
+hypothesis.settings.load_profile("untraced")
 
 
 @pytest.fixture(autouse=True)
