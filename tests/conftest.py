@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import hypothesis
+import psutil
 import pytest
 
 from tests.helpers import STATE_VARIABLE, Belongings
