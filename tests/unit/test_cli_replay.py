@@ -46,7 +46,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "buffer.toml").write_text(TOML)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    monkeypatch.delitem(sys.modules, "__lp_main__", raising=False)
+    for name in ("__lp_main__", "__mp_main__", "__main__"):  # put back, as far as there were any
+        monkeypatch.setitem(sys.modules, name, sys.modules["__main__"])
+    monkeypatch.delitem(sys.modules, "__lp_main__")
 
 
 @pytest.mark.parametrize("target", ["buffer.toml", "buffer.py", "buffer:tables"])

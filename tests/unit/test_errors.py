@@ -25,6 +25,7 @@ EXAMPLES: list[LaunchpadError] = [
     errors.HandleError("text"),
     errors.UnpicklableError("text"),
     errors.LauncherUnavailableError("text"),
+    errors.CheckpointError("text"),
     errors.ContextError("text"),
     errors.RunError("text"),
     errors.NodeFailed("a/0", "it broke", remote_traceback="Traceback: x", log_tail="last words"),
