@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import pathlib
+import pickle
 import shutil
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from launchpad_lite.runtime.run import Run
 from launchpad_lite.runtime.rundir import RunDirectory, file_name, new_run_id, tail
 from launchpad_lite.runtime.scope import RunScope
 from launchpad_lite.runtime.signals import signals
+from launchpad_lite.runtime.worker import WorkerBoot
 from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from launchpad_lite.courier.server import Server
     from launchpad_lite.launchers.base import LaunchOptions
-    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.planning import LaunchPlan, WorkerSpec
     from launchpad_lite.runtime.backend import Backend
     from launchpad_lite.runtime.postmortem import Debugger
 
@@ -142,6 +144,43 @@ class LocalRun:
         if self.plan.config.checkpoint_dir is not None:
             return pathlib.Path(self.plan.config.checkpoint_dir).absolute() / file_name(node)
         return self.directory.checkpoints / file_name(node) if self.directory else None
+
+    def boot(
+        self,
+        spec: WorkerSpec,
+        incarnation: int,
+        *,
+        controller: str,
+        schemes: tuple[str, ...],
+        host: str,
+        socket_dir: str,
+        hears_term: bool,
+    ) -> bytes:
+        """Return a worker's pickled `WorkerBoot`; see there."""
+        plan = self.plan
+        return pickle.dumps(
+            WorkerBoot(
+                program=plan.program,
+                label=spec.label,
+                index=spec.index,
+                group_size=spec.group_size,
+                run_id=self.run_id,
+                incarnation=incarnation,
+                seed=spec.seed,
+                has_run=spec.has_run,
+                payload=spec.payload,
+                source=spec.source,
+                config=plan.config,
+                controller=controller,
+                credentials=self.credentials,
+                schemes=schemes,
+                host=host,
+                hears_term=hears_term,
+                socket_dir=socket_dir,
+                checkpoint=self.checkpoint(spec.name),
+                debugger=self.debugger,
+            )
+        )
 
     def start(self, backend: Backend, *, shows_output: bool = False) -> Run:
         """Start the controller and the workers.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import pickle
 import socket
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from launchpad_lite.runtime import children
 from launchpad_lite.runtime.agent_backend import LocalAgentBackend
 from launchpad_lite.runtime.line import SocketLine
 from launchpad_lite.runtime.logs import LogViewer, standard_output
-from launchpad_lite.runtime.worker import WorkerBoot
 
 if TYPE_CHECKING:
     import pathlib
@@ -111,29 +109,14 @@ class _ProcessRun:
         return self._local.schemes("inproc", transports.between_processes())
 
     def _boot(self, spec: WorkerSpec, incarnation: int) -> bytes:
-        local, plan = self._local, self._plan
-        return pickle.dumps(
-            WorkerBoot(
-                program=plan.program,
-                label=spec.label,
-                index=spec.index,
-                group_size=spec.group_size,
-                run_id=local.run_id,
-                incarnation=incarnation,
-                seed=spec.seed,
-                has_run=spec.has_run,
-                payload=spec.payload,
-                source=spec.source,
-                config=plan.config,
-                controller=self._endpoint,
-                credentials=local.credentials,
-                schemes=self._endpoint_schemes,
-                host=LOOPBACK,
-                hears_term=True,
-                socket_dir=local.socket_dir,
-                checkpoint=local.checkpoint(spec.name),
-                debugger=local.debugger,
-            )
+        return self._local.boot(
+            spec,
+            incarnation,
+            controller=self._endpoint,
+            schemes=self._endpoint_schemes,
+            host=LOOPBACK,
+            socket_dir=self._local.socket_dir,
+            hears_term=True,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
-import pickle
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ from launchpad_lite.launchers.slurm.steps import Steps
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.rundir import RunDirectory
-from launchpad_lite.runtime.worker import WorkerBoot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,29 +107,14 @@ class Batch:
         return self._local.schemes("inproc", "unix", "tcp")
 
     def _boot(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
-        local, plan = self._local, self._submission.plan
-        return pickle.dumps(
-            WorkerBoot(
-                program=plan.program,
-                label=spec.label,
-                index=spec.index,
-                group_size=spec.group_size,
-                run_id=local.run_id,
-                incarnation=incarnation,
-                seed=spec.seed,
-                has_run=spec.has_run,
-                payload=spec.payload,
-                source=spec.source,
-                config=plan.config,
-                controller=self._endpoint,
-                credentials=local.credentials,
-                schemes=self._schemes,
-                host=place.address,
-                hears_term=False,
-                socket_dir=place.socket_dir,
-                checkpoint=local.checkpoint(spec.name),
-                debugger=None,
-            )
+        return self._local.boot(
+            spec,
+            incarnation,
+            controller=self._endpoint,
+            schemes=self._schemes,
+            host=place.address,
+            socket_dir=place.socket_dir,
+            hears_term=False,
         )
 
 
