@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from launchpad_lite.errors import UsageError
@@ -350,9 +350,11 @@ def test_a_limiter_describes_itself_in_one_line() -> None:
 
 @deterministic
 @given(ratio_limiters(), st.integers(0, 30), st.integers(0, 300))
+@example(SampleToInsertRatio(0.1, 7, (0.7, 2.7)), 0, 255)
 def test_who_waits_waits_for_as_much_as_is_said(
     limiter: RateLimiter, inserts: int, samples: int
 ) -> None:
+    limiter = limiter.fresh()  # the example's is made once
     limiter.note_inserts(inserts)
     limiter.note_samples(samples)
     words = limiter.describe().replace(",", "").split()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import bisect
 import copy
 import math
-from typing import Self, TypedDict
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.limiter_checks import (
@@ -28,6 +28,9 @@ from launchpad_lite.replay.core.limiter_checks import (
     positive_ratio,
 )
 from launchpad_lite.validation import integer, number, within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 UNBOUNDED = 2**62
 """As many operations as nobody makes."""
@@ -126,8 +129,7 @@ class RateLimiter:
         """Return how many items may be inserted now, up to a number."""
         if at_most < 1 or self._allows_inserts(at_most):
             return max(at_most, 0)
-        numbers = range(1, at_most)
-        return bisect.bisect_left(numbers, True, key=lambda n: not self._allows_inserts(n))
+        return _least(lambda n: not self._allows_inserts(n), at_most) - 1
 
     def sampleable(self, at_most: int = UNBOUNDED) -> int:
         """Return how many items may be sampled now, up to a number.
@@ -137,8 +139,7 @@ class RateLimiter:
         """
         if at_most < 1 or self._allows_samples(at_most):
             return max(at_most, 0)
-        numbers = range(1, at_most)
-        return bisect.bisect_left(numbers, True, key=lambda n: not self._allows_samples(n))
+        return _least(lambda n: not self._allows_samples(n), at_most) - 1
 
     def check_max_size(self, max_size: int) -> None:
         """Check that a table of some size can be sampled.
@@ -239,23 +240,24 @@ class RateLimiter:
     def _who_waits(self) -> str:
         waits: list[str] = []
         if not self._allows_inserts(1):
-            excess = (self.inserts + 1) * self.samples_per_insert - self.samples - self.max_diff
-            waits.append(f"inserts wait for {math.ceil(excess)} more samples")
+            missing = _least(lambda samples: self._allows_inserts(1, after_samples=samples))
+            waits.append(f"inserts wait for {missing} more samples")
         if not self._allows_samples(1):
-            lack = max(0.0, self.min_diff + 1 - self.error) / self.samples_per_insert
-            missing = max(self.min_size_to_sample - self.size, math.ceil(lack))
+            missing = _least(lambda inserts: self._allows_samples(1, after_inserts=inserts))
             waits.append(f"samples wait for {missing} more inserts")
         return ", ".join(waits) or "nobody has to wait"
 
-    def _allows_inserts(self, inserts: int) -> bool:
-        if self.inserts + inserts - self.deletes <= self.min_size_to_sample:
+    def _allows_inserts(self, inserts: int, after_samples: int = 0) -> bool:
+        total, samples = self.inserts + inserts, self.samples + after_samples
+        if total - self.deletes <= self.min_size_to_sample:
             return True
-        return (inserts + self.inserts) * self.samples_per_insert - self.samples <= self.max_diff
+        return total * self.samples_per_insert - samples <= self.max_diff
 
-    def _allows_samples(self, samples: int) -> bool:
-        if self.inserts - self.deletes < self.min_size_to_sample:
+    def _allows_samples(self, samples: int, after_inserts: int = 0) -> bool:
+        total = self.inserts + after_inserts
+        if total - self.deletes < self.min_size_to_sample:
             return False
-        return self.inserts * self.samples_per_insert - self.samples - samples >= self.min_diff
+        return total * self.samples_per_insert - self.samples - samples >= self.min_diff
 
     def __repr__(self) -> str:
         return (
@@ -356,6 +358,14 @@ class Stack(Queue):
 
     For `Table.stack`: it needs Lifo as sampler and remover, and `max_times_sampled=1`.
     """
+
+
+def _least(holds: Callable[[int], bool], at_most: int = UNBOUNDED) -> int:
+    """Return the least number from 1 that something holds for, as it does for all above it.
+
+    By asking, since an inverse in floating point may be one off.
+    """
+    return 1 + bisect.bisect_left(range(1, at_most), True, key=holds)
 
 
 def _bounded(value: float) -> float:
