@@ -141,6 +141,9 @@ SLURM_EXTRA = flags.DEFINE_multi_string(
 SLURM_REQUEUE = flags.DEFINE_bool(
     "lp_slurm_requeue", False, "Queue the job again after a preemption or the loss of a machine."
 )
+SLURM_SUBMIT = flags.DEFINE_bool(
+    "lp_slurm_submit", False, "Submit a job of its own also inside of an allocation (salloc)."
+)
 
 
 def of_this_process() -> flags.FlagValues:

@@ -59,7 +59,7 @@ class LocalRun:
         *,
         directory: RunDirectory | None = None,
         credentials: Credentials | None = None,
-        host: str = LOOPBACK,
+        host: str | None = None,
     ) -> None:
         """Make the run's directory, if it keeps one.
 
@@ -68,7 +68,8 @@ class LocalRun:
           options: what is shown and kept.
           directory: one that the run has already.
           credentials: those that it has already.
-          host: the address of this host that nodes reach the controller by.
+          host: the address of this host that nodes reach the controller by; None if they are on
+            this host too.
 
         Raises:
           UsageError: the place for checkpoints cannot be written to.
@@ -77,7 +78,8 @@ class LocalRun:
         if plan.config.checkpoint_dir is not None:
             _check_checkpoints(pathlib.Path(plan.config.checkpoint_dir))
         self.plan = plan
-        self.host = host
+        self.host = host or LOOPBACK
+        self._controller_scheme = "tcp" if host else transports.between_processes()
         self.run_id = new_run_id(plan.program) if directory is None else directory.run_id
         self.credentials = credentials or Credentials.create(tls=plan.config.encrypts)
         self.directory = directory
@@ -244,7 +246,7 @@ class LocalRun:
         Args:
           *more: methods that the launcher adds.
         """
-        scheme = transports.between_processes() if self.host == LOOPBACK else "tcp"
+        scheme = self._controller_scheme
         with self._lock:
             if self._server is None and not self._ended:
                 scope = self.make_scope(self._stop, (scheme,))

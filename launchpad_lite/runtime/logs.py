@@ -32,6 +32,7 @@ class LogViewer:
         prefixes: bool = True,
         color: str = "auto",
         debugger: Debugger | None = None,
+        interval_s: float = INTERVAL_S,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -42,6 +43,7 @@ class LogViewer:
           color: one of `COLORS`; `auto` colours names when the stream is a terminal or FORCE_COLOR
             is set, unless NO_COLOR is.
           debugger: while a node is debugged, nothing is shown.
+          interval_s: seconds between two looks at the files.
         """
         self._logs = dict(logs)
         self._stream = stream
@@ -49,6 +51,7 @@ class LogViewer:
         self._partial = dict.fromkeys(logs, b"")
         self._ending = threading.Event()
         self._debugger = debugger
+        self._interval_s = interval_s
         colour = color == "always" or (color == "auto" and _wants_colour(stream))
         self._prefixes = {name: _prefix(name, colour=colour) if prefixes else "" for name in logs}
         self._thread = threading.Thread(target=self._run, name="lp-logs", daemon=True)
@@ -64,7 +67,7 @@ class LogViewer:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._ending.wait(INTERVAL_S):
+        while not self._ending.wait(self._interval_s):
             with self._debugger.idle() if self._debugger else _NOT_DEBUGGED as idle:
                 if idle:
                     self.show()

@@ -66,6 +66,7 @@ def pass_on(
     from launchpad_lite.config import ClientConfig
     from launchpad_lite.courier.client import client_at
     from launchpad_lite.courier.typed import stream
+    from launchpad_lite.errors import CallError
 
     controller: Any = client_at(endpoint, credentials, ClientConfig(), internal=True)
     told = stream(controller.arrive, agent, place)
@@ -76,11 +77,13 @@ def pass_on(
 
     signal.signal(signal.SIGTERM, on_term)
     threading.Thread(target=_tell, args=(told, sock), name="lp-relay", daemon=True).start()
+    present = ClientConfig(wait_for_ready=False)  # it has answered: once gone, it is gone for good
+    listening: Any = client_at(endpoint, credentials, present, internal=True)
     reader = link.Reader(sock)
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError, OSError, CallError):
         while True:
             for frame in reader.frames():
-                controller.hear(agent, frame)
+                listening.hear(agent, frame)
 
 
 def _tell(told: Any, sock: socket.socket) -> None:

@@ -116,6 +116,11 @@ class RunDirectory:
         """Where it is written how to reach the controller."""
         return self.path / "rendezvous.json"
 
+    @property
+    def owner_file(self) -> pathlib.Path:
+        """Where it is written who holds the run together, until that has ended in order."""
+        return self.path / "owner.json"
+
     def log(self, node: str) -> pathlib.Path:
         """Return a node's log file."""
         return self.path / "logs" / f"{file_name(node)}.log"
@@ -154,7 +159,7 @@ class RunDirectory:
 
     def write_owner(self, owner: Owner) -> None:
         """Say who holds the run together."""
-        self.write_private("owner.json", msgspec.json.encode(owner))
+        self.write_private(self.owner_file.name, msgspec.json.encode(owner))
 
     def _job(self) -> Owner | None:
         """Return who holds the run together, if it is no process."""
@@ -187,7 +192,7 @@ class RunDirectory:
     def remove_rendezvous(self) -> None:
         """Forget how to reach the controller: the run has ended."""
         self.rendezvous_file.unlink(missing_ok=True)
-        (self.path / "owner.json").unlink(missing_ok=True)
+        self.owner_file.unlink(missing_ok=True)
 
     def remove_sockets(self) -> None:
         """Remove the private directory of a run whose process was killed."""
@@ -209,7 +214,7 @@ class RunDirectory:
         if rendezvous is not None:
             return rendezvous.owner
         try:
-            return msgspec.json.decode((self.path / "owner.json").read_bytes(), type=Owner)
+            return msgspec.json.decode(self.owner_file.read_bytes(), type=Owner)
         except (OSError, msgspec.MsgspecError):
             return None
 

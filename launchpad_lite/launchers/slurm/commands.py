@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers.slurm.layout import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 NEEDED = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
 
@@ -45,15 +46,42 @@ def missing() -> list[str]:
     return [name for name in NEEDED if shutil.which(name) is None]
 
 
-def run(*words: str, text: str = "") -> str:
+def environment(*, in_job: bool) -> dict[str, str]:
+    """Return the environment of a command without what SLURM has told this process of its job.
+
+    SLURM's commands would take it for what is asked of them.
+
+    Args:
+      in_job: whether the command belongs to the job that this process is in.
+    """
+    kept = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", *(("SLURM_JOB_ID",) if in_job else ()))
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in kept or not name.startswith(("SLURM_", "SLURMD_", "SRUN_"))
+    }
+
+
+def run(*words: str, text: str = "", env: Mapping[str, str] | None = None) -> str:
     """Run a command; return what it prints.
+
+    Args:
+      *words: the command.
+      text: its input.
+      env: its environment; None for this process's.
 
     Raises:
       SlurmError: it failed, or did not end in time.
     """
     try:
         done = subprocess.run(
-            words, input=text, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+            words,
+            input=text,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=_ANSWER_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         message = f"{words[0]}: {error}"
@@ -72,7 +100,7 @@ def submit(script: str) -> int:
       UsageError: SLURM refuses it.
     """
     try:
-        printed = run("sbatch", "--parsable", text=script)
+        printed = run("sbatch", "--parsable", text=script, env=environment(in_job=False))
     except SlurmError as error:
         raise UsageError(_explain(str(error))) from None
     return int(printed.strip().partition(";")[0])
@@ -102,8 +130,8 @@ def machines() -> dict[str, tuple[Machine, ...]]:
         name, cpus, memory, gres = line.split("|")
         if name.endswith("*"):
             default = name = name.removesuffix("*")
-        gpus = sum(int(count) for count in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", gres))
-        found.setdefault(name, []).append((int(cpus), int(memory.rstrip("+")), gpus))
+        kind = (int(cpus), int(memory.rstrip("+")), gpus_in(gres))
+        found.setdefault(name, []).append(kind)
     result = {
         name: tuple(
             Machine(cpus=cpus, memory_mb=memory, gpus=gpus, count=count)
@@ -114,6 +142,22 @@ def machines() -> dict[str, tuple[Machine, ...]]:
     if default:
         result[""] = result[default]
     return result
+
+
+def gpus_in(gres: str) -> int:
+    """Return how many GPUs there are in SLURM's words for generic resources."""
+    return sum(int(count) for count in re.findall(r"gpu(?::[^:,()]+)?:(\d+)", gres))
+
+
+def names(machines: str) -> list[str]:
+    """Return the machines that a list of SLURM's means: `node[1-3]` are three.
+
+    Raises:
+      SlurmError: it is none.
+    """
+    if re.fullmatch(r"[\w.-]+", machines):
+        return [machines]
+    return run("scontrol", "show", "hostnames", machines).split()
 
 
 def states(jobs: Iterable[int]) -> dict[int, JobState]:
@@ -142,11 +186,11 @@ def last_words(job: int) -> JobState | None:
         printed = run("scontrol", "-o", "show", "job", str(job))
     except SlurmError:
         return None
-    facts = _facts(printed)
+    said = facts(printed)
     return JobState(
-        state=facts.get("JobState", ""),
-        reason=facts.get("Reason", ""),
-        exit_code=facts.get("ExitCode", ""),
+        state=said.get("JobState", ""),
+        reason=said.get("Reason", ""),
+        exit_code=said.get("ExitCode", ""),
     )
 
 
@@ -174,9 +218,10 @@ def address_of(machine: str) -> str:
         printed = run("scontrol", "-o", "show", "node", machine)
     except SlurmError:
         return machine
-    return _facts(printed).get("NodeAddr") or machine
+    return facts(printed).get("NodeAddr") or machine
 
 
-def _facts(printed: str) -> dict[str, str]:
+def facts(printed: str) -> dict[str, str]:
+    """Return the facts that scontrol prints, by name; of those of one name the last."""
     pairs = [word.partition("=") for word in printed.split() if "=" in word]
     return {name: value for name, _, value in pairs}

@@ -1,7 +1,8 @@
-"""Nodes on the machines of a SLURM cluster: submits a job, and follows it."""
+"""Nodes on the machines of a SLURM cluster: submits a job, or uses the one that it is in."""
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import re
 import sys
@@ -9,16 +10,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite import context
 from launchpad_lite.credentials import Credentials
+from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
-from launchpad_lite.launchers.slurm import commands, script
+from launchpad_lite.launchers.slurm import allocation, commands, inside, script
 from launchpad_lite.launchers.slurm.following import Following
 from launchpad_lite.launchers.slurm.layout import lay_out
 from launchpad_lite.launchers.slurm.options import SlurmOptions
+from launchpad_lite.launchers.slurm.output import Output
+from launchpad_lite.launchers.slurm.placing import place
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.owner import Owner
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.directory import Directory
-from launchpad_lite.runtime.logs import LogViewer, standard_output
 from launchpad_lite.runtime.run import Run
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 from launchpad_lite.runtime.scope import RunScope
@@ -26,6 +29,7 @@ from launchpad_lite.runtime.signals import signals
 from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
+    from launchpad_lite.launchers.slurm.allocation import Allocation
     from launchpad_lite.launchers.slurm.layout import Layout
     from launchpad_lite.planning import LaunchPlan
 
@@ -51,19 +55,40 @@ class SlurmLauncher(Launcher):
         return Capabilities(launcher=self.name, in_process=False)
 
     def describe(self, plan: LaunchPlan, options: LaunchOptions) -> str:
-        """See the base class: the plan, and the scripts."""
+        """See the base class: the plan, and the scripts, or the steps of an allocation."""
         slurm = _slurm(options)
-        place = _place(plan, pathlib.Path("RUN_DIRECTORY"), "RUN")
-        texts = script.scripts(_lay_out(plan, slurm), slurm, place)
-        return "\n\n".join([str(plan), *texts])
+        where = _place(plan, pathlib.Path("RUN_DIRECTORY"), "RUN")
+        here = _allocation(slurm)
+        layout = _lay_out(plan, slurm, here)
+        if here is None:
+            texts = script.scripts(layout, slurm, where)
+        else:
+            texts = [inside.describe(layout, slurm, here, where)]
+        return "\n\n".join([str(plan), *texts, *_unheeded(plan, slurm, here)])
 
     def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
         """See the base class."""
         slurm = _slurm(options)
-        layout = _lay_out(plan, slurm)
+        terminals.check(slurm.terminal, slurm.tmux_session_name, attach=slurm.tmux_open_window)
+        here = _allocation(slurm)
+        layout = _lay_out(plan, slurm, here)
+        for warning in _unheeded(plan, slurm, here):
+            sys.stderr.write(f"{warning}\n")
+        plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, pdb=False))
         directory = RunDirectory.create(new_run_id(plan.program))
         try:
-            return _submit(plan, slurm, layout, directory)
+            directory.write_plan(str(plan))
+            submission = Submission(
+                plan=plan,
+                layout=layout,
+                options=slurm,
+                place=_place(plan, directory.path, directory.run_id),
+                credentials=Credentials.create(),
+            )
+            submission.write(directory)
+            if here is None:
+                return _submit(directory, submission)
+            return inside.launch(directory, submission, here)
         except BaseException:
             directory.remove()
             raise
@@ -73,8 +98,27 @@ def _slurm(options: LaunchOptions) -> SlurmOptions:
     return options if isinstance(options, SlurmOptions) else SlurmOptions.of_flags(options)
 
 
-def _lay_out(plan: LaunchPlan, options: SlurmOptions) -> Layout:
-    return lay_out(plan.workers, options, commands.machines())
+def _allocation(options: SlurmOptions) -> Allocation | None:
+    return None if options.submit else allocation.find()
+
+
+def _lay_out(plan: LaunchPlan, options: SlurmOptions, here: Allocation | None) -> Layout:
+    if here is None:
+        return lay_out(plan.workers, options, commands.machines())
+    inside.check(options, here)
+    return place(plan.workers, here)
+
+
+def _unheeded(plan: LaunchPlan, options: SlurmOptions, here: Allocation | None) -> list[str]:
+    """Return warnings of what was asked for and is not done."""
+    texts: list[str] = []
+    if plan.config.pdb:
+        texts.append("pdb: nodes are on other machines, which have no terminal: none is debugged")
+    if not options.keep_directory:
+        texts.append("keep_directory=False: machines share the run directory, so there is one")
+    if here is not None:
+        texts += inside.unheeded(plan, options, here)
+    return [f"warning: {text}" for text in texts]
 
 
 def _place(plan: LaunchPlan, path: pathlib.Path, run_id: str) -> script.Place:
@@ -87,19 +131,11 @@ def _place(plan: LaunchPlan, path: pathlib.Path, run_id: str) -> script.Place:
     )
 
 
-def _submit(
-    plan: LaunchPlan, options: SlurmOptions, layout: Layout, directory: RunDirectory
-) -> Run:
-    directory.write_plan(str(plan))
-    place = _place(plan, directory.path, directory.run_id)
-    credentials = Credentials.create()
-    submission = Submission(
-        plan=plan, layout=layout, options=options, place=place, credentials=credentials
-    )
-    submission.write(directory)
+def _submit(directory: RunDirectory, submission: Submission) -> Run:
     jobs: list[int] = []
     try:
-        for number, text in enumerate(script.scripts(layout, options, place)):
+        texts = script.scripts(submission.layout, submission.options, submission.place)
+        for number, text in enumerate(texts):
             directory.write_private(f"job-{number}.sh", text.encode())
             jobs.append(commands.submit(text))
         words = ("squeue", "-h", "-j", str(jobs[0]), "-o", "%T")
@@ -109,22 +145,16 @@ def _submit(
         if jobs:
             commands.cancel(jobs)
         raise
-    return _follow(plan, options, directory, credentials, jobs)
+    return _follow(directory, submission, jobs)
 
 
-def _follow(
-    plan: LaunchPlan,
-    options: SlurmOptions,
-    directory: RunDirectory,
-    credentials: Credentials,
-    jobs: list[int],
-) -> Run:
-    logs = {worker.name: directory.log(worker.name) for worker in plan.workers}
-    viewer = LogViewer(logs, standard_output(), color=options.color)
+def _follow(directory: RunDirectory, submission: Submission, jobs: list[int]) -> Run:
+    plan, options = submission.plan, submission.options
+    output = Output(plan, options, directory)
     stop = StopToken()
 
     def at_end() -> None:
-        viewer.stop()
+        output.stop()
         context.remove_run(scope)
         stop.close(reason="the run has ended")
 
@@ -134,7 +164,7 @@ def _follow(
         run_id=directory.run_id,
         stop=stop,
         config=plan.config,
-        credentials=credentials,
+        credentials=submission.credentials,
         schemes=(),
         socket_dir=None,
         incarnation=0,
@@ -143,8 +173,8 @@ def _follow(
         control=held,
         names=plan.name_of,
     )
-    if options.show_output and not options.detach:
-        viewer.start()
+    if not options.detach:
+        output.start()
     context.add_run(scope)
     signals.add(held)
     held.start()

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from launchpad_lite.planning import WorkerSpec
     from launchpad_lite.resources import Resources
 
-_MB_PER_GB = 1000**3 / 1024**2  # SLURM counts in units of 2**20 bytes
+MB_PER_GB = 1000**3 / 1024**2
+"""SLURM counts memory in units of 2^20 bytes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,16 +67,20 @@ class Step:
       group: its label.
       ask: what each task gets.
       workers: their names, task by task.
+      machines: where it must be; empty where SLURM may choose.
+      first: how many tasks of the group are in steps before this one.
     """
 
     group: str
     ask: Ask
     workers: tuple[tuple[str, ...], ...]
+    machines: tuple[str, ...] = ()
+    first: int = 0
 
     @property
     def agents(self) -> tuple[str, ...]:
         """The names of its agents, task by task."""
-        return tuple(agent_name(self.group, task) for task in range(self.ask.nodes))
+        return tuple(agent_name(self.group, self.first + task) for task in range(self.ask.nodes))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,12 +103,14 @@ class Layout:
     """All of a program. Each job has its components; the first runs the controller.
 
     Attributes:
-      name: `steps`, `het` or `jobs`.
+      name: `steps`, `het` or `jobs`; `inside` where the program gets no job of its own.
       jobs: the components of each.
+      overlap: its steps share what they have with the step that the launching process is in.
     """
 
     name: str
     jobs: tuple[tuple[Component, ...], ...]
+    overlap: bool = False
 
     @property
     def steps(self) -> list[Step]:
@@ -130,7 +137,7 @@ def lay_out(
       UsageError: a group asks for more than its machines have, or options name no group or no
         partition.
     """
-    groups = _groups(workers)
+    groups = groups_of(workers)
     for label in options.groups:
         if label not in groups:
             message = f"SlurmOptions.groups has no group {label!r}{nearest(label, groups)}"
@@ -162,8 +169,8 @@ def lay_out(
     return Layout(name=name, jobs=(parts,) if name == "het" else tuple((part,) for part in parts))
 
 
-def _groups(workers: Iterable[WorkerSpec]) -> dict[str, list[list[WorkerSpec]]]:
-    """Return the workers of each unit of each group; those of one unit share a machine."""
+def groups_of(workers: Iterable[WorkerSpec]) -> dict[str, list[list[WorkerSpec]]]:
+    """Return the workers of each unit, by groups; those of one unit share a machine."""
     units: dict[str, list[WorkerSpec]] = {}
     for worker in workers:
         units.setdefault(worker.unit, []).append(worker)
@@ -184,7 +191,7 @@ def _together(
     """Return the smallest allocation of like machines that holds some groups."""
     for nodes in range(1, sum(machine.count for machine in machines) + 1):
         steps = [_step(label, units, nodes) for label, units in groups.items()]
-        ask = _sum(steps)
+        ask = total(steps)
         if _fits(ask, machines):
             return Component(ask=ask, where=where, steps=tuple(steps))
     raise _too_big(groups, machines)
@@ -200,21 +207,22 @@ def _step(label: str, units: list[list[WorkerSpec]], nodes: int) -> Step:
     for size in sizes:
         here = [next(rest) for _ in range(size)]
         workers.append(tuple(worker.name for unit in here for worker in unit))
-    return Step(group=label, ask=_times(wants, max(sizes), nodes), workers=tuple(workers))
+    return Step(group=label, ask=times(wants, max(sizes), nodes), workers=tuple(workers))
 
 
-def _times(wants: Resources, count: int, nodes: int) -> Ask:
+def times(wants: Resources, count: int, nodes: int) -> Ask:
+    """Return what each of some machines must have for a number of units."""
     memory = wants.memory_gb
     return Ask(
         nodes=nodes,
         cpus=max(1, math.ceil(count * (1 if wants.cpus is None else wants.cpus))),
         gpus=count * (wants.gpus or 0),
-        memory_mb=None if memory is None else math.ceil(count * memory * _MB_PER_GB),
+        memory_mb=None if memory is None else math.ceil(count * memory * MB_PER_GB),
         exclusive=wants.exclusive,
     )
 
 
-def _sum(steps: Iterable[Step]) -> Ask:
+def total(steps: Iterable[Step]) -> Ask:
     """Return what a machine must have on which each of the steps has a task."""
     asks = [step.ask for step in steps]
     known = [ask.memory_mb for ask in asks if ask.memory_mb is not None]
@@ -238,19 +246,23 @@ def _fits(ask: Ask, machines: Iterable[Machine]) -> bool:
     return ask.nodes <= sum(large)
 
 
+def wishes(groups: Mapping[str, list[list[WorkerSpec]]]) -> str:
+    """Return what groups ask for, for people."""
+    return ", ".join(
+        f"{label}: {len(units)} x ({units[0][0].resources})" for label, units in groups.items()
+    )
+
+
 def _too_big(
     groups: Mapping[str, list[list[WorkerSpec]]], machines: Iterable[Machine]
 ) -> UsageError:
-    asked = ", ".join(
-        f"{label}: {len(units)} x ({units[0][0].resources})" for label, units in groups.items()
-    )
     has = ", ".join(
         f"{machine.count} machines with {machine.cpus} CPUs, {machine.gpus} GPUs and "
-        f"{machine.memory_mb / _MB_PER_GB:.0f} GB"
+        f"{machine.memory_mb / MB_PER_GB:.0f} GB"
         for machine in machines
     )
     message = (
-        f"the cluster cannot hold the program: it asks for {asked}; the partition has {has}. Ask "
-        "for less with lp.Resources, or choose another partition."
+        f"the cluster cannot hold the program: it asks for {wishes(groups)}; the "
+        f"partition has {has}. Ask for less with lp.Resources, or choose another partition."
     )
     return UsageError(message)

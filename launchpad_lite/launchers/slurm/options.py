@@ -81,6 +81,7 @@ _RULES = {
     "requeue": validation.boolean,
     "notice_s": validation.integer(1, 3600, "seconds"),
     "detach": validation.boolean,
+    "submit": validation.boolean,
 }
 
 
@@ -131,6 +132,8 @@ class SlurmOptions(LaunchOptions):
         starts again from what its nodes have saved.
       notice_s: how many seconds before its time limit the run is told to stop.
       detach: submit it and return at once; this process does not wait for its end.
+      submit: submit a job of its own also where this process is inside of an allocation; else the
+        program runs there, and what says what job is submitted has no effect.
     """
 
     partition: str | None = None
@@ -147,6 +150,7 @@ class SlurmOptions(LaunchOptions):
     requeue: bool = False
     notice_s: int = 60
     detach: bool = False
+    submit: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -175,4 +179,5 @@ class SlurmOptions(LaunchOptions):
             extra=tuple(flags.value(flags.SLURM_EXTRA)),
             requeue=flags.value(flags.SLURM_REQUEUE),
             detach=flags.value(flags.DETACH),
+            submit=flags.value(flags.SLURM_SUBMIT),
         )

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from launchpad_lite.launchers.slurm.layout import Ask, Component, Layout, Step
     from launchpad_lite.launchers.slurm.options import SlurmOptions
@@ -114,6 +114,8 @@ def command(
     het: int | None = None,
     *,
     memory_mb: int | None = None,
+    overlap: bool = False,
+    setup: Iterable[str] = (),
 ) -> list[str]:
     """Return what starts a step.
 
@@ -123,9 +125,13 @@ def command(
       options: the user's.
       het: the component of a heterogeneous job that it runs on; None in any other.
       memory_mb: what it gets where its group asked for none: else SLURM gives it all there is.
+      overlap: whether it shares what it has with other steps.
+      setup: lines of shell that its tasks begin with.
     """
     ask = step.ask
     words = ["srun", f"--job-name={step.group}", "--exact", "--no-kill", "--mpi=none"]
+    words += ["--overlap"] if overlap else []
+    words += [f"--nodelist={','.join(step.machines)}"] if step.machines else []
     words += [f"--het-group={het}"] if het is not None else []
     words += [f"--nodes={ask.nodes}", f"--ntasks={ask.nodes}", "--ntasks-per-node=1"]
     words += [f"--cpus-per-task={ask.cpus}"]
@@ -135,8 +141,22 @@ def command(
     words += [f"--container-image={options.container_image}"] if options.container_image else []
     if options.container_mounts:
         words.append(f"--container-mounts={','.join(options.container_mounts)}")
-    words.append(f"--output={place.directory}/slurm/{_file(step.group)}-%t.log")
-    return [*words, place.python, "-P", "-m", _TASK, place.directory, step.group]
+    before = f"{step.first}-" if step.first else ""
+    words.append(f"--output={place.directory}/slurm/{_file(step.group)}-{before}%t.log")
+    task = [place.python, "-P", "-m", _TASK, place.directory, step.group]
+    task += [str(step.first)] if step.first else []
+    lines = [*setup]
+    if lines:
+        task = ["bash", "-c", "\n".join(["set -eu", *lines, f"exec {shlex.join(task)}"])]
+    return [*words, *task]
+
+
+def inside(layout: Layout, options: SlurmOptions, place: Place) -> list[list[str]]:
+    """Return what starts each step of a layout inside an allocation that is there."""
+    return [
+        command(step, place, options, overlap=layout.overlap, setup=options.setup)
+        for step in layout.steps
+    ]
 
 
 def _file(group: str) -> str:

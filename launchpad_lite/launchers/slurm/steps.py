@@ -1,4 +1,4 @@
-"""The steps of a job: `srun` processes of its batch script."""
+"""The steps of a job: `srun` processes of its batch script, or of whoever is inside of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from launchpad_lite.launchers.slurm import script
+from launchpad_lite.launchers.slurm import commands, script
 from launchpad_lite.runtime.rundir import tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from launchpad_lite.launchers.slurm.layout import Layout, Step
     from launchpad_lite.launchers.slurm.options import SlurmOptions
@@ -32,12 +32,7 @@ class Steps:
 
     def __init__(self, layout: Layout, place: Place, options: SlurmOptions) -> None:
         """Prepare."""
-        job = layout.jobs[0]
-        self._steps = [
-            (step, index if len(job) > 1 else None)
-            for index, component in enumerate(job)
-            for step in component.steps
-        ]
+        self._layout = layout
         self._place = place
         self._options = options
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -48,14 +43,36 @@ class Steps:
         Args:
           gone: is told of each step that has ended: its agents, and why.
         """
-        for step, het in self._steps:
-            memory = script.memory_of(step, os.environ)
-            words = script.command(step, self._place, self._options, het, memory_mb=memory)
-            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=_environment())
+        inside = self._layout.name == "inside"
+        for step, words in self._commands():
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                env=commands.environment(in_job=True),
+                start_new_session=inside,  # or a terminal's Ctrl-C would be srun's too
+            )
             self._processes.append(process)
             threading.Thread(
                 target=self._watch, args=(step, process, gone), name="lp-step", daemon=True
             ).start()
+
+    def _commands(self) -> Iterator[tuple[Step, list[str]]]:
+        if self._layout.name == "inside":
+            yield from zip(
+                self._layout.steps,
+                script.inside(self._layout, self._options, self._place),
+                strict=True,
+            )
+            return
+        job = self._layout.jobs[0]
+        for index, component in enumerate(job):
+            for step in component.steps:
+                memory = script.memory_of(step, os.environ)
+                het = index if len(job) > 1 else None
+                yield (
+                    step,
+                    script.command(step, self._place, self._options, het, memory_mb=memory),
+                )
 
     def _watch(
         self,
@@ -84,9 +101,3 @@ class Steps:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """Return srun's environment: what sbatch was told of the job is not for its steps."""
-    inherited = ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_GRES", "SLURM_CPUS_PER_TASK")
-    return {name: value for name, value in os.environ.items() if name not in inherited}

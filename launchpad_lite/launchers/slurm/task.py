@@ -10,6 +10,7 @@ import time
 
 from launchpad_lite.endpoint import split_host
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, brief
+from launchpad_lite.launchers.slurm.network import address_towards
 from launchpad_lite.runtime import relay
 from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 
@@ -18,10 +19,14 @@ _LOOK_S = 0.1
 
 
 def main() -> None:
-    """Run the agent of a group: the arguments are the run directory and the group."""
+    """Run the agent of a group.
+
+    The arguments are the run directory, the group, and how many of its tasks are in other steps.
+    """
     from launchpad_lite.launchers.slurm.submission import Submission
 
-    directory, group = RunDirectory(pathlib.Path(sys.argv[1])), sys.argv[2]
+    _, where, group, *more = sys.argv
+    directory, first = RunDirectory(pathlib.Path(where)), int(more[0]) if more else 0
     try:
         submission = Submission.read(directory)
         process, sock = relay.fork_agent(submission.plan.preload)
@@ -35,11 +40,11 @@ def main() -> None:
         try:
             place = Place(
                 host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-                address=_address_towards(rendezvous.endpoint),
+                address=address_towards(*split_host(rendezvous.endpoint.partition(":")[2])),
                 socket_dir=sockets,
                 gpus=visible(),
             )
-            agent = agent_name(group, int(os.environ.get("SLURM_PROCID", "0")))
+            agent = agent_name(group, first + int(os.environ.get("SLURM_PROCID", "0")))
             relay.pass_on(agent, sock, place, rendezvous.endpoint, rendezvous.credentials)
         finally:
             sock.close()
@@ -64,15 +69,6 @@ def _await_controller(directory: RunDirectory) -> Rendezvous:
             raise UsageError(message)
         time.sleep(_LOOK_S)
     return rendezvous
-
-
-def _address_towards(endpoint: str) -> str:
-    """Return the address of this machine that the controller's machine sees; nothing is sent."""
-    host, port = split_host(endpoint.partition(":")[2])
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.connect((host, port))
-        address: str = s.getsockname()[0]
-        return address
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""A run inside an allocation that the launching process is in: nothing is submitted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import UsageError
+from launchpad_lite.launchers.slurm import commands, script
+from launchpad_lite.launchers.slurm.network import address_towards
+from launchpad_lite.launchers.slurm.options import SlurmOptions
+from launchpad_lite.launchers.slurm.output import Output
+from launchpad_lite.launchers.slurm.stepped import SteppedRun
+from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.owner import Owner
+
+if TYPE_CHECKING:
+    from launchpad_lite.launchers.slurm.allocation import Allocation
+    from launchpad_lite.launchers.slurm.layout import Layout
+    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.run import Run
+    from launchpad_lite.runtime.rundir import RunDirectory
+
+_OF_THE_JOB = (
+    *("partition", "account", "qos", "time", "constraint", "layout", "groups", "extra", "requeue"),
+)
+"""Options that say what job is submitted."""
+
+_OTHERWISE = "lp.SlurmOptions(submit=True), or --slurm_submit, submits a job of its own"
+
+
+def check(options: SlurmOptions, allocation: Allocation) -> None:
+    """Refuse what cannot be inside of an allocation.
+
+    Raises:
+      UsageError: the run is to be left alone.
+    """
+    if options.detach:
+        message = (
+            f"detach: inside of {allocation.title} this process holds the run together until its "
+            f"end. Leave detach out; {_OTHERWISE}."
+        )
+        raise UsageError(message)
+
+
+def unheeded(plan: LaunchPlan, options: SlurmOptions, allocation: Allocation) -> list[str]:
+    """Return what was asked for and is settled by the allocation, for people."""
+    unset = SlurmOptions()
+    names = [name for name in _OF_THE_JOB if getattr(options, name) != getattr(unset, name)]
+    if any(worker.resources.exclusive for worker in plan.workers):
+        names.append("Resources(exclusive=)")
+    if not names:
+        return []
+    return [f"inside of {allocation.title} no effect: {', '.join(names)}; {_OTHERWISE}"]
+
+
+def describe(
+    layout: Layout, options: SlurmOptions, allocation: Allocation, where: script.Place
+) -> str:
+    """Return what a run inside of an allocation would start, for people."""
+    head = f"# Inside of {allocation.title} nothing is submitted. These steps would be started:"
+    return "\n".join([head, *map(shlex.join, script.inside(layout, options, where))])
+
+
+def launch(directory: RunDirectory, submission: Submission, allocation: Allocation) -> Run:
+    """Start a run inside of an allocation; its controller is in this process.
+
+    Raises:
+      LaunchpadError: it could not be started; nothing is left running.
+    """
+    asks = ("squeue", "-h", "-j", str(allocation.job), "-o", "%T")
+    title = f"process {os.getpid()} on {socket.gethostname()}, inside of {allocation.title},"
+    directory.write_owner(Owner.elsewhere(title, asks, ()))
+    output = Output(submission.plan, submission.options, directory)
+
+    def at_end() -> None:
+        output.stop()
+        Submission.remove(directory)
+
+    host = _own_address(allocation)
+    run = SteppedRun(directory, submission, host, at_end).start(shows_output=output.in_process)
+    output.start()
+    return run
+
+
+def _own_address(allocation: Allocation) -> str:
+    """Return the address of this machine, which need not be the allocation's."""
+    here = os.environ.get("SLURMD_NODENAME")
+    if here is not None:
+        return socket.gethostbyname(commands.address_of(here))
+    return address_towards(commands.address_of(allocation.parts[0].machine))

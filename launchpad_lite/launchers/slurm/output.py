@@ -1,0 +1,53 @@
+"""The nodes' output on the launching machine, from their log files on the shared file system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launchpad_lite.launchers import terminals
+from launchpad_lite.runtime.logs import LogViewer, standard_output
+
+if TYPE_CHECKING:
+    from launchpad_lite.launchers.base import LaunchOptions
+    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.rundir import RunDirectory
+
+_INTERVAL_S = 0.5
+"""Seconds between two looks at all log files; each asks the file system's server."""
+
+
+class Output:
+    """Shows what the nodes print, where the options say."""
+
+    def __init__(self, plan: LaunchPlan, options: LaunchOptions, directory: RunDirectory) -> None:
+        """Prepare; `start` begins."""
+        self._options = options
+        self._directory = directory
+        self._logs = {worker.name: directory.log(worker.name) for worker in plan.workers}
+        self._viewer = LogViewer(
+            self._logs, standard_output(), color=options.color, interval_s=_INTERVAL_S
+        )
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it is shown by this process."""
+        return self._options.show_output and self._options.terminal == terminals.CURRENT
+
+    def start(self) -> None:
+        """Begin to show it."""
+        options = self._options
+        if self.in_process:
+            self._viewer.start()
+        elif options.show_output and options.terminal != terminals.FILES:
+            terminals.open_windows(
+                options.terminal,
+                self._logs,
+                self._directory.owner_file,
+                options.tmux_session_name or self._directory.run_id,
+                attach=options.tmux_open_window,
+            )
+
+    def stop(self) -> None:
+        """Show what is left."""
+        if self.in_process:
+            self._viewer.stop()

@@ -1,0 +1,96 @@
+"""A run whose controller is this process, and whose workers are in steps of SLURM."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from launchpad_lite.launchers import gpus
+from launchpad_lite.launchers.local import LocalRun
+from launchpad_lite.launchers.slurm.steps import Steps
+from launchpad_lite.runtime.fleet import Fleet, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from launchpad_lite.launchers.slurm.submission import Submission
+    from launchpad_lite.planning import WorkerSpec
+    from launchpad_lite.runtime.run import Run
+    from launchpad_lite.runtime.rundir import RunDirectory
+
+
+class SteppedRun:
+    """One run inside its allocation."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        submission: Submission,
+        host: str,
+        at_end: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Prepare the controller.
+
+        Args:
+          directory: the run's.
+          submission: what there is to run.
+          host: the address of this machine that the others reach it by.
+          at_end: is called after the run has ended, before anybody hears of it.
+        """
+        self._at_end = at_end
+        self._local = LocalRun(
+            submission.plan,
+            submission.options,
+            directory=directory,
+            credentials=submission.credentials,
+            host=host,
+        )
+        specs = {worker.name: worker for worker in submission.plan.workers}
+        self._steps = Steps(submission.layout, submission.place, submission.options)
+        self._fleet = Fleet(
+            {
+                agent: [specs[name] for name in names]
+                for step in submission.layout.steps
+                for agent, names in zip(step.agents, step.workers, strict=True)
+            },
+            boot=self._boot,
+            log=self._local.log,
+            share=_share,
+            bring_up=self._bring_up,
+            take_down=self._steps.end,
+        )
+
+    def start(self, *, shows_output: bool = False) -> Run:
+        """Start everything.
+
+        Args:
+          shows_output: whether this process shows the nodes' output.
+
+        Raises:
+          LaunchpadError: it could not be started; nothing is left.
+        """
+        return self._local.start(self._fleet, shows_output=shows_output)
+
+    def _bring_up(self) -> None:
+        self._local.controller.at_end(self._at_end)
+        self._endpoint = self._local.serve_controller(self._fleet.arrive, self._fleet.hear)
+        self._steps.start(self._fleet.give_up)
+
+    @functools.cached_property
+    def _schemes(self) -> tuple[str, ...]:
+        return self._local.schemes("inproc", "unix", "tcp")
+
+    def _boot(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
+        return self._local.boot(
+            spec,
+            incarnation,
+            controller=self._endpoint,
+            schemes=self._schemes,
+            host=place.address,
+            socket_dir=place.socket_dir,
+            hears_term=False,
+        )
+
+
+def _share(specs: tuple[WorkerSpec, ...], place: Place) -> Iterable[WorkerSpec]:
+    return gpus.share(specs, place.gpus, place.host)
