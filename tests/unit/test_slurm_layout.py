@@ -168,6 +168,11 @@ def test_the_script_of_one_allocation() -> None:
 set -eu
 umask 077
 module load cuda
+if ! [ -x /env/bin/python ]; then
+  echo $SLURMD_NODENAME has no /env/bin/python. Launch with an interpreter that all machines see, \
+on a shared file system. >&2
+  exit 127
+fi
 exec /env/bin/python -P -m launchpad_lite.launchers.slurm.batch /home/me/runs/prog-1
 """
     )

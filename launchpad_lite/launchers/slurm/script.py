@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _BATCH = "launchpad_lite.launchers.slurm.batch"
 _TASK = "launchpad_lite.launchers.slurm.task"
+_LAUNCH_WITH = "Launch with an interpreter that all machines see, on a shared file system."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,14 @@ def _script(layout: Layout, number: int, options: SlurmOptions, place: Place) ->
     if number == 0:
         head.append("# This job's batch script is the run's controller. It starts these steps:")
         head += [f"#   {shlex.join(command(step, place, options, het))}" for step, het in steps]
-        body = [f"exec {shlex.join([place.python, '-P', '-m', _BATCH, place.directory])}"]
+        python = shlex.quote(place.python)
+        body = [
+            f"if ! [ -x {python} ]; then",
+            f"  echo $SLURMD_NODENAME has no {python}. {_LAUNCH_WITH} >&2",
+            "  exit 127",
+            "fi",
+            f"exec {shlex.join([place.python, '-P', '-m', _BATCH, place.directory])}",
+        ]
     else:
         head.append("# Its controller is in another job, and starts before or after this one.")
         body = [f"exec {shlex.join(command(step, place, options, het))}" for step, het in steps]

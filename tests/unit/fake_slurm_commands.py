@@ -1,0 +1,178 @@
+"""What stands for SLURM's commands on a machine without it; a job's tasks all run here.
+
+    python -IS fake_slurm_commands.py DIRECTORY NAME ARGUMENTS...
+
+Needs nothing but the standard library. What it knows of jobs is in the directory: see `FakeSlurm`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+_ENDED = ("COMPLETED", "FAILED", "CANCELLED")
+
+
+def fail(text: str) -> NoReturn:
+    sys.stderr.write(f"{text}\n")
+    sys.exit(1)
+
+
+class Job:
+    """A job, as files."""
+
+    def __init__(self, directory: Path, number: str) -> None:
+        self.number = number
+        self.path = directory / "jobs" / number
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """Its state and the reason."""
+        state, reason = (self.path / "state").read_text().split("|")
+        return state, reason
+
+    def become(self, state: str, reason: str = "None") -> None:
+        new = self.path / f"state.{os.getpid()}"
+        new.write_text(f"{state}|{reason}")
+        new.rename(self.path / "state")
+
+    def option(self, name: str) -> str:
+        """What its script says first for an option."""
+        script = (self.path / "script").read_text()
+        found = re.search(rf"^#SBATCH --{name}=(.*)$", script, re.MULTILINE)
+        return found[1].strip("'") if found else ""
+
+
+def sbatch(directory: Path, *_: str) -> None:
+    """Takes a job; it waits as long as there is a file `full`."""
+    script = sys.stdin.read()
+    taken = len(list((directory / "jobs").iterdir()))
+    with contextlib.suppress(FileNotFoundError):
+        limit, complaint = (directory / "refusal").read_text().split("|")
+        if taken >= int(limit):
+            fail(f"sbatch: error: {complaint}")
+    number = str(1 + taken)
+    job = Job(directory, number)
+    job.path.mkdir()
+    (job.path / "script").write_text(script)
+    (job.path / "env").write_text(json.dumps(dict(os.environ)))
+    if (directory / "full").exists():
+        job.become("PENDING", "Resources")
+    else:
+        start(directory, number)
+    sys.stdout.write(f"{number}\n")
+
+
+def start(directory: Path, number: str) -> None:
+    """Starts a job in a session of its own, which nobody waits for."""
+    job = Job(directory, number)
+    job.become("RUNNING")
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for stream in range(3):  # the caller reads ours to their end
+                os.dup2(nowhere, stream)
+            run(job)
+        os._exit(0)
+    os.wait()
+
+
+def run(job: Job) -> NoReturn:
+    """Runs a job's script, as SLURM's daemon on the first machine does."""
+    (job.path / "session").write_text(str(os.getsid(0)))
+    signal.signal(signal.SIGTERM, lambda *_: None)  # which the whole session gets
+    environ = json.loads((job.path / "env").read_text())
+    environ |= {"SLURM_JOB_ID": job.number, "SLURMD_NODENAME": "node0"}
+    with Path(job.option("output").replace("%j", job.number)).open("ab") as log:
+        code = subprocess.run(
+            ["bash", str(job.path / "script")],
+            env=environ,
+            cwd=job.option("chdir"),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            check=False,
+        ).returncode
+    (job.path / "session").unlink()
+    if job.state[0] not in ("CANCELLED", "PENDING"):
+        job.become("FAILED" if code else "COMPLETED", "NonZeroExitCode" if code else "None")
+    os._exit(0)
+
+
+def srun(directory: Path, *words: str) -> None:
+    """Runs a task for each machine, and exits as the worst of them."""
+    del directory
+    pairs = [word[2:].partition("=") for word in words if word.startswith("--")]
+    options = {name: value for name, _, value in pairs}
+    command = words[next(i for i, word in enumerate(words) if not word.startswith("--")) :]
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    tasks: list[subprocess.Popen[bytes]] = []
+    for task in range(int(options["ntasks"])):
+        environ = os.environ | {"SLURM_PROCID": str(task), "SLURMD_NODENAME": f"node{task}"}
+        with Path(options["output"].replace("%t", str(task))).open("ab") as log:
+            tasks.append(subprocess.Popen(command, env=environ, stdout=log, stderr=log))
+    sys.exit(max(abs(task.wait()) for task in tasks))
+
+
+def squeue(directory: Path, *words: str) -> None:
+    shown = words[words.index("-o") + 1]
+    for number in words[words.index("-j") + 1].split(","):
+        job = Job(directory, number)
+        if not job.path.exists():
+            fail("slurm_load_jobs error: Invalid job id specified")
+        state, reason = job.state
+        if "all" in words or state not in _ENDED:
+            print(shown.replace("%A", number).replace("%T", state).replace("%r", reason))
+
+
+def scancel(directory: Path, *words: str) -> None:
+    """Ends jobs; those that run hear SIGTERM."""
+    for number in (word for word in words if not word.startswith("-")):
+        job = Job(directory, number)
+        if job.state[0] not in _ENDED:
+            job.become("CANCELLED")
+            _terminate(job)
+
+
+def _terminate(job: Job) -> None:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        os.killpg(int((job.path / "session").read_text()), signal.SIGTERM)
+
+
+def scontrol(directory: Path, *words: str) -> None:
+    what = [word for word in words if not word.startswith("-")]
+    if what[:2] == ["show", "job"]:
+        state, reason = Job(directory, what[2]).state
+        print(f"JobId={what[2]} JobState={state} Reason={reason} ExitCode=0:0")
+    elif what[:2] == ["show", "node"]:
+        print(f"NodeName={what[2]} NodeAddr=127.0.0.1")
+    elif what[0] == "requeue":
+        job = Job(directory, what[1])
+        job.become("PENDING", "BeginTime")
+        _terminate(job)
+    else:
+        fail(f"scontrol: error: {words}")
+
+
+def sinfo(_: Path, *words: str) -> None:
+    print("\n".join(["main*|8|8192|(null)"] * 3))
+
+
+def main() -> None:
+    directory, name, arguments = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    with (directory / "calls").open("a") as calls:
+        calls.write(f"{' '.join([name, *arguments])}\n")
+    commands = (sbatch, squeue, scancel, scontrol, sinfo, srun, start)
+    {command.__name__: command for command in commands}[name](directory, *arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Programs under the SLURM launcher on a machine without SLURM: the commands are stand-ins.
+
+The controller, the tasks, the agents and the workers are real.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import launchpad_lite as lp
+from launchpad_lite import credentials
+from launchpad_lite.errors import ControllerLost, RunError, UnpicklableError, UsageError
+from launchpad_lite.launchers.slurm import following
+from launchpad_lite.runtime.rundir import list_runs
+from tests.unit.fake_slurm import FakeSlurm
+
+BACKDATED = credentials._BACKDATED  # noqa: SLF001 - of certificates: stands for a wrong clock
+CANCELLED = "SLURM told the job to end (SIGTERM)"
+
+
+class Worker:
+    def twice(self, number: int) -> int:
+        return 2 * number
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Main:
+    """Calls the workers, and does what it is told then."""
+
+    def __init__(self, workers: list[Worker], then: str) -> None:
+        self._workers = workers
+        self._then = then
+        self._restored = False
+        self._has_called = threading.Event()
+
+    def save(self, path: str) -> None:
+        Path(path).touch()
+
+    def restore(self, path: str) -> None:
+        self._restored = Path(path).exists()
+
+    def run(self) -> None:
+        assert [worker.twice(i) for i, worker in enumerate(self._workers)] == [0, 2, 4]
+        self._has_called.set()
+        if self._then == "raise":
+            raise ValueError("on purpose")
+        if self._then == "kill":
+            self._workers[-1].die()
+        if self._then == "wait" and not self._restored:
+            lp.wait_for_stop()
+        lp.stop()
+
+    def all_are_up(self) -> bool:
+        return self._has_called.wait(60)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    fake = FakeSlurm(tmp_path)
+    monkeypatch.setenv("PATH", fake.path)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)  # the tests may be in a job themselves
+    return fake
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM is asked without pause."""
+    monkeypatch.setattr(following, "ASK_S", 0.01)
+
+
+def launch(then: str = "stop", machines: int = 1, **options: Any) -> lp.Run:
+    program = lp.Program("fake")
+    with program.group("worker"):
+        workers = [program.add_node(lp.CourierNode(Worker)) for _ in range(3)]
+    program.add_node(lp.CourierNode(Main, workers, then), label="main")
+    return lp.launch(
+        program,
+        launcher="slurm",
+        resources={"worker": lp.Resources(nodes=machines)},
+        options=lp.SlurmOptions(show_output=False, **options),
+    )
+
+
+def secrets(run: lp.Run) -> list[Path]:
+    assert run.directory is not None
+    return [path for path in run.directory.iterdir() if path.name.startswith(("subm", "rend"))]
+
+
+@pytest.mark.parametrize(("layout", "jobs"), [("steps", 1), ("het", 1), ("jobs", 2)])
+def test_a_program_runs_and_ends(slurm: FakeSlurm, layout: Any, jobs: int) -> None:
+    run = launch(machines=2, layout=layout)
+    run.wait()
+    slurm.await_states(*["COMPLETED"] * jobs)
+    assert secrets(run) == []
+    assert len(slurm.calls("sbatch")) == jobs
+    assert len(slurm.calls("sinfo")) == 1
+    assert {node.state for node in run.status().nodes} == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ("raise", r"(?s)node main/0 failed: ValueError: on purpose.*raise ValueError"),
+        ("kill", "node worker/2 failed: its process was killed by SIGKILL"),
+    ],
+)
+def test_a_failing_node_fails_the_run_and_the_job(slurm: FakeSlurm, then: str, told: str) -> None:
+    run = launch(then)
+    with pytest.raises(RunError, match=told):
+        run.wait()
+    slurm.await_states("FAILED")
+    assert secrets(run) == []
+
+
+def test_the_launching_process_calls_nodes_and_stops_the_run(slurm: FakeSlurm) -> None:
+    with launch("wait") as run:
+        assert run.client("main").all_are_up()
+        assert run.client("worker", 1).twice(4) == 8
+    slurm.await_states("COMPLETED")
+
+
+def test_a_job_that_is_cancelled_by_others_is_told(slurm: FakeSlurm) -> None:
+    run = launch("wait")
+    assert run.client("main").all_are_up()
+    slurm.run("scancel", "1")
+    with pytest.raises(RunError) as caught:
+        run.wait()
+    assert CANCELLED in str(caught.value)
+    slurm.await_states("CANCELLED")
+    assert secrets(run) == []
+
+
+def test_a_job_that_is_queued_again_starts_from_what_was_saved(slurm: FakeSlurm) -> None:
+    run = launch("wait", requeue=True)
+    assert run.client("main").all_are_up()
+    slurm.run("scontrol", "requeue", "1")
+    slurm.start(1)
+    run.wait()
+    slurm.await_states("COMPLETED")
+
+
+def test_a_job_that_waits_says_why_and_starts_later(
+    slurm: FakeSlurm, impatient: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slurm.fill()
+    run = launch()
+    until(lambda: "job 1 is pending (Resources)" in capfd.readouterr().err)
+    slurm.start(1)
+    run.wait()
+    slurm.await_states("COMPLETED")
+
+
+def test_a_job_that_waits_can_be_stopped(slurm: FakeSlurm, impatient: None) -> None:
+    slurm.fill()
+    run = launch()
+    assert run.stop()
+    slurm.await_states("CANCELLED")
+
+
+def test_a_job_that_was_cancelled_before_it_began_is_told(
+    slurm: FakeSlurm, impatient: None
+) -> None:
+    slurm.fill()
+    run = launch()
+    slurm.run("scancel", "1")
+    with pytest.raises(ControllerLost, match=r"(?s)job 1 ended as CANCELLED.*before it began"):
+        run.wait()
+
+
+def test_a_detached_run_is_left_alone(slurm: FakeSlurm) -> None:
+    run = launch(detach=True)
+    slurm.await_states("COMPLETED")
+    run.wait()
+
+
+def test_a_refused_job_leaves_nothing(slurm: FakeSlurm) -> None:
+    complaint = "Batch job submission failed: Invalid account or account/partition combination"
+    slurm.refuse(complaint)
+    with pytest.raises(UsageError, match=r"SLURM refuses the job: .*Choose an account of yours"):
+        launch(account="nobody")
+    assert slurm.states() == []
+    assert list_runs() == []
+
+
+def test_if_a_later_job_is_refused_the_first_is_cancelled(slurm: FakeSlurm) -> None:
+    slurm.fill()
+    slurm.refuse("Batch job submission failed", after=1)
+    with pytest.raises(UsageError, match="SLURM refuses the job"):
+        launch(layout="jobs")
+    assert slurm.states() == ["CANCELLED"]
+    assert list_runs() == []
+
+
+def test_what_cannot_be_pickled_is_told_before_anything_is_submitted(slurm: FakeSlurm) -> None:
+    program = lp.Program("locked")
+    program.add_node(lp.PyNode(threading.Lock().acquire), label="main")
+    with pytest.raises(UnpicklableError, match=r"node main/0 .* cannot be sent to a worker"):
+        lp.launch(program, launcher="slurm")
+    assert slurm.calls("sbatch") == []
+
+
+def test_a_machine_without_the_interpreter_is_told(
+    slurm: FakeSlurm, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/opt/here_only/python")
+    with pytest.raises(RunError, match=r"node0 has no /opt/here_only/python.* all machines see"):
+        launch().wait()
+    slurm.await_states("FAILED")
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_wrong_by_an_hour_is_tolerated(
+    slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    monkeypatch.setattr(credentials, "_BACKDATED", BACKDATED - dt.timedelta(hours=hours))
+    launch().wait()
+
+
+def test_a_clock_that_is_wrong_by_days_is_told(
+    slurm: FakeSlurm, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "_BACKDATED", BACKDATED - dt.timedelta(days=2))
+    with pytest.raises(RunError, match=r"they are not valid yet. Compare the clocks of both hosts"):
+        launch().wait()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
