@@ -101,6 +101,7 @@ class Controller:
         self.measuring = Measuring(run_id, self._followers.copy)
         self._notes: dict[str, tuple[int, str]] = {}
         self._watchers: set[Subscription] = set()
+        self._taken = ""
         self._notice: tuple[float, str] | None = None
         self._at_notice: list[Callable[[float, str], object]] = []
         self._at_end: list[Callable[[], object]] = []
@@ -139,6 +140,17 @@ class Controller:
     def request_stop(self, reason: str, *, immediately: bool = False) -> None:
         """Ask for the end of the run; never waits, and may be called from a signal handler."""
         self.post(sv.StopRequested(reason, immediately))
+
+    def told_to_end(self, why: str) -> None:
+        """Stop because what the run is on is taken from it; it ends with an error that says so.
+
+        Args:
+          why: who takes what; for people.
+        """
+        with self._lock:
+            if self._supervisor.phase is sv.Phase.RUNNING:
+                self._taken = self._taken or why
+        self.request_stop(why)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end of the run; return whether it has ended."""
@@ -241,6 +253,8 @@ class Controller:
             self.error.__cause__ = self.causes.get(name)
         elif stuck:
             self.error = NodesStuck(stuck, self._backend.stacks(stuck))
+        elif self._taken:
+            self.error = RunError(f"{self.run_id}: {self._taken}")
         with self._lock:
             followers = list(self._followers.values())
             watchers = list(self._watchers)
@@ -384,7 +398,7 @@ class Controller:
             nodes=tuple(nodes),
             error=f"node {failed[1].node or failed[0]} failed: {failed[1].summary}"
             if failed
-            else "",
+            else self._taken,
         )
 
     def watch(self) -> Subscription:

@@ -55,10 +55,18 @@ def pass_on(
     place: Place,
     endpoint: str,
     credentials: Credentials,
+    *,
+    told_to_end: str,
 ) -> None:
     """Introduce an agent to its controller, and pass on until either is gone.
 
-    SIGTERM asks the controller for the end of the run.
+    Args:
+      agent: its name.
+      sock: to it.
+      place: where it is.
+      endpoint: where the controller listens.
+      credentials: of the run.
+      told_to_end: what the controller is told at SIGTERM, upon which it ends the run.
 
     Raises:
       CallError: the controller cannot be reached, or does not know the agent.
@@ -72,8 +80,7 @@ def pass_on(
     told = stream(controller.arrive, agent, place)
 
     def on_term(*_: object) -> None:
-        reason = f"SIGTERM came to {place.host}"
-        controller.futures.request_stop(reason)  # no call here, which could wait for ever
+        controller.futures.told_to_end(told_to_end)  # no call here, which could wait for ever
 
     signal.signal(signal.SIGTERM, on_term)
     threading.Thread(target=_tell, args=(told, sock), name="lp-relay", daemon=True).start()

@@ -117,3 +117,20 @@ def test_the_end_of_the_launching_process_ends_the_steps(login: Login, lab: Lab)
     assert run.end() == 128 + signal.SIGKILL, run.text()
     assert "gone" in run.text()
     lab.until(lambda: not login.processes(str(run.run)), "processes are left")
+
+
+def test_the_end_of_the_allocation_gives_notice_and_is_told(login: Login) -> None:
+    run = salloc(login, "-N2 -n2 -c3", "--mode=wait", after="true")
+    run.await_text("waiting")
+    login.lab.run("scancel", str(run.job()))
+    assert run.end() == 1, run.text()
+    assert "told to stop: True" in run.text()
+    assert "RunError: spread-" in run.text()
+    assert "SLURM told the job to end (SIGTERM)" in run.text()
+
+
+def test_the_time_limit_of_the_allocation_ends_the_run_before(login: Login) -> None:
+    run = salloc(login, "-p short -t1 -n4", "--mode=wait", "--option=notice_s=58")
+    assert run.end() == 1, run.text()
+    assert "is over in 58 s" in run.text()
+    assert "job: RUNNING" in run.text()

@@ -169,6 +169,24 @@ def test_a_run_that_is_stopped_at_once(bench: Bench) -> None:
     assert bench.backend.told() == ("kill", ("server/0", "server/1", "runner/0"))
 
 
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_a_run_whose_machines_are_taken(bench: Bench, *, asked_before: bool) -> None:
+    controller = bench.start()
+    if asked_before:
+        controller.request_stop("enough")
+        assert bench.backend.told() == ("notify", (10.0, "enough"))
+    controller.told_to_end("the job is cancelled")
+    if not asked_before:
+        assert bench.backend.told() == ("notify", (10.0, "the job is cancelled"))
+    for name in ("runner/0", "server/0", "server/1"):
+        controller.post(sv.WorkerEnded(name))
+    assert controller.join(PATIENCE_S)
+    told = "" if asked_before else "the job is cancelled"
+    assert controller.status().error == told
+    assert str(controller.error or "").endswith(told)
+    assert (controller.error is None) == asked_before
+
+
 def test_a_node_that_fails(bench: Bench) -> None:
     bench.logs["runner/0"] = f"one\ntwo\n{TRACE}"
     controller = bench.start()

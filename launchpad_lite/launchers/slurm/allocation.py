@@ -103,6 +103,15 @@ def find(environ: Mapping[str, str] = os.environ) -> Allocation | None:
     )
 
 
+def end_of(allocation: Allocation) -> float | None:
+    """Return when the time of an allocation is over, which may have changed; None for never."""
+    try:
+        printed = commands.run("scontrol", "-o", "show", "job", str(allocation.job))
+    except commands.SlurmError:
+        return allocation.ends
+    return _time(commands.facts(printed).get("EndTime", ""))
+
+
 def _over(job: int, why: str) -> UsageError:
     message = (
         f"SLURM_JOB_ID={job} says that this process is inside of an allocation, but {why}. "

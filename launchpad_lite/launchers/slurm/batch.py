@@ -21,11 +21,15 @@ def main() -> None:
     error: LaunchpadError | None = None
     try:
         submission = Submission.read(directory)
+        run = SteppedRun(directory, submission, _own_address())
         try:
-            SteppedRun(directory, submission, _own_address()).start().wait()
-        except SystemExit:  # by SIGTERM
-            if submission.options.requeue and _queue_again():
+            run.start().wait()
+        except (SystemExit, RunError) as failure:  # SIGTERM came here, or to a task
+            told = run.told or isinstance(failure, SystemExit)
+            if told and submission.options.requeue and _queue_again():
                 sys.exit(ExitCode.OK)
+            if isinstance(failure, RunError):
+                raise
             message = f"{directory.run_id}: SLURM told the job to end (SIGTERM)"
             raise RunError(message) from None
     except LaunchpadError as failure:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.launchers.slurm import allocation as allocations
 from launchpad_lite.launchers.slurm import commands, script
 from launchpad_lite.launchers.slurm.network import address_towards
 from launchpad_lite.launchers.slurm.options import SlurmOptions
@@ -79,10 +82,28 @@ def launch(directory: RunDirectory, submission: Submission, allocation: Allocati
         output.stop()
         Submission.remove(directory)
 
-    host = _own_address(allocation)
-    run = SteppedRun(directory, submission, host, at_end).start(shows_output=output.in_process)
+    stepped = SteppedRun(directory, submission, _own_address(allocation), at_end)
+    run = stepped.start(shows_output=output.in_process)
     output.start()
+    if allocation.ends is not None:
+        notice_s = submission.options.notice_s
+        threading.Thread(
+            target=_watch_time,
+            args=(stepped, allocation, notice_s),
+            name="lp-slurm-time",
+            daemon=True,
+        ).start()
     return run
+
+
+def _watch_time(run: SteppedRun, allocation: Allocation, notice_s: int) -> None:
+    """Tell a run to end some time before its allocation does; that may be given more time."""
+    ends = allocation.ends
+    while ends is not None and not run.has_ended(max(0.0, ends - notice_s - time.time())):
+        known, ends = ends, allocations.end_of(allocation)
+        if ends == known:
+            run.told_to_end(f"the time of {allocation.title} is over in {notice_s} s")
+            return
 
 
 def _own_address(allocation: Allocation) -> str:

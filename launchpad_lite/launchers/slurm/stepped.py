@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class SteppedRun:
-    """One run inside its allocation."""
+    """One run inside its allocation.
+
+    Attributes:
+      told: why it was told to end, if SLURM has done so.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class SteppedRun:
           host: the address of this machine that the others reach it by.
           at_end: is called after the run has ended, before anybody hears of it.
         """
+        self.told = ""
         self._at_end = at_end
         self._local = LocalRun(
             submission.plan,
@@ -71,9 +76,24 @@ class SteppedRun:
         """
         return self._local.start(self._fleet, shows_output=shows_output)
 
+    def told_to_end(self, why: str) -> None:
+        """End the run because SLURM does, or is about to.
+
+        Args:
+          why: for people.
+        """
+        self.told = self.told or why
+        self._local.controller.told_to_end(why)
+
+    def has_ended(self, timeout: float) -> bool:
+        """Wait for the end of the run; return whether it has come."""
+        return self._local.controller.join(timeout)
+
     def _bring_up(self) -> None:
         self._local.controller.at_end(self._at_end)
-        self._endpoint = self._local.serve_controller(self._fleet.arrive, self._fleet.hear)
+        self._endpoint = self._local.serve_controller(
+            self._fleet.arrive, self._fleet.hear, self.told_to_end
+        )
         self._steps.start(self._fleet.give_up)
 
     @functools.cached_property

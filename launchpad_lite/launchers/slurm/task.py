@@ -45,7 +45,18 @@ def main() -> None:
                 gpus=visible(),
             )
             agent = agent_name(group, first + int(os.environ.get("SLURM_PROCID", "0")))
-            relay.pass_on(agent, sock, place, rendezvous.endpoint, rendezvous.credentials)
+            job = "the job"
+            if len(submission.layout.jobs) > 1:
+                job = f"job {os.environ['SLURM_JOB_ID']}, of group {group},"
+            told = f"SLURM told {job} to end (SIGTERM)"
+            relay.pass_on(
+                agent,
+                sock,
+                place,
+                rendezvous.endpoint,
+                rendezvous.credentials,
+                told_to_end=told,
+            )
         finally:
             sock.close()
             os.waitpid(process, 0)
