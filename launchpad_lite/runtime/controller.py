@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import (
     LaunchpadError,
-    NodeFailed,
     NodesStuck,
     RunError,
 )
@@ -19,6 +18,7 @@ from launchpad_lite.groups import node_name, units
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.directory import Directory, EndedRecord
 from launchpad_lite.runtime.measuring import Measuring
+from launchpad_lite.runtime.outcome import node_failed
 from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
 from launchpad_lite.runtime.subscription import Subscription
 
@@ -31,16 +31,6 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.measuring import RunMetrics
 
 _log = logging.getLogger(__name__)
-
-TAIL_LINES = 20
-"""How many lines of a failed node's log are shown."""
-
-
-def _last_lines(log: str, trace: str) -> str:
-    """Return the last lines of a log but for the traceback, which is shown anyway."""
-    before, _, after = log.rpartition(trace) if trace else (log, "", "")
-    lines = [] if log.rstrip() in trace else (before.rstrip() + after).splitlines()
-    return "\n".join(lines[-TAIL_LINES:])
 
 
 def restarts_of(plan: LaunchPlan) -> list[sv.Restarts]:
@@ -242,14 +232,8 @@ class Controller:
         failed = self._supervisor.failed
         if failed is not None:
             name, failure = failed
-            log, trace = self._log_tail(name), failure.trace.rstrip()
-            self.error = NodeFailed(
-                failure.node or name,
-                failure.summary,
-                remote_traceback=failure.trace,
-                log_tail=_last_lines(log, trace),
-                shown=self._shows_output and bool(log) and trace in log,
-            )
+            log = self._log_tail(name)
+            self.error = node_failed(name, failure, log, shown=self._shows_output)
             self.error.__cause__ = self.causes.get(name)
         elif stuck:
             self.error = NodesStuck(stuck, self._backend.stacks(stuck))

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _CUT_OFF = (Stopped, Unavailable)
 _NOTICE_DELAY_S = 1.0
 
+TAIL_LINES = 20
+"""How many lines of a failed node's log are shown."""
+
 
 def run_node(
     node: Node[Any], context: Context, leave: Callable[[], object]
@@ -90,3 +93,29 @@ def _judge(error: BaseException, *, stopping: bool) -> Failure | None:
         return Failure(error.summary, error.remote_traceback, error.node)
     summary = "".join(traceback.format_exception_only(error)).strip()
     return Failure(summary, format_error(error))
+
+
+def node_failed(name: str, failure: Failure, log: str, *, shown: bool) -> NodeFailed:
+    """Return the error that a run ends with of which a node has failed.
+
+    Args:
+      name: the worker's.
+      failure: why it failed.
+      log: the end of its log.
+      shown: whether the launching process shows the nodes' logs.
+    """
+    trace = failure.trace.rstrip()
+    return NodeFailed(
+        failure.node or name,
+        failure.summary,
+        remote_traceback=failure.trace,
+        log_tail=_last_lines(log, trace),
+        shown=shown and bool(log) and trace in log,
+    )
+
+
+def _last_lines(log: str, trace: str) -> str:
+    """Return the last lines of a log but for the traceback, which is shown anyway."""
+    before, _, after = log.rpartition(trace) if trace else (log, "", "")
+    lines = [] if log.rstrip() in trace else (before.rstrip() + after).splitlines()
+    return "\n".join(lines[-TAIL_LINES:])
