@@ -90,9 +90,7 @@ class _ProcessRun:
     def _show(self, logs: Mapping[str, pathlib.Path]) -> None:
         options, local = self._options, self._local
         if options.terminal == terminals.CURRENT:
-            viewer = LogViewer(
-                logs, standard_output(), color=options.color, debugger=local.debugger
-            )
+            viewer = LogViewer(logs, standard_output(), color=options.color, busy=local.debugger)
             viewer.start()
             local.controller.at_end(viewer.stop)
         elif options.terminal != terminals.FILES:

@@ -70,6 +70,7 @@ class Controller:
         self.directory = Directory(plan.services)
         self.ended = threading.Event()
         self.error: LaunchpadError | None = None
+        self.detached = False  # it never is: this process is what holds the run together
         self.causes: dict[str, BaseException] = {}
         self._backend = backend
         self._log_tail = log_tail

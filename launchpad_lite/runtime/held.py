@@ -23,12 +23,14 @@ class HeldRun(Protocol):
       plan: its plan.
       ended: set at its end.
       error: what it failed of.
+      detached: the run goes on, and this process has let go of it; `ended` is set nevertheless.
     """
 
     run_id: str
     plan: LaunchPlan
     ended: threading.Event
     error: LaunchpadError | None
+    detached: bool
 
     def request_stop(self, reason: str, *, immediately: bool = False) -> None:
         """Ask for the end of the run; never waits, and may be called from a signal handler."""

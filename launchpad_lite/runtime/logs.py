@@ -7,18 +7,24 @@ import os
 import sys
 import threading
 import zlib
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Mapping
 
-    from launchpad_lite.runtime.postmortem import Debugger
-
 INTERVAL_S = 0.05
 COLORS = ("auto", "always", "never")
-_NOT_DEBUGGED = contextlib.nullcontext(enter_result=True)
+_NOT_BUSY = contextlib.nullcontext(enter_result=True)
 _COLOURS = (32, 33, 34, 35, 36, 92, 93, 94, 95, 96)
+
+
+class Busy(Protocol):
+    """What may have the terminal for a while."""
+
+    def idle(self) -> contextlib.AbstractContextManager[bool]:
+        """Tell whether it has not; if so, it does not get it inside this block."""
+        ...
 
 
 class LogViewer:
@@ -31,7 +37,7 @@ class LogViewer:
         *,
         prefixes: bool = True,
         color: str = "auto",
-        debugger: Debugger | None = None,
+        busy: Busy | None = None,
         interval_s: float = INTERVAL_S,
     ) -> None:
         """Prepare; `start` begins.
@@ -42,7 +48,7 @@ class LogViewer:
           prefixes: whether each line begins with its node's name.
           color: one of `COLORS`; `auto` colours names when the stream is a terminal or FORCE_COLOR
             is set, unless NO_COLOR is.
-          debugger: while a node is debugged, nothing is shown.
+          busy: while it has the terminal, nothing is shown.
           interval_s: seconds between two looks at the files.
         """
         self._logs = dict(logs)
@@ -50,7 +56,7 @@ class LogViewer:
         self._positions = dict.fromkeys(logs, 0)
         self._partial = dict.fromkeys(logs, b"")
         self._ending = threading.Event()
-        self._debugger = debugger
+        self._busy = busy
         self._interval_s = interval_s
         colour = color == "always" or (color == "auto" and _wants_colour(stream))
         self._prefixes = {name: _prefix(name, colour=colour) if prefixes else "" for name in logs}
@@ -68,7 +74,7 @@ class LogViewer:
 
     def _run(self) -> None:
         while not self._ending.wait(self._interval_s):
-            with self._debugger.idle() if self._debugger else _NOT_DEBUGGED as idle:
+            with self._busy.idle() if self._busy else _NOT_BUSY as idle:
                 if idle:
                     self.show()
         self.show()

@@ -108,7 +108,7 @@ class Run(OriginalManager):
           NodesStuck: nodes could not be ended.
           UsageError: there is no such group.
           KeyboardInterrupt: the run was stopped by Ctrl-C.
-          SystemExit: the run was stopped by SIGTERM.
+          SystemExit: the run was stopped by SIGTERM, or goes on without this process.
         """
         if timeout is not None and not isinstance(timeout, (int, float)):
             timeout, labels_to_wait_for = None, timeout
@@ -167,6 +167,8 @@ class Run(OriginalManager):
         if self._interruption_reported:
             return
         self._interruption_reported = True
+        if self._controller.detached:
+            raise SystemExit(ExitCode.OK)
         if number == signal.SIGINT:
             message = f"{self.id} was stopped"
             raise KeyboardInterrupt(message)

@@ -1,5 +1,7 @@
 """Ctrl-C and TERM in the launching process: once for a clean stop, twice for an immediate one.
 
+A run that can go on without this process may have a question put before the first.
+
 One handler serves all runs of the process. It is installed from the main thread only, calls the
 handler that was there before, and is put back when the last run has ended.
 """
@@ -7,6 +9,7 @@ handler that was there before, and is put back when the last run has ended.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from launchpad_lite.runtime.held import HeldRun
+    from launchpad_lite.runtime.question import Question
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULTS = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN, None)
@@ -24,13 +28,16 @@ _DEFAULTS = (signal.default_int_handler, signal.SIG_DFL, signal.SIG_IGN, None)
 class _Signals:
     def __init__(self) -> None:
         self._runs: dict[HeldRun, int] = {}
+        self._questions: dict[HeldRun, Question] = {}
         self._before: dict[int, Any] = {}
         self._held = 0
         self._early = 0  # a signal that came before the run that is being launched
 
-    def add(self, run: HeldRun) -> None:
+    def add(self, run: HeldRun, question: Question | None = None) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
+        if question is not None:
+            self._questions[run] = question
         self._runs[run] = 0
         self._install()
         if self._early:
@@ -39,6 +46,7 @@ class _Signals:
 
     def remove(self, run: HeldRun) -> int:
         """Forget a run that has ended; return the signal that stopped it, 0 if none did."""
+        self._questions.pop(run, None)
         number = self._runs.pop(run, 0)
         if threading.current_thread() is threading.main_thread():
             self._put_back()
@@ -64,6 +72,7 @@ class _Signals:
     def forget(self) -> None:
         """Forget all runs, in a child that was forked; it has no controller to tell."""
         self._runs.clear()
+        self._questions.clear()
 
     @contextlib.contextmanager
     def held(self) -> Generator[None]:
@@ -104,6 +113,16 @@ class _Signals:
             _pass_on(number, frame, before)
 
     def _stop(self, run: HeldRun, number: int) -> None:
+        question = self._questions.get(run)
+        if (
+            question is None
+            or number != signal.SIGINT
+            or self.heard(run)
+            or not question.ask(functools.partial(self._stop_now, run, number))
+        ):
+            self._stop_now(run, number)
+
+    def _stop_now(self, run: HeldRun, number: int) -> None:
         name = signal.Signals(number).name
         again = self._runs.get(run, 0) != 0
         self._runs[run] = number

@@ -77,10 +77,12 @@ class Following:
         self.plan = plan
         self.ended = threading.Event()
         self.error: LaunchpadError | None = None
+        self.detached = False
         self._directory = directory
         self._jobs = tuple(jobs)
         self._services = services
         self._at_end = at_end
+        self._over = False
         self._cancelled = False  # before it began
         self._changed = threading.Condition()
         self._rendezvous: Rendezvous | None = None
@@ -105,17 +107,34 @@ class Following:
             threading.Thread(target=work, name=name, daemon=True).start()
 
     def _run(self) -> None:
+        error: LaunchpadError | None
         try:
-            self.error = self._follow()
-        except Exception as error:
+            error = self._follow()
+        except Exception as problem:
             _log.exception("%s cannot be followed", self.run_id)
-            self.error = RunError(f"{self.run_id} cannot be followed: {error!r}")
+            error = RunError(f"{self.run_id} cannot be followed: {problem!r}")
+        self._end(error)
+
+    def _end(self, error: LaunchpadError | None = None, *, detached: bool = False) -> None:
+        """Take it that there is no more to hear of the run."""
+        with self._changed:
+            if self._over:
+                return
+            self.error, self.detached, self._over = error, detached, True
         self._requests.put(None)
         with contextlib.suppress(Exception):
             self._at_end()
         self.ended.set()
         with self._changed:
             self._changed.notify_all()
+
+    def detach(self) -> None:
+        """Let the run go on without this process."""
+        self._say(
+            f"goes on without this process: lp-launch status {self.run_id}; it is stopped by "
+            f"lp-launch stop {self.run_id}"
+        )
+        self._end(detached=True)
 
     def _follow(self) -> LaunchpadError | None:
         """Return what the run has failed of, at its end."""
@@ -212,6 +231,8 @@ class Following:
             self._changed.notify_all()
 
     def _say(self, text: str) -> None:
+        if self.detached:
+            return
         with contextlib.suppress(OSError):
             sys.stderr.write(f"{self.run_id}: {text}\n")
             sys.stderr.flush()
@@ -220,7 +241,8 @@ class Following:
 
     def request_stop(self, reason: str, *, immediately: bool = False) -> None:
         """See `HeldRun`."""
-        self._requests.put((reason, immediately))
+        if not self.detached:
+            self._requests.put((reason, immediately))
 
     def _pass_on_stops(self) -> None:
         while (request := self._requests.get()) is not None:

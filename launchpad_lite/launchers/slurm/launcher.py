@@ -22,6 +22,7 @@ from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.owner import Owner
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.directory import Directory
+from launchpad_lite.runtime.question import Question, has_terminal
 from launchpad_lite.runtime.run import Run
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 from launchpad_lite.runtime.scope import RunScope
@@ -150,16 +151,19 @@ def _submit(directory: RunDirectory, submission: Submission) -> Run:
 
 def _follow(directory: RunDirectory, submission: Submission, jobs: list[int]) -> Run:
     plan, options = submission.plan, submission.options
-    output = Output(plan, options, directory)
     stop = StopToken()
 
     def at_end() -> None:
+        if question is not None:
+            question.end()
         output.stop()
         context.remove_run(scope)
         stop.close(reason="the run has ended")
 
     services = Directory()
     held = Following(plan, directory, jobs, services, at_end)
+    question = Question(directory.run_id, held.detach) if has_terminal() else None
+    output = Output(plan, options, directory, question)
     scope = RunScope(
         run_id=directory.run_id,
         stop=stop,
@@ -176,6 +180,8 @@ def _follow(directory: RunDirectory, submission: Submission, jobs: list[int]) ->
     if not options.detach:
         output.start()
     context.add_run(scope)
-    signals.add(held)
+    if question is not None:
+        question.start()
+    signals.add(held, question)
     held.start()
     return Run(held, scope, directory.path, waited_for=not options.detach)

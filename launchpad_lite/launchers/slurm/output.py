@@ -10,6 +10,7 @@ from launchpad_lite.runtime.logs import LogViewer, standard_output
 if TYPE_CHECKING:
     from launchpad_lite.launchers.base import LaunchOptions
     from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.logs import Busy
     from launchpad_lite.runtime.rundir import RunDirectory
 
 _INTERVAL_S = 0.5
@@ -19,13 +20,30 @@ _INTERVAL_S = 0.5
 class Output:
     """Shows what the nodes print, where the options say."""
 
-    def __init__(self, plan: LaunchPlan, options: LaunchOptions, directory: RunDirectory) -> None:
-        """Prepare; `start` begins."""
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        options: LaunchOptions,
+        directory: RunDirectory,
+        busy: Busy | None = None,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+          plan: the plan.
+          options: what is shown, and where.
+          directory: the run's.
+          busy: while it has the terminal, nothing is shown.
+        """
         self._options = options
         self._directory = directory
         self._logs = {worker.name: directory.log(worker.name) for worker in plan.workers}
         self._viewer = LogViewer(
-            self._logs, standard_output(), color=options.color, interval_s=_INTERVAL_S
+            self._logs,
+            standard_output(),
+            color=options.color,
+            busy=busy,
+            interval_s=_INTERVAL_S,
         )
 
     @property
