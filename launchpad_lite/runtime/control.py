@@ -163,8 +163,13 @@ class RunViewer:
 
     def __init__(self, endpoint: str, credentials: Credentials) -> None:
         """Name the controller's endpoint."""
-        config = ClientConfig(call_timeout=_VIEWER_TIMEOUT_S, wait_for_ready=False)
-        self._client: Any = client_at(endpoint, credentials, config, internal=True)
+
+        def client(timeout: float | None) -> Any:
+            config = ClientConfig(call_timeout=timeout, wait_for_ready=False)
+            return client_at(endpoint, credentials, config, internal=True)
+
+        self._client = client(_VIEWER_TIMEOUT_S)
+        self._patient = client(None)
 
     def status(self) -> RunStatus:
         """Return where the run is.
@@ -198,4 +203,5 @@ class RunViewer:
         Raises:
           CallError: the controller cannot be reached.
         """
-        yield from stream(self._client.watch)
+        self.status()  # one that does not answer is not waited for
+        yield from stream(self._patient.watch)  # a run may be as it is for days
