@@ -296,12 +296,14 @@ class RemoteError(CallError):
 
     Attributes:
       type_name: the exception's class, `module.QualifiedName`.
+      summary: its text.
       remote_traceback: its traceback, as text; empty if the server does not tell.
     """
 
     def __init__(self, type_name: str, message: str, remote_traceback: str) -> None:
         """Carry all that is known of the remote exception."""
         self.type_name = type_name
+        self.summary = message
         self.remote_traceback = remote_traceback
         trace = f"\n\n{remote_traceback.rstrip()}" if remote_traceback else ""
         super().__init__(f"{type_name}: {message}{trace}")

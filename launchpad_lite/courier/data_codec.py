@@ -201,6 +201,8 @@ class DataCodec(Codec):
     def encode_failure(self, error: BaseException, scope: Scope | None) -> Payload:
         """See the base class."""
         name, message = type_name(type(error)), message_of(error)
+        if type(error) is RemoteError:  # of another server, or instead of what cannot be told
+            name, message = error.type_name, error.summary
         texts: tuple[str, ...] | None = None
         if _known_class(name) is type(error) and all(type(each) is str for each in error.args):
             texts = error.args

@@ -15,6 +15,8 @@ from launchpad_lite.frames import format_error, from_user_code
 if TYPE_CHECKING:
     from launchpad_lite.scope import Scope
 
+_TOLD = 1000  # characters of an exception that is too large
+
 _also_call_error = False
 
 
@@ -85,6 +87,17 @@ def untold(error: BaseException) -> RemoteError:
     )
 
 
+def shortened(error: BaseException, limit: int) -> RemoteError:
+    """Return what is said instead of an exception that is larger than a result may be.
+
+    Args:
+      error: the exception.
+      limit: what it exceeds, in bytes.
+    """
+    message = f"{message_of(error)[:_TOLD]}... (larger than the limit of {limit:,} bytes)"
+    return RemoteError(type_name(type(error)), message, "")
+
+
 def encode_failure(error: BaseException, scope: Scope | None) -> codec.Payload:
     """Encode an exception with its traceback."""
     exception: codec.Payload | None = None
@@ -143,7 +156,7 @@ def _call_error_class(kind: type[Exception]) -> type[Exception]:
     members = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
-        "__slots__": ("_lp_plain", "remote_traceback"),
+        "__slots__": ("_lp_plain", "remote_traceback", "summary"),
         "__new__": new,
         "__reduce_ex__": reduce_ex,
         "type_name": type_name(kind),
@@ -166,7 +179,7 @@ def _as_call_error(plain: Exception, trace: str) -> Exception:
                         if value is not None:  # which may mean "not set", and be no value to set
                             field.__set__(error, value)
         error._lp_plain = plain  # noqa: SLF001 - a field of the class above
-        error.remote_traceback = trace
+        error.summary, error.remote_traceback = message_of(plain), trace
     except Exception:  # code of the exception's class runs, and may do anything
         return plain
     return cast("Exception", error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.courier.byte_stream import keep
 from launchpad_lite.courier.connection import take_out
+from launchpad_lite.courier.deadline import shown
 from launchpad_lite.courier.deadlines import deadlines
 from launchpad_lite.errors import ResourceExhausted
 
@@ -39,16 +40,23 @@ class Outbox:
       blocked: whether something waits for the peer to take it.
     """
 
-    def __init__(self, stream: ByteStream, changed: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        stream: ByteStream,
+        changed: Callable[[], object],
+        dropped: Callable[[str], object],
+    ) -> None:
         """Take over the sending side of a stream, and its end.
 
         Args:
           stream: the stream.
           changed: is called when `blocked` has changed; not after `close`.
+          dropped: is told why the peer is dropped, if it is too slow.
         """
         self.blocked = False
         self._stream = stream
         self._changed = changed
+        self._dropped = dropped
         self._waiting: collections.deque[list[Bytes]] = collections.deque()
         self._sending = threading.Lock()  # of what follows
         self._rest: list[Bytes] = []
@@ -56,6 +64,7 @@ class Outbox:
         self._sent_bytes = 0
         self._ending = threading.Lock()  # so that nobody hangs up when the descriptor is another's
         self._closed = False
+        self._told = False
         self._forget_stall: Callable[[], object] | None = None
 
     def __len__(self) -> int:
@@ -97,7 +106,11 @@ class Outbox:
             stream.limit_sending(STALL_S)
             while (rest or self._waiting or stream.unsent) and not self._closed:
                 self._gather(rest)
-                take_out(rest, stream.send(rest))
+                try:
+                    take_out(rest, stream.send(rest))
+                except BlockingIOError:
+                    self._note_stall()
+                    raise
             if self.blocked:
                 self._unblock()
         self.flush()
@@ -175,7 +188,17 @@ class Outbox:
             self._rest += kept
             self._rest_bytes += sum(map(len, kept))
         if self._rest_bytes > MAX_UNSENT_BYTES and len(self._rest) > 1:
+            self._note_drop(f"more than {MAX_UNSENT_BYTES:,} bytes wait for it")
             self._stream.hang_up()
+
+    def _note_stall(self) -> None:
+        self._note_drop(f"it has taken nothing of what waits for it for {shown(STALL_S)}")
+
+    def _note_drop(self, why: str) -> None:
+        """Tell once why the peer is dropped."""
+        if not self._told:
+            self._told = True
+            self._dropped(why)
 
     def _unblock(self) -> None:
         self.blocked = False
@@ -188,6 +211,7 @@ class Outbox:
 
         def look() -> None:
             if self._sent_bytes == before:
+                self._note_stall()
                 self.hang_up()
             elif self.blocked:  # or else it has all gone just now
                 self._await_progress()

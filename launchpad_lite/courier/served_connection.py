@@ -89,7 +89,7 @@ class ServedConnection:
         """
         self.caller = service.caller("")
         self.calls: set[ServedCall] = set()
-        self.outbox = Outbox(stream, self._choose_events)
+        self.outbox = Outbox(stream, self._choose_events, self._tell_why)
         self._stream = stream
         self._descriptor = stream.fileno()
         self._sharing = sharing_of(stream)
@@ -120,6 +120,10 @@ class ServedConnection:
         if not self._paused:
             self._when_changed()
             self._loop.soon(self)  # something may have been received before
+
+    def _tell_why(self, why: str) -> None:
+        server, client = self._service.info().name, self.caller.name
+        _log.warning("%s drops the connection of %s: %s", server, client, why)
 
     @property
     def _paused(self) -> bool:

@@ -10,7 +10,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite import validation
+from launchpad_lite import forks, validation
 from launchpad_lite.config import DEFAULT_THREAD_POOL_SIZE, ServerConfig
 from launchpad_lite.courier import names, socket_dir, threads, transports
 from launchpad_lite.courier.auth import chosen_credentials, user_credentials
@@ -134,6 +134,15 @@ class Server:
         self._closed = False
         self._stopping = threading.Lock()
         self._ended = threading.Event()
+        self._born = forks.number()
+
+    def _check_process(self) -> None:
+        """Refuse what needs the threads of the process that made the server.
+
+        Raises:
+          UsageError: this process was forked from that one.
+        """
+        forks.check(self._born, "this server", "Make another courier.Server here.")
 
     @classmethod
     def in_run(
@@ -266,11 +275,13 @@ class Server:
         """Begin to serve.
 
         Raises:
-          UsageError: it was started before, or its node has ended.
+          UsageError: it was started before, its node has ended, or this process was forked from the
+            one that made it.
           OSError: its port is taken.
           RuntimeError: there can be no threads for it.
           UsageError: another server has its name.
         """
+        self._check_process()
         listeners = self._bound()
         with self._lock:
             if self._started or self._closed:
@@ -301,11 +312,13 @@ class Server:
           grace: 0 or more.
 
         Raises:
-          UsageError: it was not started, or `grace` is no number of seconds.
+          UsageError: it was not started, or not by this process but by one that this was forked
+            from; or `grace` is no number of seconds.
         """
         if not self._started:
             message = "Server not started yet, so there is nothing to stop: call Start() before."
             raise UsageError(message)
+        self._check_process()
         with validation.within("courier.Server.Stop"):
             grace = validation.wait("grace", grace)
         if self._service.is_calling():  # by a method of this very server, which may end first
@@ -350,11 +363,13 @@ class Server:
         """Wait until the server is stopped.
 
         Raises:
-          UsageError: it was not started.
+          UsageError: it was not started, or not by this process but by one that this was forked
+            from.
         """
         if not self._started:
             message = "Server not started, so Join() would wait for ever: call Start() before."
             raise UsageError(message)
+        self._check_process()
         self._ended.wait()
 
 

@@ -13,7 +13,7 @@ from launchpad_lite.courier.call import ReceivedCall
 from launchpad_lite.courier.callers import Callers
 from launchpad_lite.courier.codec import check_size, said
 from launchpad_lite.courier.dispatcher import Dispatcher, Verdict
-from launchpad_lite.courier.failures import untold
+from launchpad_lite.courier.failures import shortened, untold
 from launchpad_lite.courier.method import INTERNAL, Kind, Method
 from launchpad_lite.courier.served_stream import ServedStream
 from launchpad_lite.courier.transport import ReplyStream, Where
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from launchpad_lite.metrics import CallMetrics
     from launchpad_lite.scope import Scope
 
+
+_FAILURE_BYTES = 2**16
+"""A failure may have so many, even where results may not: errors of ours always arrive."""
 
 _COROUTINE: type[object] = types.CoroutineType
 _STREAM, _RUN = Kind.STREAM, Verdict.RUN  # each call asks for them, and to ask an enum takes long
@@ -149,6 +152,9 @@ class MethodService:
         ):  # its class may do anything, and without a reply its call would not end
             other = untold(error)
             content, code = self.codec.encode_failure(other, self._scope), counting.FAILED
+        limit = self.max_payload_bytes
+        if content.size > max(limit, _FAILURE_BYTES):
+            content = self.codec.encode_failure(shortened(error, limit), self._scope)
         return messages.Reply(False, content, code)
 
     def begin(self, call: ServerCall, where: Where) -> bool:

@@ -43,6 +43,8 @@ if child == 0:
         else:
             raise AssertionError("it was not refused")
 
+    for each in (server.Stop, server.Join, server.Start):
+        refused(each, "this server belongs to the process that this one was forked from")
     refused(lambda: next(values), "the stream of server/0.count belongs to the process that")
     if {anew!r}:
         assert [client.echo(each) for each in range(300)] == list(range(300))

@@ -15,6 +15,7 @@ from launchpad_lite.courier.outbox import Outbox
 
 PATIENCE_S = 30.0
 MEGABYTE = 2**20
+STALLED = "it has taken nothing of what waits for it for 0.05 s"
 
 
 class Line:
@@ -24,7 +25,8 @@ class Line:
         mine, self.peer = socket.socketpair()
         self.peer.settimeout(PATIENCE_S)
         self.changes = 0
-        self.outbox = Outbox(SocketStream(mine), self._changed)
+        self.reasons: list[str] = []
+        self.outbox = Outbox(SocketStream(mine), self._changed, self.reasons.append)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -177,6 +179,7 @@ def test_what_may_wait_is_bounded(line: Line, monkeypatch: pytest.MonkeyPatch) -
     while part := line.peer.recv(MEGABYTE):
         size += len(part)
     assert size < 8 * MEGABYTE
+    assert line.reasons == [f"more than {module.MAX_UNSENT_BYTES:,} bytes wait for it"]
 
 
 def test_a_peer_that_stalls_is_dropped(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,3 +194,13 @@ def test_a_peer_that_stalls_is_dropped(line: Line, monkeypatch: pytest.MonkeyPat
             line.peer.sendall(b"still there?")
         except OSError:
             dropped.set()
+    assert line.reasons == [STALLED]
+
+
+def test_whoever_waits_for_a_peer_that_stalls_drops_it(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STALL_S", 0.05)
+    with pytest.raises(BlockingIOError):
+        line.outbox.send([bytes(8 * MEGABYTE)])
+    assert line.reasons == [STALLED]

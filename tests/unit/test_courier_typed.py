@@ -208,6 +208,8 @@ def test_a_block_has_a_deadline() -> None:
     with lp.testing.run(program) as t:
         middle, server = t[handle], t[server_handle]
         plain: Any = server  # to whose async methods a call is a plain one
+        # or else so short a time may end before the server is reached
+        assert [server.double(1), lp.submit(server.double, 1).result(WAIT_S)] == [2, 2]
         with lp.deadline(WAIT_S):
             left = middle.left()
             assert left is not None

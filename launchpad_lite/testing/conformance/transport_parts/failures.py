@@ -305,6 +305,17 @@ class FailureConformance(TransportSuite):
             assert "the result of server.give" in str(error)
         assert caller.call("give", lambda: np.zeros(90_000, np.int8)).nbytes == 90_000
 
+    def test_too_large_exceptions_are_told_in_short(self, lab: Lab) -> None:
+        caller = lab.caller(fail_with, limit=100_000, threads=1)
+        for error in _both(caller, "fail_with", lambda: ValueError("no" * 100_000)):
+            assert type(error) is RemoteError
+            assert error.type_name == "builtins.ValueError"
+            assert error.summary.startswith("nonono")
+            assert error.summary.endswith("no... (larger than the limit of 100,000 bytes)")
+            assert len(error.message) < 2000
+        for error in _both(caller, "fail_with", lambda: ValueError("no" * 10_000)):
+            assert error.args == ("no" * 10_000,)
+
     def test_futures_that_fail_leave_the_others_alone(self, lab: Lab) -> None:
         caller = lab.caller(echo, fail_with)
         calls = [
