@@ -343,8 +343,7 @@ def test_a_limiter_describes_itself_in_one_line() -> None:
     limiter.note_samples(-1)
     assert limiter.describe().endswith("nobody has to wait")
     assert MinSize(2).describe() == (
-        "0 inserts, 0 samples (no per insert), 0 items of at least 2; "
-        "samples wait for 2 more inserts"
+        "0 inserts, 0 samples, 0 items of at least 2; samples wait for 2 more inserts"
     )
 
 

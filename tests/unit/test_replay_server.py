@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import logging
 import pickle
@@ -437,6 +438,41 @@ def test_an_item_that_does_not_fit_the_signature_is_refused(serve: Serve) -> Non
     client = serve(table(signature=SIGNATURE))
     with pytest.raises(UsageError, match=r"observation.*float64.*float32"):
         client.insert(Step(np.zeros(3), 1.0), {"table": 1.0})
+
+
+def test_a_step_has_the_names_of_the_signature(serve: Serve) -> None:
+    spec = replay.ArraySpec((None,), np.int64)
+    client = serve(table("named", signature={"one": spec, "two": spec}))
+    with pytest.raises(UsageError, match=r"insert for table 'named'.*'tow'; did you mean 'two'"):
+        client.insert({"one": 1, "tow": 2}, {"named": 1.0})
+    client.insert(collections.OrderedDict(one=1, two=2), {"named": 1.0})  # as in Reverb
+    assert client.server_info()["named"].current_size == 1
+
+
+@pytest.mark.parametrize("priority", [1.0, -1.0], ids=["signature", "priority"])
+def test_no_table_has_what_another_one_refuses(serve: Serve, priority: float) -> None:
+    sampler, signature = replay.selectors.Prioritized(1.0), replay.ArraySpec((1,), np.int64)
+    other = table("other", sampler=sampler, signature=signature)
+    tables = [table("table"), other]
+    client = serve(*tables)
+    kind = np.float64 if priority > 0 else np.int64
+    with pytest.raises(UsageError, match="float64" if priority > 0 else "negative"):
+        client.insert(np.array(1, kind), {"table": 1.0, "other": priority})
+    assert [len(each) for each in tables] == [0, 0]
+    client.insert(np.array(1), {"table": 1.0, "other": 1.0})
+    assert [len(each) for each in tables] == [1, 1]
+
+
+def test_arrays_come_in_the_order_of_bytes_of_this_machine(serve: Serve) -> None:
+    foreign = np.dtype(np.float32).newbyteorder("S")
+    client = serve(table(signature={"x": replay.ArraySpec((None, 2), foreign)}))
+    client.insert({"x": np.array([1, 2], foreign)}, {"table": 1.0})
+    with client.trajectory_writer(1) as writer:
+        writer.append({"x": np.array([1, 2], foreign)})
+        writer.create_item("table", 1.0, {"x": writer.history["x"][:]})
+    for sample in client.sample("table", 2, emit_timesteps=False):
+        assert sample.data[0].dtype == np.float32
+        assert sample.data[0].tolist() == [[1, 2]]
 
 
 def test_items_without_steps_are_refused_as_steps(serve: Serve) -> None:

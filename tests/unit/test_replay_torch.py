@@ -12,6 +12,7 @@ import pytest
 
 from launchpad_lite import replay
 from launchpad_lite.errors import UsageError
+from launchpad_lite.replay import structured_writer
 from tests.unit.replay_servers import Serve
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -95,6 +96,22 @@ def test_each_of_a_loader_s_workers_samples_for_itself(fill: Fill, context: str)
     assert len(batches) == 4
     assert all(batch.data["reward"].tolist() == [0.5] * 8 for batch in batches)
     assert len(list(samples)) == 2  # and this process goes on with its own
+
+
+@with_torch
+def test_recorded_steps_are_tensors_as_well() -> None:
+    reference = structured_writer.create_reference_step({"x": None, "y": None})
+    pattern = {"x": reference["x"][-2:], "y": reference["y"][-1]}
+    recorded = replay.PatternDataset(
+        [{"x": np.full(2, i, np.float32), "y": i} for i in range(3)],
+        [structured_writer.create_config(pattern, "table")],
+        respect_episode_boundaries=True,
+        is_end_of_episode=lambda _: False,
+    )
+    items = list(torch.utils.data.DataLoader(recorded.torch(), batch_size=2))
+    assert [item["y"].tolist() for item in items] == [[1, 2]]
+    assert items[0]["x"].shape == (2, 2, 2)
+    assert items[0]["x"].dtype == torch.float32
 
 
 @with_torch

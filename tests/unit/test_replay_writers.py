@@ -391,6 +391,17 @@ def test_an_episode_ends_though_its_items_were_refused(serve: Serve) -> None:
     assert sorted(data(client, 2)) == [[[2]], [[3]]]
 
 
+def test_a_writer_of_steps_is_closed_once(serve: Serve) -> None:
+    client = serve()
+    with client.writer(1) as writer:
+        writer.append([1])
+        writer.create_item("table", 1, 1.0)
+        writer.close()
+        with pytest.raises(UsageError, match="closed already"):
+            writer.close()
+    assert size(client) == 1
+
+
 def test_a_closed_writer(serve: Serve) -> None:
     client = serve()
     writer = client.trajectory_writer(1)

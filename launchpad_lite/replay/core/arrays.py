@@ -27,9 +27,16 @@ def grown(array: npt.NDArray[T], length: int, fill: float = 0) -> npt.NDArray[T]
     """
     if length <= len(array):
         return array
-    larger = np.full((max(length, 2 * len(array), 64), *array.shape[1:]), fill, array.dtype)
+    shape = (max(length, 2 * len(array), 64), *array.shape[1:])
+    # Of zeros that nobody has written to, the system keeps no memory.
+    larger = np.full(shape, fill, array.dtype) if fill else np.zeros(shape, array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+def native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array in this machine's order of bytes: the same one, or a copy."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def extremes(values: npt.NDArray[Any]) -> tuple[Any, Any]:

@@ -225,9 +225,9 @@ class RateLimiter:
 
     def describe(self) -> str:
         """Return one line for people: what was counted, what is allowed, and who has to wait."""
-        ratio = f"{self.samples / self.inserts:.4g}" if self.inserts else "no"
+        ratio = f" ({self.samples / self.inserts:.4g} per insert)" if self.inserts else ""
         text = (
-            f"{self.inserts} inserts, {self.samples} samples ({ratio} per insert), "
+            f"{self.inserts} inserts, {self.samples} samples{ratio}, "
             f"{self.size} items of at least {self.min_size_to_sample}"
         )
         if self.min_diff > -UNLIMITED or self.max_diff < UNLIMITED:

@@ -42,7 +42,8 @@ class ArraySpec:
       shape: the length of each dimension; None where any length will do. In a table's signature
         these are the dimensions of an item's column: with a leading one for its steps, unless the
         column is squeezed; or, for all columns, those of a step.
-      dtype: the type of the elements, or what `numpy.dtype` makes one of.
+      dtype: the type of the elements, or what `numpy.dtype` makes one of; in this machine's order
+        of bytes, whatever is given.
       name: what the array is called; for people only.
 
     Raises:
@@ -187,4 +188,4 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
             f"ArraySpec: dtype {dtype!r}: arrays of Python objects cannot be stored. For text give "
             "a dtype of fixed length, as in 'U20' or 'S20'."
         )
-    return found
+    return found if found.isnative else found.newbyteorder("=")  # as columns are stored

@@ -13,17 +13,19 @@ from launchpad_lite.courier.client import Client as CourierClient
 from launchpad_lite.courier.client import client_in_run
 from launchpad_lite.courier.deadline import deadline
 from launchpad_lite.errors import ContextError, UsageError
-from launchpad_lite.replay.core.nest import column_names, flatten
+from launchpad_lite.replay.core.arrays import native
+from launchpad_lite.replay.core.nest import check_structure, column_names, flatten
 from launchpad_lite.replay.service.priorities import as_keys, as_numbers, by_key, by_table
 from launchpad_lite.replay.service.sampling import sample
 from launchpad_lite.replay.service.signatures import Signatures, info_of
 from launchpad_lite.validation import integer, text, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.replay.core.info import ReplaySample, TableInfo
+    from launchpad_lite.replay.core.nest import Structure
     from launchpad_lite.replay.core.types import AnyArray
     from launchpad_lite.replay.service.configs import Config
     from launchpad_lite.replay.service.structured_writer import StructuredWriter
@@ -93,7 +95,7 @@ class Client:
 
         Raises:
           UsageError: there is no such table, a priority cannot be used, or the step does not fit
-            the table's signature.
+            a table's signature. Nothing is inserted then, in no table.
         """
         with within("insert"):
             given = by_table(priorities)
@@ -105,14 +107,25 @@ class Client:
         leaves, structure = flatten(data)
         if not leaves:
             raise UsageError("insert: data has no array in it.")
-        columns = [np.asarray(leaf)[None] for leaf in leaves]
+        columns = [native(np.asarray(leaf))[None] for leaf in leaves]
         for index, column in enumerate(columns):
             if column.dtype.hasobject:
                 name = column_names(structure)[index]
                 raise UsageError(
                     f"insert: column {name!r} is {leaves[index]!r}, which is no array of numbers."
                 )
+        self._check_names(given, structure)
         self.courier.insert(columns, given)
+
+    def _check_names(self, tables: Iterable[str], structure: Structure) -> None:
+        """Refuse a step whose columns have other names than a table's signature; see `insert`."""
+        for table in tables:
+            with within("insert"):
+                signature = self._signatures.of(table)
+            if signature is None or structure == signature.structure:
+                continue
+            if column_names(structure) != signature.names:
+                check_structure(signature.structure, structure, f"insert for table {table!r}")
 
     def trajectory_writer(
         self,

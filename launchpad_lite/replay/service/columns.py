@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.replay.core.arrays import native
 from launchpad_lite.replay.core.slabs import Kind
 from launchpad_lite.replay.core.spec import show_shape
 from launchpad_lite.replay.service.protocol import Block
@@ -130,7 +131,7 @@ class StreamColumn:
           UsageError: it is none, or has another dtype or shape than the steps before.
         """
         try:
-            array = np.asarray(value)
+            array = native(np.asarray(value))
         except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"append: column {self.name!r} is no array: {error}") from None
         if array.dtype.hasobject:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.nest import column_names, flatten, unflatten
 from launchpad_lite.replay.core.spec import ArraySpec, Signature
+from launchpad_lite.replay.service.as_torch import as_torch
 from launchpad_lite.replay.service.batches import Naming
 from launchpad_lite.replay.service.client import Client, table_info
 from launchpad_lite.replay.service.elements import Single, Stacked
@@ -231,15 +231,7 @@ class Dataset(Iterable["ReplaySample"]):
         Raises:
           UsageError: torch is not installed.
         """
-        try:
-            module = importlib.import_module("launchpad_lite.replay.service.torch_dataset")
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise UsageError(
-                f"{type(self).__name__}.torch: torch is not installed: pip install torch."
-            ) from None
-        return module.TorchDataset(self)
+        return as_torch(self)
 
     def _elements(self, table_signature: Any, what: str, window: int) -> Elements:
         signature = self._signature

@@ -169,22 +169,32 @@ class ReplayService:
           priorities: by the names of the tables.
 
         Raises:
-          UsageError: there is no such table, or the item does not fit it.
+          UsageError: there is no such table, or the item does not fit it. Then none is inserted.
         """
         tables = [self._table(name) for name in priorities]
         layout = self._layout_of(columns)
         rows = self.store.put_step(layout.kinds, [_EPISODE, *columns], len(tables))
         line = np.array([rows], np.int32)
-        insertions = [
-            Insertion(table, [_given(layout, priority, line)])
-            for table, priority in zip(tables, priorities.values(), strict=True)
-        ]
+        items = [_given(layout, priority, line) for priority in priorities.values()]
+        if len(tables) > 1:
+            self._check_all(tables, items)
+        insertions = [Insertion(table, [item]) for table, item in zip(tables, items, strict=True)]
         waiting = [each for each in insertions if not self._gates.enter(each)]
         if waiting:
             return self._insert_later(insertions, waiting, layout, line)
         self._let_go(insertions, layout, line)
         _raise_first(insertions)
         return None
+
+    def _check_all(self, tables: list[Table], items: list[ItemBatch]) -> None:
+        """Let no table have its item if another one refuses it."""
+        try:
+            for table, item in zip(tables, items, strict=True):
+                table.check([item])
+        except UsageError:
+            for item in items:
+                item.layout.release(self.store, item.rows)
+            raise
 
     async def _insert_later(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from launchpad_lite.errors import UsageError
 from launchpad_lite.replay.core.info import ReplaySample, SampleInfo
 from launchpad_lite.replay.core.nest import unflatten
+from launchpad_lite.replay.service.as_torch import as_torch
 from launchpad_lite.replay.service.configs import Config, require_configs
 from launchpad_lite.replay.service.matching import Matches
 from launchpad_lite.replay.service.outgoing import Outgoing
@@ -93,6 +94,20 @@ class PatternDataset(Iterable[Any]):
                 yield from _trajectories(matches, is_end=True)
                 steps.end_episode(clear=self._clear)
                 matches.ended()
+
+    def torch(self) -> Any:
+        """Return the same as a `torch.utils.data.IterableDataset`.
+
+        Its elements are the same nests, with tensors in place of arrays; see `TimestepDataset`.
+        Of a loader's `num_workers`, each goes through all the steps.
+
+        Raises:
+          UsageError: torch is not installed.
+        """
+        return as_torch(self)
+
+    def __repr__(self) -> str:
+        return "PatternDataset(...)"
 
     def _ends(self, step: Any) -> bool:
         """Return whether a step is the last one of its episode."""

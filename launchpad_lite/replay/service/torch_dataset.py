@@ -26,22 +26,29 @@ else:
 class TorchDataset(_IterableDataset):
     """Gives a dataset's elements with tensors in place of arrays; see `Dataset.torch`."""
 
-    def __init__(self, dataset: Iterable[ReplaySample]) -> None:
+    def __init__(self, dataset: Iterable[Any]) -> None:
         """Wrap a dataset."""
         super().__init__()
         self.dataset = dataset
 
-    def __iter__(self) -> Generator[ReplaySample]:
+    def __iter__(self) -> Generator[Any]:
         """Sample from now on; in each of a loader's workers for itself."""
         # a worker's tensors go to the loader's process first, which pins them itself
         pin = _torch.cuda.is_available() and _data.get_worker_info() is None
-        for info, data in self.dataset:
-            leaves, structure = flatten(data)
-            try:
-                tensors = [_tensor(leaf, pin=pin) for leaf in leaves]
-            except TypeError:
-                raise UsageError(_no_tensor(self.dataset, data)) from None
-            yield ReplaySample(_infos(info, pin=pin), unflatten(structure, tensors))
+        for element in self.dataset:
+            if isinstance(element, ReplaySample):
+                data = self._tensors(element.data, pin=pin)
+                yield ReplaySample(_infos(element.info, pin=pin), data)
+            else:
+                yield self._tensors(element, pin=pin)
+
+    def _tensors(self, data: Any, *, pin: bool) -> Any:
+        leaves, structure = flatten(data)
+        try:
+            tensors = [_tensor(leaf, pin=pin) for leaf in leaves]
+        except TypeError:
+            raise UsageError(_no_tensor(self.dataset, data)) from None
+        return unflatten(structure, tensors)
 
     def __repr__(self) -> str:
         return f"{self.dataset!r}.torch()"
@@ -58,7 +65,7 @@ def _infos(info: SampleInfo, *, pin: bool) -> SampleInfo:
     return SampleInfo(*(_tensor(field, pin=pin) for field in info))
 
 
-def _no_tensor(dataset: Iterable[ReplaySample], data: Any) -> str:
+def _no_tensor(dataset: Iterable[Any], data: Any) -> str:
     leaves, structure = flatten(data)
     for name, leaf in zip(column_names(structure), leaves, strict=True):
         try:

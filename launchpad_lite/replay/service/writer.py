@@ -72,6 +72,7 @@ class Writer:
         self._writer = TrajectoryWriter(courier_client, length, signatures=signatures)
         self._length = length
         self._structure: Structure | None = None
+        self._closed = False
 
     def append(self, data: Any) -> None:
         """Append a step. Its values are copied.
@@ -157,15 +158,20 @@ class Writer:
         self._writer.flush()
 
     def close(self, retry_on_unavailable: bool = True) -> None:  # noqa: FBT001, FBT002 - as in the original
-        """Wait until all items are inserted, and end the writer. Once closed, it does nothing.
+        """Wait until all items are inserted, and end the writer.
 
         Args:
           retry_on_unavailable: send again what was under way to a server that went away.
 
         Raises:
-          UsageError: items were refused.
+          UsageError: items were refused, or the writer is closed already, as in the original.
           Unavailable: the server went away, and `retry_on_unavailable` is False.
         """
+        if self._closed:
+            raise UsageError(
+                "close: this writer is closed already. Once is enough; a with block does it itself."
+            )
+        self._closed = True
         self._writer.close(retry_on_unavailable=retry_on_unavailable)
 
     def __enter__(self) -> Self:
@@ -175,7 +181,7 @@ class Writer:
         """Close it; see `TrajectoryWriter`."""
         if isinstance(failure[1], LaunchpadError):
             self._writer.abandon()
-        else:
+        elif not self._closed:
             self.close()
 
     def __repr__(self) -> str:
