@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.backend import Backend
     from launchpad_lite.runtime.postmortem import Debugger
 
-_HANDLERS_S = 1.0
+HANDLERS_S = 1.0
 """Seconds that a run's end waits for the stop handlers of the launching code."""
 
 _log = logging.getLogger(__name__)
@@ -276,7 +276,7 @@ class LocalRun:
         context.remove_run(self.scope)
         reason = self.controller.status().reason or "its nodes have ended"
         noticing = self._noticing or self._give_notice(0.0, reason)
-        noticing.join(_HANDLERS_S)  # not for ever: a handler may wait for the end of the run
+        noticing.join(HANDLERS_S)  # not for ever: a handler may wait for the end of the run
         self._stop.close(reason=reason)
         with self._lock:
             self._ended = True

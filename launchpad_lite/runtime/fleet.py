@@ -11,11 +11,12 @@ from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.runtime.agent_backend import AgentBackend
 from launchpad_lite.runtime.backend import Backend
 from launchpad_lite.runtime.line import CalledLine
+from launchpad_lite.runtime.pulse import BEAT_S, MISSES, Pulse
 from launchpad_lite.runtime.supervisor import Event, Failure, HostLost, WorkerEnded
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from launchpad_lite.planning import WorkerSpec
     from launchpad_lite.runtime.subscription import Subscription
@@ -43,7 +44,8 @@ class Place:
 class Fleet(Backend):
     """The workers of several agents. What is to be done with one waits until its agent has come.
 
-    Each agent has a name, by which it calls `arrive` once, and then `hear`.
+    Each agent has a name, by which it calls `arrive` once, and then `hear`, and `beat` every
+    `BEAT_S` seconds. One that is silent for too long is lost with its host.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Fleet(Backend):
         log: Callable[[str], pathlib.Path],
         share: Callable[[tuple[WorkerSpec, ...], Place], Iterable[WorkerSpec]],
         bring_up: Callable[[], object],
-        take_down: Callable[[], object],
+        take_down: Callable[[Collection[str]], object],
     ) -> None:
         """Prepare.
 
@@ -64,7 +66,7 @@ class Fleet(Backend):
           log: returns the path of a worker's log file.
           share: hands out what the place has to its workers.
           bring_up: begins to bring up the agents; it need not wait for them.
-          take_down: is called when all of them were hung up on.
+          take_down: is called when all of them were hung up on, with those whose hosts are gone.
         """
         self._waiting = {name: tuple(workers) for name, workers in agents.items()}
         self._agent_of = {
@@ -79,13 +81,28 @@ class Fleet(Backend):
         self._present: dict[str, AgentBackend] = {}
         self._lines: dict[str, CalledLine] = {}
         self._specs: dict[str, WorkerSpec] = {}
+        self._pulse = Pulse()
+        self._silent: set[str] = set()
+        self._closed = threading.Event()
         self.places: dict[str, Place] = {}
 
     def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
         """See the base class."""
         del workers  # they are known by their agents
         self._post = post
+        threading.Thread(target=self._listen_for_beats, name="lp-pulse", daemon=True).start()
         self._bring_up()
+
+    def _listen_for_beats(self) -> None:
+        while not self._closed.wait(BEAT_S):
+            for agent in self._pulse.beat():
+                self._silent.add(agent)
+                host, silence = self.places[agent].host, MISSES * BEAT_S
+                reason = (
+                    f"{host} is gone: nothing has come from it for {silence:.0f} s; it has lost "
+                    "its power or its network"
+                )
+                self._present[agent].lose(reason)
 
     # --- what agents call ---
 
@@ -112,12 +129,17 @@ class Fleet(Backend):
             specs = tuple(self._share(specs, place))
             self._specs |= {spec.name: spec for spec in specs}
             backend.start(specs, self._post)
+            self._pulse.heard(agent)
         _log.debug("agent %s has come up on %s", agent, place.host)
         return line.told
 
     def hear(self, agent: str, frame: bytes) -> None:
         """Take what an agent says of its workers: a frame of `link`, without its length."""
         self._lines[agent].hear(frame)
+
+    def beat(self, agent: str) -> None:
+        """Take an agent's word that it is there."""
+        self._pulse.heard(agent)
 
     # --- what the launcher finds out ---
 
@@ -186,9 +208,10 @@ class Fleet(Backend):
 
     def close(self) -> None:
         """See the base class."""
+        self._closed.set()
         with self._lock:
             self._waiting.clear()
             present = list(self._present.values())
         for backend in present:
             backend.close()
-        self._take_down()
+        self._take_down(self._silent)

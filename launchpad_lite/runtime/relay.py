@@ -13,10 +13,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.runtime import link
+from launchpad_lite.runtime.pulse import BEAT_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +59,10 @@ def pass_on(
     credentials: Credentials,
     *,
     told_to_end: str,
-) -> None:
+) -> bool:
     """Introduce an agent to its controller, and pass on until either is gone.
+
+    Return whether that was in order: False if the controller is gone without a word.
 
     Args:
       agent: its name.
@@ -67,9 +71,6 @@ def pass_on(
       endpoint: where the controller listens.
       credentials: of the run.
       told_to_end: what the controller is told at SIGTERM, upon which it ends the run.
-
-    Raises:
-      CallError: the controller cannot be reached, or does not know the agent.
     """
     from launchpad_lite.config import ClientConfig
     from launchpad_lite.courier.client import client_at
@@ -83,23 +84,41 @@ def pass_on(
         controller.futures.told_to_end(told_to_end)  # no call here, which could wait for ever
 
     signal.signal(signal.SIGTERM, on_term)
-    threading.Thread(target=_tell, args=(told, sock), name="lp-relay", daemon=True).start()
+    lost = threading.Event()
+    threading.Thread(target=_tell, args=(told, sock, lost), name="lp-relay", daemon=True).start()
+    threading.Thread(target=_beat, args=(controller, agent), name="lp-beat", daemon=True).start()
     present = ClientConfig(wait_for_ready=False)  # it has answered: once gone, it is gone for good
     listening: Any = client_at(endpoint, credentials, present, internal=True)
     reader = link.Reader(sock)
-    with contextlib.suppress(EOFError, OSError, CallError):
+    try:
         while True:
             for frame in reader.frames():
                 listening.hear(agent, frame)
+    except CallError:
+        lost.set()
+    except (EOFError, OSError):
+        pass  # the agent has ended
+    return not lost.is_set()
 
 
-def _tell(told: Any, sock: socket.socket) -> None:
+def _beat(controller: Any, agent: str) -> None:
+    """Say again and again that this host is there."""
+    from launchpad_lite.errors import CallError
+
+    while True:
+        with contextlib.suppress(CallError):  # that the controller is gone, others notice
+            controller.beat(agent)
+        time.sleep(BEAT_S)
+
+
+def _tell(told: Any, sock: socket.socket, lost: threading.Event) -> None:
     """Tell an agent what its controller says; hang up when that says no more."""
     try:
         for frame in told:
             sock.sendall(frame)
     except Exception as error:
         sys.stderr.write(f"the controller is gone: {error}\n")
+        lost.set()
     finally:
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_WR)

@@ -11,11 +11,13 @@ from launchpad_lite.errors import ExitCode, LaunchpadError, RunError, brief
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.launchers.slurm.stepped import SteppedRun
 from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.runtime import children
 from launchpad_lite.runtime.rundir import RunDirectory
 
 
 def main() -> None:
     """Run the program whose run directory is the first argument, and end the process."""
+    children.die_with_parent()
     directory = RunDirectory(pathlib.Path(sys.argv[1]))
     code: int = ExitCode.OK
     error: LaunchpadError | None = None
@@ -37,7 +39,10 @@ def main() -> None:
     if error is not None:
         sys.stderr.write(f"{brief(error)}\n")
     Submission.remove(directory)
-    directory.write_outcome(error)
+    try:
+        directory.write_outcome(error)
+    except OSError as problem:  # the exit code tells it too
+        sys.stderr.write(f"how it has ended cannot be written: {problem}\n")
     sys.exit(code)
 
 

@@ -91,8 +91,9 @@ class SteppedRun:
 
     def _bring_up(self) -> None:
         self._local.controller.at_end(self._at_end)
+        fleet = self._fleet
         self._endpoint = self._local.serve_controller(
-            self._fleet.arrive, self._fleet.hear, self.told_to_end
+            fleet.arrive, fleet.hear, fleet.beat, self.told_to_end
         )
         self._steps.start(self._fleet.give_up)
 

@@ -14,7 +14,7 @@ from launchpad_lite.launchers.slurm import commands, script
 from launchpad_lite.runtime.rundir import tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from launchpad_lite.launchers.slurm.layout import Layout, Step
     from launchpad_lite.launchers.slurm.options import SlurmOptions
@@ -35,7 +35,7 @@ class Steps:
         self._layout = layout
         self._place = place
         self._options = options
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._running: list[tuple[Step, subprocess.Popen[bytes]]] = []
 
     def start(self, gone: Callable[[Iterable[str], str], object]) -> None:
         """Start the steps.
@@ -51,7 +51,7 @@ class Steps:
                 env=commands.environment(in_job=True),
                 start_new_session=inside,  # or a terminal's Ctrl-C would be srun's too
             )
-            self._processes.append(process)
+            self._running.append((step, process))
             threading.Thread(
                 target=self._watch, args=(step, process, gone), name="lp-step", daemon=True
             ).start()
@@ -88,13 +88,17 @@ class Steps:
         logs = sorted(pathlib.Path(self._place.directory, "slurm").glob(f"{step.group}-*.log"))
         return [line for log in logs for line in tail(log).splitlines()][-_TAIL_LINES:]
 
-    def end(self) -> None:
-        """Wait for the end of all steps; end by force what does not end."""
-        for process in self._processes:
+    def end(self, gone: Collection[str]) -> None:
+        """Wait for the end of all steps; end by force what does not end.
+
+        Args:
+          gone: agents whose machines are gone: srun would wait for them.
+        """
+        for step, process in self._running:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(END_S)
+                process.wait(0 if any(agent in gone for agent in step.agents) else END_S)
                 continue
-            sys.stderr.write(f"srun {process.pid} has not ended in time; ending it\n")
+            sys.stderr.write(f"srun {process.pid} of {step.group} has not ended; ending it\n")
             process.terminate()
             try:
                 process.wait(_TERM_S)

@@ -67,5 +67,6 @@ class Submission:
 
     @staticmethod
     def remove(directory: RunDirectory) -> None:
-        """Remove it: the run has ended."""
+        """Remove it, and what else is secret: the run has ended."""
         (directory.path / _NAME).unlink(missing_ok=True)
+        directory.remove_rendezvous()

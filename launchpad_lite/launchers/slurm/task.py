@@ -11,7 +11,7 @@ import time
 from launchpad_lite.endpoint import split_host
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, brief
 from launchpad_lite.launchers.slurm.network import address_towards
-from launchpad_lite.runtime import relay
+from launchpad_lite.runtime import children, relay
 from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 
 _WAIT_S = 60.0  # for what another machine has written to appear on a shared file system
@@ -25,6 +25,7 @@ def main() -> None:
     """
     from launchpad_lite.launchers.slurm.submission import Submission
 
+    children.die_with_parent()  # or what SLURM does not know of any more would live on
     _, where, group, *more = sys.argv
     directory, first = RunDirectory(pathlib.Path(where)), int(more[0]) if more else 0
     try:
@@ -49,7 +50,7 @@ def main() -> None:
             if len(submission.layout.jobs) > 1:
                 job = f"job {os.environ['SLURM_JOB_ID']}, of group {group},"
             told = f"SLURM told {job} to end (SIGTERM)"
-            relay.pass_on(
+            in_order = relay.pass_on(
                 agent,
                 sock,
                 place,
@@ -61,6 +62,10 @@ def main() -> None:
             sock.close()
             os.waitpid(process, 0)
             socket_dir.remove(pathlib.Path(sockets))
+        if not in_order:
+            from launchpad_lite.launchers.slurm import orphaned
+
+            orphaned.settle(directory, submission, group)
     except LaunchpadError as error:
         sys.stderr.write(f"{brief(error)}\n")
         sys.exit(error.exit_code)
