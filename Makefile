@@ -17,7 +17,7 @@ test:
 
 # Boots a cluster on this machine; needs root and SLURM (tests/slurm/lab.py).
 test-slurm:
-	.venv/bin/python -m pytest -m slurm tests/slurm
+	.venv/bin/python -m pytest -n 2 --dist loadfile -m slurm tests/slurm
 
 demo:
 	python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/lp-launch examples/mapreduce.py --launcher=process

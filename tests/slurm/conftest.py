@@ -1,13 +1,16 @@
-"""One cluster for all tests of a process: run them without pytest-xdist.
+"""One cluster for all tests of a process; with pytest-xdist, `--dist loadfile` boots the fewest.
 
 A test's jobs are its own to end. What it broke of the cluster is mended after it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,16 +21,45 @@ from tests.slurm.lab import Lab, missing
 from tests.slurm.login import Login
 
 PREFIX = "lp-slurm-"
+LEFT_S = 15.0
 DIRECTORY = Path("/tmp")  # a short path: sockets are in it
+
+
+@contextlib.contextmanager
+def _boot(**how: Any) -> Generator[Lab]:
+    require_backend("slurm", missing())
+    remove_abandoned(DIRECTORY.glob(f"{PREFIX}*"))
+    with Lab.boot(Path(tempfile.mkdtemp(prefix=PREFIX, dir=DIRECTORY)), **how) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="session")
 def booted_lab() -> Iterator[Lab]:
     """The cluster, as the tests before left it."""
-    require_backend("slurm", missing())
-    remove_abandoned(DIRECTORY.glob(f"{PREFIX}*"))
-    with Lab.boot(Path(tempfile.mkdtemp(prefix=PREFIX, dir=DIRECTORY))) as lab:
+    with _boot() as lab:
         yield lab
+
+
+@pytest.fixture(scope="module")
+def near_lab() -> Iterator[Lab]:
+    """A cluster on this machine's own network, so that this process can call what runs there."""
+    with _boot(cpus=12, network="loopback", hets=False) as lab:
+        yield lab
+
+
+@pytest.fixture
+def near_login(near_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes this process one of that cluster's login node."""
+    for name in ("PATH", "SLURM_CONF"):
+        monkeypatch.setenv(name, near_lab.env[name])
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Where another lab may be; the lab itself removes it."""
+    path = Path(tempfile.mkdtemp(prefix="lp-lab-", dir=DIRECTORY))
+    yield path
+    assert not path.exists()
 
 
 @pytest.fixture
@@ -43,9 +75,15 @@ def login(lab: Lab, tmp_path: Path) -> Iterator[Login]:
     login = Login(lab, tmp_path)
     yield login
     login.close()
+    deadline = time.monotonic() + LEFT_S
+    while (left := login.leftovers()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
 
 
 @pytest.fixture
-def spared(lab: Lab) -> Callable[[], set[psutil.Process]]:
+def spared(request: pytest.FixtureRequest) -> Callable[[], set[psutil.Process]]:
     """Daemons that a test started again are not its leftovers."""
+    name = "near_lab" if "near_login" in request.fixturenames else "lab"
+    lab: Lab = request.getfixturevalue(name)
     return lab.processes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -16,6 +17,7 @@ from tests.slurm.lab import Lab
 
 PROGRAM = Path(__file__).parent / "programs.py"
 PATIENCE_S = 90.0
+SECRETS = ("submission.pickle", "rendezvous.json")
 
 
 @dataclasses.dataclass
@@ -96,6 +98,16 @@ class Login:
             if each.process.poll() is None:
                 each.process.kill()
                 each.process.wait()
+
+    def leftovers(self) -> list[str]:
+        """Return what runs have left: processes on any node, and files with secrets."""
+        runs = self.home / "launchpad_lite/runs"
+        left = [str(path) for name in SECRETS for path in runs.glob(f"*/{name}")]
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("XDG_STATE_HOME") == str(self.home):
+                    left.append(f"process {process.pid}: {' '.join(process.cmdline())}")
+        return left
 
     @staticmethod
     def processes(text: str) -> list[psutil.Process]:

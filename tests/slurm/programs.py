@@ -16,6 +16,7 @@ import launchpad_lite as lp
 
 _WORKERS = flags.DEFINE_integer("workers", 3, "How many workers.")
 _NODES = flags.DEFINE_integer("nodes", None, "On how many machines.")
+_CPUS = flags.DEFINE_float("cpus", 1.0, "CPUs of each worker.")
 _GPUS = flags.DEFINE_integer("gpus", None, "GPUs of each worker.")
 _MODE = flags.DEFINE_string("mode", "stop", "What the main node does at last.")
 _OPTIONS = flags.DEFINE_multi_string("option", [], "Of SlurmOptions: name=value, in Python.")
@@ -59,6 +60,12 @@ class Main:
             self._workers[-1].die()
         if self._mode == "leave":
             print("left:", [each.leave_something() for each in self._workers])
+        if self._mode == "call":
+            print("calling", flush=True)
+            while not lp.stop_event().is_set():
+                for call in [lp.submit(each.where) for each in self._workers]:
+                    call.result()
+            return
         if self._mode in ("wait", "restored"):
             print("waiting, restored", self._saved, flush=True)
             if not (self._mode == "restored" and self._saved):
@@ -89,7 +96,7 @@ def main(_: Any) -> None:
     run = lp.launch(
         make_program(),
         launcher="slurm",
-        resources={"worker": lp.Resources(cpus=1, nodes=_NODES.value, gpus=_GPUS.value)},
+        resources={"worker": lp.Resources(cpus=_CPUS.value, nodes=_NODES.value, gpus=_GPUS.value)},
         options=lp.SlurmOptions(**{name: eval(value) for name, value in options.items()}),
     )
     if "detach" in options:

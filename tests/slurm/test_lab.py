@@ -6,8 +6,6 @@ import contextlib
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -30,14 +28,6 @@ except OSError as error:
     print(error)
 """
 NAMESPACES = ("ipc", "mnt", "net", "pid", "uts")
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Where another lab may be; the lab itself removes it."""
-    path = Path(tempfile.mkdtemp(prefix="lp-lab-", dir="/tmp"))
-    yield path
-    assert not path.exists()
 
 
 def namespaces(process: psutil.Process) -> set[str]:

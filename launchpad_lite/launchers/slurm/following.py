@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped, UsageError
 from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.runtime.control import RemoteControl, RunViewer
 from launchpad_lite.runtime.rundir import tail
 from launchpad_lite.runtime.status import NodeStatus, RunStatus
@@ -62,6 +63,8 @@ class Following:
         directory: RunDirectory,
         jobs: Sequence[int],
         services: Directory,
+        *,
+        at_notice: Callable[[str], object] = lambda _: None,
         at_end: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare; `start` begins.
@@ -71,6 +74,7 @@ class Following:
           directory: the run's.
           jobs: the numbers of its jobs; the first has the controller.
           services: is told where services listen that are followed.
+          at_notice: is called with the reason when the run begins to stop, and again later.
           at_end: is called before `ended` is set.
         """
         self.run_id = directory.run_id
@@ -82,6 +86,7 @@ class Following:
         self._jobs = tuple(jobs)
         self._services = services
         self._at_end = at_end
+        self._at_notice = at_notice
         self._over = False
         self._cancelled = False  # before it began
         self._changed = threading.Condition()
@@ -155,7 +160,10 @@ class Following:
             if self._directory.outcome() is None:
                 self._say(f"job {self._jobs[0]} is {state.state.lower()} ({state.reason})")
         outcome = self._directory.outcome()
-        return outcome[0] if outcome is not None else self._explain(state)
+        if outcome is not None:
+            return outcome[0]
+        Submission.remove(self._directory)
+        return self._explain(state)
 
     def _await_outcome(self) -> None:
         """Give what the job writes at its end time to appear on a shared file system."""
@@ -229,6 +237,8 @@ class Following:
         with self._changed:
             self._status = status
             self._changed.notify_all()
+        if status.phase != Phase.RUNNING.value:
+            self._at_notice(status.reason)
 
     def _say(self, text: str) -> None:
         if self.detached:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import re
 import sys
+import threading
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite import context
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
+from launchpad_lite.launchers.local import HANDLERS_S
 from launchpad_lite.launchers.slurm import allocation, commands, inside, script
 from launchpad_lite.launchers.slurm.following import Following
 from launchpad_lite.launchers.slurm.layout import lay_out
@@ -152,16 +155,27 @@ def _submit(directory: RunDirectory, submission: Submission) -> Run:
 def _follow(directory: RunDirectory, submission: Submission, jobs: list[int]) -> Run:
     plan, options = submission.plan, submission.options
     stop = StopToken()
+    noticing: list[threading.Thread] = []
+
+    def at_notice(reason: str) -> None:
+        if not stop.stopping:
+            notice = functools.partial(stop.notice, plan.config.notice_s, reason)
+            noticing.append(threading.Thread(target=notice, name="lp-notice", daemon=True))
+            noticing[-1].start()
 
     def at_end() -> None:
         if question is not None:
             question.end()
         output.stop()
         context.remove_run(scope)
-        stop.close(reason="the run has ended")
+        reason = "the run has ended"
+        at_notice(reason)
+        for handlers in noticing:
+            handlers.join(HANDLERS_S)  # not for ever: one may wait for the end of the run
+        stop.close(reason=reason)
 
     services = Directory()
-    held = Following(plan, directory, jobs, services, at_end)
+    held = Following(plan, directory, jobs, services, at_notice=at_notice, at_end=at_end)
     question = Question(directory.run_id, held.detach) if has_terminal() else None
     output = Output(plan, options, directory, question)
     scope = RunScope(
