@@ -195,12 +195,16 @@ def last_words(job: int) -> JobState | None:
 
 
 def requeue(job: int) -> None:
-    """Queue a running job again: it ends, and starts anew later.
+    """Queue a running job again: it ends, and starts anew later. One that is queued is no error.
 
     Raises:
       SlurmError: SLURM refuses it.
     """
-    run("scontrol", "requeue", str(job))
+    try:
+        run("scontrol", "requeue", str(job))
+    except SlurmError as error:
+        if "job is pending execution" not in str(error).lower():  # somebody else was faster
+            raise
 
 
 def cancel(jobs: Iterable[int]) -> None:
