@@ -125,18 +125,6 @@ def test_a_controller_that_is_killed_is_lost(login: Login) -> None:
     assert "ended as FAILED" in run.text()
 
 
-def test_a_machine_that_loses_power_fails_its_nodes(login: Login) -> None:
-    run = login.launch("--mode=wait", "--nodes=3")
-    run.await_text("waiting")
-    try:
-        login.lab.power_off("node2")
-        assert run.process.wait(90) == 1
-        assert "node2 is gone, or the agent there" in run.text()
-    finally:
-        login.lab.power_on("node2")
-        login.lab.wait_ready()
-
-
 def test_slurms_controller_may_be_restarted(login: Login) -> None:
     run = login.launch("--mode=wait", "--nodes=3")
     run.await_text("waiting")
