@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import pathlib
 import re
+import shlex
 import sys
 import threading
 from typing import TYPE_CHECKING, ClassVar
@@ -144,7 +145,9 @@ def _submit(directory: RunDirectory, submission: Submission) -> Run:
             jobs.append(commands.submit(text))
         words = ("squeue", "-h", "-j", str(jobs[0]), "-o", "%T")
         title = f"SLURM's job {jobs[0]}"
-        directory.write_owner(Owner.elsewhere(title, words, ("scancel", *map(str, jobs))))
+        forget = shlex.join(["rm", "-f", str(Submission.path(directory))])
+        ends = ("sh", "-c", f"scancel {' '.join(map(str, jobs))} && {forget}")
+        directory.write_owner(Owner.elsewhere(title, words, ends))
     except BaseException:
         if jobs:
             commands.cancel(jobs)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
+    import pathlib
+
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.launchers.slurm.layout import Layout
     from launchpad_lite.launchers.slurm.options import SlurmOptions
@@ -55,7 +57,7 @@ class Submission:
           UsageError: it is not there.
         """
         try:
-            submission: Submission = pickle.loads((directory.path / _NAME).read_bytes())
+            submission: Submission = pickle.loads(cls.path(directory).read_bytes())
         except FileNotFoundError as error:
             message = (
                 f"{directory.path} is not what the launching machine has written to: it is on no "
@@ -66,7 +68,12 @@ class Submission:
         return submission
 
     @staticmethod
+    def path(directory: RunDirectory) -> pathlib.Path:
+        """Return where it is."""
+        return directory.path / _NAME
+
+    @staticmethod
     def remove(directory: RunDirectory) -> None:
         """Remove it, and what else is secret: the run has ended."""
-        (directory.path / _NAME).unlink(missing_ok=True)
+        Submission.path(directory).unlink(missing_ok=True)
         directory.remove_rendezvous()
