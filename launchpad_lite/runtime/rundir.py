@@ -58,9 +58,20 @@ def new_run_id(program: str) -> str:
 
 
 def runs_root() -> pathlib.Path:
-    """Return the directory that holds this user's run directories."""
-    root = state_dir() / "runs"
-    root.mkdir(mode=0o700, exist_ok=True)
+    """Return the directory that holds this user's run directories.
+
+    Raises:
+      UsageError: it is another user's.
+    """
+    try:
+        root = state_dir() / "runs"
+        root.mkdir(mode=0o700, exist_ok=True)
+    except PermissionError as error:
+        message = (
+            f"{error.filename}: permission denied. Only the user who launched a run can see and "
+            "stop it. For runs of yours, set XDG_STATE_HOME to a directory of yours, or unset it."
+        )
+        raise UsageError(message) from error
     return root
 
 

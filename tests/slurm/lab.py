@@ -144,6 +144,11 @@ class Lab:
         assert self._login is not None
         return [*entering(self._login.pid), f"--wdns={Path.cwd()}", *command]
 
+    def words_on(self, node: str, *command: str) -> list[str]:
+        """Returns a command as this process starts it on a compute node."""
+        first = str(self._machines[node].first.pid)
+        return ["nsenter", f"--target={first}", "--net", "--mount", *command]
+
     def run(
         self, *command: str, check: bool = True, env: Mapping[str, str] | None = None, **how: Any
     ) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped, UsageError
 from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm.network import check_reachable
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.runtime.control import RemoteControl, RunViewer
 from launchpad_lite.runtime.rundir import tail
@@ -339,8 +340,15 @@ class Following:
             return self._rendezvous
 
     def remote(self) -> RemoteControl:
-        """Return the line to the controller, made when it is first needed."""
+        """Return the line to the controller, made when it is first needed.
+
+        Raises:
+          Unavailable: there is no way to it from here.
+          Stopped: the run has ended.
+        """
         rendezvous = self._reached()
+        if self._remote is None:
+            check_reachable(rendezvous)
         with self._changed:
             if self._remote is None:
                 self._remote = RemoteControl(

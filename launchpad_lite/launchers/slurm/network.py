@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import CallError, Unavailable
+from launchpad_lite.runtime.control import RunViewer
+
+if TYPE_CHECKING:
+    from launchpad_lite.runtime.rundir import Rendezvous
 
 _ANY_PORT = 9  # nothing is sent
 
@@ -22,3 +29,20 @@ def address_towards(host: str, port: int = _ANY_PORT) -> str:
         sock.connect(place)
         address: str = sock.getsockname()[0]
         return address
+
+
+def check_reachable(controller: Rendezvous) -> None:
+    """Find out whether this machine has a way to a run's controller.
+
+    Raises:
+      Unavailable: it has none.
+    """
+    try:
+        RunViewer(controller.endpoint, controller.credentials).status()
+    except CallError as error:
+        message = (
+            f"this machine cannot reach the run's machines, and so cannot call its nodes: {error}. "
+            "The run itself goes on. Make the calls in a node of the program, or launch it where "
+            "the network allows: inside of an allocation, say."
+        )
+        raise Unavailable(message, maybe_executed=False) from error

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _BATCH = "launchpad_lite.launchers.slurm.batch"
 _TASK = "launchpad_lite.launchers.slurm.task"
-_LAUNCH_WITH = "Launch with an interpreter that all machines see, on a shared file system."
+LAUNCH_WITH = "Launch with an interpreter that all machines see, on a shared file system."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def _script(layout: Layout, number: int, options: SlurmOptions, place: Place) ->
         python = shlex.quote(place.python)
         body = [
             f"if ! [ -x {python} ]; then",
-            f"  echo $SLURMD_NODENAME has no {python}. {_LAUNCH_WITH} >&2",
+            f"  echo $SLURMD_NODENAME has no {python}. {LAUNCH_WITH} >&2",
             "  exit 127",
             "fi",
             f"exec {shlex.join([place.python, '-P', '-m', _BATCH, place.directory])}",
@@ -149,8 +149,7 @@ def command(
     words += [f"--container-image={options.container_image}"] if options.container_image else []
     if options.container_mounts:
         words.append(f"--container-mounts={','.join(options.container_mounts)}")
-    before = f"{step.first}-" if step.first else ""
-    words.append(f"--output={place.directory}/slurm/{_file(step.group)}-{before}%t.log")
+    words.append(f"--output={log_of(step, place, '%t')}")
     task = [place.python, "-P", "-m", _TASK, place.directory, step.group]
     task += [str(step.first)] if step.first else []
     lines = [*setup]
@@ -165,6 +164,12 @@ def inside(layout: Layout, options: SlurmOptions, place: Place) -> list[list[str
         command(step, place, options, overlap=layout.overlap, setup=options.setup)
         for step in layout.steps
     ]
+
+
+def log_of(step: Step, place: Place, task: int | str) -> str:
+    """Return the file that a task of a step prints to."""
+    before = f"{step.first}-" if step.first else ""
+    return f"{place.directory}/slurm/{_file(step.group)}-{before}{task}.log"
 
 
 def _file(group: str) -> str:

@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers.slurm import commands, script
+from launchpad_lite.launchers.slurm.ended_tasks import ended_tasks
 from launchpad_lite.runtime.rundir import tail
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Steps:
         self._layout = layout
         self._place = place
         self._options = options
-        self._running: list[tuple[Step, subprocess.Popen[bytes]]] = []
+        self._running: list[tuple[Step, subprocess.Popen[str]]] = []
 
     def start(self, gone: Callable[[Iterable[str], str], object]) -> None:
         """Start the steps.
@@ -48,6 +49,9 @@ class Steps:
             process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
                 env=commands.environment(in_job=True),
                 start_new_session=inside,  # or a terminal's Ctrl-C would be srun's too
             )
@@ -77,16 +81,27 @@ class Steps:
     def _watch(
         self,
         step: Step,
-        process: subprocess.Popen[bytes],
+        process: subprocess.Popen[str],
         gone: Callable[[Iterable[str], str], object],
     ) -> None:
-        code = process.wait()
-        said = "".join(f"\n  {line}" for line in self._last_lines(step))
+        with process:
+            for line in process.stderr or ():
+                sys.stderr.write(line)
+                if (ended := ended_tasks(line)) is not None:
+                    agents = [step.agents[task] for task in ended.tasks]
+                    said = self._said(step, ended.tasks)
+                    gone(agents, f"its task of SLURM on {ended.machines}: {ended.how}{said}")
+            code = process.wait()
+        said = self._said(step, range(step.ask.nodes))
         gone(step.agents, f"its step of SLURM has ended (srun exited with {code}){said}")
 
-    def _last_lines(self, step: Step) -> list[str]:
-        logs = sorted(pathlib.Path(self._place.directory, "slurm").glob(f"{step.group}-*.log"))
-        return [line for log in logs for line in tail(log).splitlines()][-_TAIL_LINES:]
+    def _said(self, step: Step, tasks: Iterable[int]) -> str:
+        """Return what tasks have said last, and what that means."""
+        logs = [pathlib.Path(script.log_of(step, self._place, task)) for task in tasks]
+        lines = [line for log in logs for line in tail(log).splitlines()]
+        if any(f"{self._place.python}: No such file" in line for line in lines):
+            lines.append(script.LAUNCH_WITH)
+        return "".join(f"\n  {line}" for line in lines[-_TAIL_LINES:])
 
     def end(self, gone: Collection[str]) -> None:
         """Wait for the end of all steps; end by force what does not end.
