@@ -128,6 +128,12 @@ def test_a_controller_that_is_killed_is_lost(login: Login) -> None:
 def test_slurms_controller_may_be_restarted(login: Login) -> None:
     run = login.launch("--mode=wait", "--nodes=3")
     run.await_text("waiting")
+    saved = login.lab.directory / "state" / "job_state"  # what is not there it forgets
+    written = saved.stat().st_mtime if saved.exists() else 0.0
+    login.lab.run("scontrol", "update", f"jobid={run.job()}", "comment=changed")
+    login.lab.until(
+        lambda: saved.exists() and saved.stat().st_mtime > written, "slurmctld does not save"
+    )
     login.lab.kill_slurmctld()
     login.lab.start_slurmctld()
     login.lab.wait_ready()
