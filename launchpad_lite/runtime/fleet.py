@@ -143,6 +143,11 @@ class Fleet(Backend):
 
     # --- what the launcher finds out ---
 
+    def awaits(self, agents: Iterable[str]) -> bool:
+        """Whether one of some agents has not come yet, and is not given up."""
+        with self._lock:
+            return any(name in self._waiting for name in agents)
+
     def give_up(self, agents: Iterable[str], reason: str) -> None:
         """Take it that some agents are gone, or will never come; their workers have failed."""
         with self._lock:

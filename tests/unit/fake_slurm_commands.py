@@ -130,7 +130,11 @@ def squeue(directory: Path, *words: str) -> None:
             fail("slurm_load_jobs error: Invalid job id specified")
         state, reason = job.state
         if "all" in words or state not in _ENDED:
-            print(shown.replace("%A", number).replace("%T", state).replace("%r", reason))
+            told = {"%A": number, "%T": state, "%r": reason, "%S": "N/A"}
+            line = shown
+            for field, value in told.items():
+                line = line.replace(field, value)
+            print(line)
 
 
 def scancel(directory: Path, *words: str) -> None:

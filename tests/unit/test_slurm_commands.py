@@ -86,12 +86,12 @@ def test_the_kinds_of_machines_of_each_partition(fakes: Fakes) -> None:
 
 
 def test_the_states_of_jobs_take_one_question(fakes: Fakes) -> None:
-    fakes.add("squeue", "3|PENDING|Resources\n4|RUNNING|None\n")
+    fakes.add("squeue", "3|PENDING|Resources|N/A\n4|RUNNING|None|N/A\n")
     assert {job: state.state for job, state in commands.states([3, 4]).items()} == {
         3: "PENDING",
         4: "RUNNING",
     }
-    assert fakes.calls("squeue") == ["-h -t all -j 3,4 -o %A|%T|%r"]
+    assert fakes.calls("squeue") == ["-h -t all -j 3,4 -o %A|%T|%r|%S"]
 
 
 def test_jobs_that_are_forgotten_have_no_state(fakes: Fakes) -> None:

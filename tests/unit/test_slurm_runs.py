@@ -19,7 +19,7 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite import credentials
 from launchpad_lite.errors import ControllerLost, RunError, UnpicklableError, UsageError
-from launchpad_lite.launchers.slurm import following
+from launchpad_lite.launchers.slurm import waiting
 from launchpad_lite.runtime.rundir import list_runs
 from tests.unit.fake_slurm import FakeSlurm
 
@@ -76,7 +76,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """SLURM is asked without pause."""
-    monkeypatch.setattr(following, "ASK_S", 0.01)
+    monkeypatch.setattr(waiting, "ASK_S", 0.01)
 
 
 def launch(then: str = "stop", machines: int = 1, **options: Any) -> lp.Run:

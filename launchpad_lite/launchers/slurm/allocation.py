@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import os
 import re
 from typing import TYPE_CHECKING
@@ -98,7 +97,7 @@ def find(environ: Mapping[str, str] = os.environ) -> Allocation | None:
     return Allocation(
         job=job,
         parts=tuple(_parts(printed)),
-        ends=_time(facts.get("EndTime", "")),
+        ends=commands.moment(facts.get("EndTime", "")),
         in_step=step.isdecimal() and int(step) < _SPECIAL_STEPS,
     )
 
@@ -109,7 +108,7 @@ def end_of(allocation: Allocation) -> float | None:
         printed = commands.run("scontrol", "-o", "show", "job", str(allocation.job))
     except commands.SlurmError:
         return allocation.ends
-    return _time(commands.facts(printed).get("EndTime", ""))
+    return commands.moment(commands.facts(printed).get("EndTime", ""))
 
 
 def _over(job: int, why: str) -> UsageError:
@@ -134,10 +133,3 @@ def _parts(printed: str) -> Iterator[Part]:
 def _count(span: str) -> int:
     first, _, last = span.partition("-")
     return int(last or first) - int(first) + 1
-
-
-def _time(text: str) -> float | None:
-    try:
-        return dt.datetime.fromisoformat(text).timestamp()
-    except ValueError:  # Unknown
-        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime as dt
 import os
 import re
 import shutil
@@ -34,11 +35,14 @@ class JobState:
       state: SLURM's word for it, `PENDING` or `RUNNING`, say.
       reason: why it waits, or ended.
       exit_code: `code:signal`; empty where SLURM does not tell.
+      start: when it started or is expected to, in seconds since 1970; None where SLURM does not
+        tell.
     """
 
     state: str
     reason: str
     exit_code: str = ""
+    start: float | None = None
 
 
 def missing() -> list[str]:
@@ -168,15 +172,15 @@ def states(jobs: Iterable[int]) -> dict[int, JobState]:
     """
     wanted = ",".join(map(str, jobs))
     try:
-        printed = run("squeue", "-h", "-t", "all", "-j", wanted, "-o", "%A|%T|%r")
+        printed = run("squeue", "-h", "-t", "all", "-j", wanted, "-o", "%A|%T|%r|%S")
     except SlurmError as error:
         if "invalid job id" in str(error).lower():  # all of them have ended long ago
             return {}
         raise
     found: dict[int, JobState] = {}
     for line in printed.splitlines():
-        number, state, reason = line.split("|", 2)
-        found.setdefault(int(number), JobState(state=state, reason=reason))
+        number, state, reason, start = line.split("|", 3)
+        found.setdefault(int(number), JobState(state=state, reason=reason, start=moment(start)))
     return found
 
 
@@ -192,6 +196,14 @@ def last_words(job: int) -> JobState | None:
         reason=said.get("Reason", ""),
         exit_code=said.get("ExitCode", ""),
     )
+
+
+def moment(text: str) -> float | None:
+    """Return a time of SLURM's in seconds since 1970; None for `N/A`, `Unknown` and the like."""
+    try:
+        return dt.datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def requeue(job: int) -> None:
@@ -214,6 +226,15 @@ def cancel(jobs: Iterable[int]) -> None:
       SlurmError: SLURM cannot be told.
     """
     run("scancel", "--quiet", *map(str, jobs))
+
+
+def cancel_waiting(jobs: Iterable[int]) -> None:
+    """End those of some jobs that have not begun.
+
+    Raises:
+      SlurmError: SLURM cannot be told.
+    """
+    run("scancel", "--quiet", "--state=PENDING", *map(str, jobs))
 
 
 def address_of(machine: str) -> str:

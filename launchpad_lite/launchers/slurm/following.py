@@ -14,18 +14,19 @@ from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped, 
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.launchers.slurm.network import check_reachable
 from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.launchers.slurm.waiting import Waiting, is_alive, pauses
 from launchpad_lite.runtime.control import RemoteControl, RunViewer
 from launchpad_lite.runtime.rundir import tail
 from launchpad_lite.runtime.status import NodeStatus, RunStatus
 from launchpad_lite.runtime.supervisor import Phase, WorkerState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    import pathlib
+    from collections.abc import Callable, Collection, Mapping
     from concurrent import futures
 
     from launchpad_lite.endpoint import EndpointRecord
     from launchpad_lite.errors import LaunchpadError
-    from launchpad_lite.launchers.slurm.commands import JobState
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.directory import Directory
     from launchpad_lite.runtime.measuring import RunMetrics
@@ -33,16 +34,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ASK_S = 5.0
-"""Seconds between two questions to SLURM, at least."""
-
-_PATIENT_S = 30.0  # between two of them while a job waits for long
-_LOOK_S = 0.1  # at the run directory
 _OUTCOME_S = 10.0  # for what the job has written to appear on a shared file system
-_ALIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "STOPPED")
-_FOR_EVER = ("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount")
-"""Reasons to wait that do not go away by themselves; SLURM takes such jobs nevertheless."""
-
+_SOON_S = 2.0  # the same, of a job that may never have come so far
 _OVER = (WorkerState.DONE.value, WorkerState.FAILED.value)
 _TAIL_LINES = 20
 
@@ -62,19 +55,21 @@ class Following:
         self,
         plan: LaunchPlan,
         directory: RunDirectory,
-        jobs: Sequence[int],
+        jobs: Mapping[int, str],
         services: Directory,
         *,
-        at_notice: Callable[[str], object] = lambda _: None,
-        at_end: Callable[[], object] = lambda: None,
+        at_begin: Callable[[], object],
+        at_notice: Callable[[str], object],
+        at_end: Callable[[], object],
     ) -> None:
         """Prepare; `start` begins.
 
         Args:
           plan: the plan.
           directory: the run's.
-          jobs: the numbers of its jobs; the first has the controller.
+          jobs: the numbers of its jobs, and what they are called; the first has the controller.
           services: is told where services listen that are followed.
+          at_begin: is called when its controller is up, once.
           at_notice: is called with the reason when the run begins to stop, and again later.
           at_end: is called before `ended` is set.
         """
@@ -84,8 +79,10 @@ class Following:
         self.error: LaunchpadError | None = None
         self.detached = False
         self._directory = directory
-        self._jobs = tuple(jobs)
+        self._jobs, self._titles = tuple(jobs), dict(jobs)
+        self._waiting = Waiting(directory, jobs, self._say)
         self._services = services
+        self._at_begin: Callable[[], object] | None = at_begin
         self._at_end = at_end
         self._at_notice = at_notice
         self._over = False
@@ -144,95 +141,81 @@ class Following:
 
     def _follow(self) -> LaunchpadError | None:
         """Return what the run has failed of, at its end."""
-        while True:
-            state = self._await_controller()
-            if self._rendezvous is None:
-                break
-            viewer = RunViewer(self._rendezvous.endpoint, self._rendezvous.credentials)
+        first = self._jobs[0]
+        while (rendezvous := self._waiting.controller(lambda: self._over)) is not None:
+            self._begin()
+            with self._changed:
+                self._rendezvous = rendezvous
+                self._changed.notify_all()
+            viewer = RunViewer(rendezvous.endpoint, rendezvous.credentials)
             with contextlib.suppress(CallError, Stopped):
                 for status in viewer.changes():
                     self._take(status)
-            self._await_outcome()
+            self._await_outcome(_OUTCOME_S)
             with self._changed:
                 self._rendezvous = self._remote = None
-            state = self._ask()
-            if state is None or state.state not in _ALIVE:
+            state = self._waiting.ask().get(first)
+            if state is None or not is_alive(state):
                 break
             if self._directory.outcome() is None:
-                self._say(f"job {self._jobs[0]} is {state.state.lower()} ({state.reason})")
+                self._say(f"job {first} is {state.state.lower()} ({state.reason})")
+        else:
+            if self._log(first).exists():
+                self._await_outcome(_SOON_S)
+        if self._over:
+            return None
         outcome = self._directory.outcome()
         if outcome is not None:
             return outcome[0]
         Submission.remove(self._directory)
-        return self._explain(state)
+        return self._explain()
 
-    def _await_outcome(self) -> None:
+    def _begin(self) -> None:
+        """Do once what is to be done when the run has begun."""
+        begin, self._at_begin = self._at_begin, None
+        if begin is not None:
+            begin()
+
+    def _await_outcome(self, seconds: float) -> None:
         """Give what the job writes at its end time to appear on a shared file system."""
-        deadline = time.monotonic() + _OUTCOME_S
+        deadline = time.monotonic() + seconds
+        looks = pauses()
         while self._directory.outcome() is None and time.monotonic() < deadline:
-            time.sleep(_LOOK_S)
+            time.sleep(next(looks))
 
-    def _await_controller(self) -> JobState | None:
-        """Wait until the controller can be reached, or the job is over; return how that is."""
-        pause, asked, told = ASK_S, time.monotonic(), ""
-        state: JobState | None = None
-        while self._directory.outcome() is None:
-            rendezvous = self._directory.rendezvous()
-            if rendezvous is not None:
-                with self._changed:
-                    self._rendezvous = rendezvous
-                    self._changed.notify_all()
-                break
-            if time.monotonic() - asked >= pause:
-                asked = time.monotonic()
-                state = self._ask()
-                if state is None or state.state not in _ALIVE:
-                    break
-                if state.state == "PENDING" and state.reason in _FOR_EVER:
-                    commands.cancel(self._jobs)
-                    break
-                waits = f"{state.state.lower()} ({state.reason})"
-                if state.state == "PENDING" and waits != told:
-                    told = waits
-                    self._say(f"job {self._jobs[0]} is {waits}")
-                else:
-                    pause = min(2 * pause, _PATIENT_S)
-            time.sleep(_LOOK_S)
-        return state
-
-    def _ask(self) -> JobState | None:
-        """Return where the first job is; None if SLURM does not know it any more."""
-        while True:
-            try:
-                return commands.states(self._jobs[:1]).get(self._jobs[0])
-            except commands.SlurmError as error:  # it may be restarted
-                self._say(f"SLURM cannot be asked: {error}")
-                time.sleep(ASK_S)
-
-    def _explain(self, state: JobState | None) -> LaunchpadError | None:
-        """Return why a job is over whose controller has left no word."""
-        before, state = state, commands.last_words(self._jobs[0]) or state
-        how = "is over" if state is None else f"ended as {state.state} ({state.reason})"
-        log = self._directory.path / "slurm" / f"job-{self._jobs[0]}.log"
-        last = "".join(f"\n  {line}" for line in tail(log).splitlines()[-_TAIL_LINES:])
-        if before is not None and before.reason in _FOR_EVER:
+    def _explain(self) -> LaunchpadError | None:
+        """Return why jobs are over whose controller has left no word."""
+        hopeless, ended = self._waiting.hopeless(), self._waiting.ended()
+        if hopeless is not None or self._jobs[1:]:
+            with contextlib.suppress(commands.SlurmError):
+                commands.cancel(self._jobs)
+        if self._cancelled:
+            return None
+        if hopeless is not None:
+            reason = self._waiting.states[hopeless].reason
             message = (
-                f"{self.run_id}: job {self._jobs[0]} would wait for ever ({before.reason}), and is "
+                f"{self.run_id}: {self._titles[hopeless]} would wait for ever ({reason}), and is "
                 "cancelled. Ask for less with lp.SlurmOptions or lp.Resources; `sinfo` shows what "
                 "the partition allows."
             )
             return UsageError(message)
-        if self._cancelled:
-            return None
+        job = self._jobs[0] if ended is None else ended
+        state = commands.last_words(job) or self._waiting.states.get(job)
+        how = "is over" if state is None else f"ended as {state.state} ({state.reason})"
+        log = self._log(job)
+        last = "".join(f"\n  {line}" for line in tail(log).splitlines()[-_TAIL_LINES:])
         if state is not None and state.state == "CANCELLED" and not last:
             last = "\n  It was cancelled before it began."
-        message = f"{self.run_id}: job {self._jobs[0]} {how}.{last}\n  Its log: {log}"
+        message = f"{self.run_id}: {self._titles[job]} {how}.{last}\n  Its log: {log}"
         if not log.exists():
             message += (
                 ", which is not there. Is this directory on a file system that all machines of the "
                 "cluster share? Set XDG_STATE_HOME to one that is."
             )
         return ControllerLost(message)
+
+    def _log(self, job: int) -> pathlib.Path:
+        return self._directory.path / "slurm" / f"job-{job}.log"
 
     def _take(self, status: RunStatus) -> None:
         with self._changed:
@@ -309,7 +292,7 @@ class Following:
             left = [
                 f"job {number} ({state.state})"
                 for number, state in states.items()
-                if state.state in _ALIVE
+                if is_alive(state)
             ]
             if not left or time.monotonic() > deadline:
                 return left

@@ -143,6 +143,7 @@ def _submit(directory: RunDirectory, submission: Submission) -> Run:
         for number, text in enumerate(texts):
             directory.write_private(f"job-{number}.sh", text.encode())
             jobs.append(commands.submit(text))
+        submission.write_jobs(directory, jobs)
         words = ("squeue", "-h", "-j", str(jobs[0]), "-o", "%T")
         title = f"SLURM's job {jobs[0]}"
         forget = shlex.join(["rm", "-f", str(Submission.path(directory))])
@@ -166,21 +167,35 @@ def _follow(directory: RunDirectory, submission: Submission, jobs: list[int]) ->
             noticing.append(threading.Thread(target=notice, name="lp-notice", daemon=True))
             noticing[-1].start()
 
+    def at_begin() -> None:
+        output.start()
+
     def at_end() -> None:
         if question is not None:
             question.end()
         output.stop()
         context.remove_run(scope)
         reason = "the run has ended"
-        at_notice(reason)
+        if not held.detached:
+            at_notice(reason)
         for handlers in noticing:
             handlers.join(HANDLERS_S)  # not for ever: one may wait for the end of the run
         stop.close(reason=reason)
 
     services = Directory()
-    held = Following(plan, directory, jobs, services, at_notice=at_notice, at_end=at_end)
+    held = Following(
+        plan,
+        directory,
+        submission.titles(jobs),
+        services,
+        at_begin=at_begin,
+        at_notice=at_notice,
+        at_end=at_end,
+    )
     question = Question(directory.run_id, held.detach) if has_terminal() else None
-    output = Output(plan, options, directory, question)
+    shown = dataclasses.replace(options, show_output=options.show_output and not options.detach)
+    logs = {"slurm": submission.news(directory)} if len(jobs) > 1 else {}
+    output = Output(plan, shown, directory, question, logs)
     scope = RunScope(
         run_id=directory.run_id,
         stop=stop,
@@ -194,8 +209,6 @@ def _follow(directory: RunDirectory, submission: Submission, jobs: list[int]) ->
         control=held,
         names=plan.name_of,
     )
-    if not options.detach:
-        output.start()
     context.add_run(scope)
     if question is not None:
         question.start()

@@ -8,6 +8,9 @@ from launchpad_lite.launchers import terminals
 from launchpad_lite.runtime.logs import LogViewer, standard_output
 
 if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping
+
     from launchpad_lite.launchers.base import LaunchOptions
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.logs import Busy
@@ -26,6 +29,7 @@ class Output:
         options: LaunchOptions,
         directory: RunDirectory,
         busy: Busy | None = None,
+        more: Mapping[str, pathlib.Path] | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -34,10 +38,13 @@ class Output:
           options: what is shown, and where.
           directory: the run's.
           busy: while it has the terminal, nothing is shown.
+          more: further files that are shown like nodes' logs, by name.
         """
+        self._begun = False
         self._options = options
         self._directory = directory
         self._logs = {worker.name: directory.log(worker.name) for worker in plan.workers}
+        self._logs |= more or {}
         self._viewer = LogViewer(
             self._logs,
             standard_output(),
@@ -53,6 +60,7 @@ class Output:
 
     def start(self) -> None:
         """Begin to show it."""
+        self._begun = True
         options = self._options
         if self.in_process:
             self._viewer.start()
@@ -66,6 +74,8 @@ class Output:
             )
 
     def stop(self) -> None:
-        """Show what is left."""
+        """Show what is left; all of it, if it has not begun."""
         if self.in_process:
+            if not self._begun:
+                self._viewer.start()
             self._viewer.stop()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers import gpus
 from launchpad_lite.launchers.local import LocalRun
+from launchpad_lite.launchers.slurm.others import OtherJobs
 from launchpad_lite.launchers.slurm.steps import Steps
 from launchpad_lite.runtime.fleet import Fleet, Place
 
@@ -64,6 +65,7 @@ class SteppedRun:
             bring_up=self._bring_up,
             take_down=self._steps.end,
         )
+        self._others = OtherJobs(directory, submission, self._fleet)
 
     def start(self, *, shows_output: bool = False) -> Run:
         """Start everything.
@@ -90,12 +92,14 @@ class SteppedRun:
         return self._local.controller.join(timeout)
 
     def _bring_up(self) -> None:
+        self._local.controller.at_end(self._others.end)
         self._local.controller.at_end(self._at_end)
         fleet = self._fleet
         self._endpoint = self._local.serve_controller(
             fleet.arrive, fleet.hear, fleet.beat, self.told_to_end
         )
         self._steps.start(self._fleet.give_up)
+        self._others.start()
 
     @functools.cached_property
     def _schemes(self) -> tuple[str, ...]:

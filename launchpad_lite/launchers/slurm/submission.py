@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     import pathlib
+    from collections.abc import Sequence
 
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.launchers.slurm.layout import Layout
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.rundir import RunDirectory
 
 _NAME = "submission.pickle"
+_JOBS = "jobs.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,37 @@ class Submission:
             )
             raise UsageError(message) from error
         return submission
+
+    def titles(self, jobs: Sequence[int]) -> dict[int, str]:
+        """Return what the run's jobs are called, by number."""
+        if len(jobs) == 1:
+            return {jobs[0]: f"job {jobs[0]}"}
+        groups = [component.steps[0].group for (component,) in self.layout.jobs]
+        return {
+            job: f"job {job}, of group {group}," for job, group in zip(jobs, groups, strict=True)
+        }
+
+    @staticmethod
+    def write_jobs(directory: RunDirectory, jobs: Sequence[int]) -> None:
+        """Tell the first job which jobs the run has, once all are submitted.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        directory.write_private(_JOBS, json.dumps(jobs).encode())
+
+    @staticmethod
+    def jobs(directory: RunDirectory) -> tuple[int, ...]:
+        """Return which jobs a run has; none as long as they are not all submitted."""
+        try:
+            return tuple(json.loads((directory.path / _JOBS).read_bytes()))
+        except OSError:
+            return ()
+
+    @staticmethod
+    def news(directory: RunDirectory) -> pathlib.Path:
+        """Return the file of what the first job has to say of the others."""
+        return directory.path / "slurm" / "jobs.log"
 
     @staticmethod
     def path(directory: RunDirectory) -> pathlib.Path:

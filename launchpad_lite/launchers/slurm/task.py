@@ -15,7 +15,7 @@ from launchpad_lite.runtime import children, relay
 from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 
 _WAIT_S = 60.0  # for what another machine has written to appear on a shared file system
-_LOOK_S = 0.1
+_ASK_S = 5.0  # each task may ask SLURM whether there is still something to wait for
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     try:
         submission = Submission.read(directory)
         process, sock = relay.fork_agent(submission.plan.preload)
-        rendezvous = _await_controller(directory)
+        rendezvous = _await_controller(directory, waits_in_queue=len(submission.layout.jobs) > 1)
         from launchpad_lite.courier import socket_dir
         from launchpad_lite.launchers.gpus import visible
         from launchpad_lite.launchers.slurm.layout import agent_name
@@ -72,18 +72,28 @@ def main() -> None:
     sys.exit(ExitCode.OK)
 
 
-def _await_controller(directory: RunDirectory) -> Rendezvous:
+def _await_controller(directory: RunDirectory, *, waits_in_queue: bool) -> Rendezvous:
     """Return how to reach the controller, which may be starting on another machine.
+
+    Its job may wait for long after this one has begun.
 
     Raises:
       UsageError: it has not come up.
     """
-    deadline = time.monotonic() + _WAIT_S
+    from launchpad_lite.launchers.slurm.waiting import pauses
+
+    patience = max(_WAIT_S, _ASK_S * int(os.environ.get("SLURM_NTASKS", "1")))
+    deadline = time.monotonic() + patience
+    looks = pauses()
     while (rendezvous := directory.rendezvous()) is None:
         if time.monotonic() > deadline:
+            owner = directory.owner() if waits_in_queue else None
+            if owner is not None and owner.is_alive():
+                deadline += patience
+                continue
             message = f"no controller has written to {directory.path} within {_WAIT_S:.0f} s"
             raise UsageError(message)
-        time.sleep(_LOOK_S)
+        time.sleep(next(looks))
     return rendezvous
 
 

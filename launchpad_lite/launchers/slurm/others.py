@@ -1,0 +1,101 @@
+"""The jobs of a run that has several, as the first of them watches them: the controller's."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm.waiting import FOR_EVER, Queue, is_alive, pauses
+from launchpad_lite.runtime.rundir import tail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launchpad_lite.launchers.slurm.submission import Submission
+    from launchpad_lite.runtime.fleet import Fleet
+    from launchpad_lite.runtime.rundir import RunDirectory
+
+_TAIL_LINES = 10
+
+
+class OtherJobs:
+    """Watches jobs until their agents have come; what becomes of them then, their lines tell."""
+
+    def __init__(self, directory: RunDirectory, submission: Submission, fleet: Fleet) -> None:
+        """Prepare.
+
+        Args:
+          directory: the run's.
+          submission: what its jobs were made of.
+          fleet: hears of agents that will not come.
+        """
+        self._directory = directory
+        self._submission = submission
+        self._fleet = fleet
+        self._ended = threading.Event()
+        self._jobs: tuple[int, ...] = ()
+
+    def start(self) -> None:
+        """Begin to watch, if there are any."""
+        if len(self._submission.layout.jobs) > 1:
+            threading.Thread(target=self._run, name="lp-slurm-jobs", daemon=True).start()
+
+    def end(self) -> None:
+        """Cancel those that wait still: the run has ended."""
+        self._ended.set()
+        if self._jobs:
+            with contextlib.suppress(commands.SlurmError):
+                commands.cancel_waiting(self._jobs)
+
+    def _run(self) -> None:
+        jobs = self._await_jobs()
+        self._jobs = jobs[1:]
+        titles = self._submission.titles(jobs)
+        agents = {
+            job: [agent for step in component.steps for agent in step.agents]
+            for job, (component,) in zip(jobs, self._submission.layout.jobs, strict=False)
+        }
+        queue = Queue({job: titles[job] for job in self._jobs})
+        while not self._ended.wait(queue.pause):
+            missing = {job: agents[job] for job in self._jobs if self._fleet.awaits(agents[job])}
+            if not missing:
+                return
+            try:
+                states = commands.states(missing)
+            except commands.SlurmError as error:  # it may be restarted
+                self._say(f"SLURM cannot be asked: {error}")
+                continue
+            for text in queue.news(states, time.time()):
+                self._say(text)
+            self._give_up(states, missing)
+
+    def _await_jobs(self) -> tuple[int, ...]:
+        """Return the run's jobs, once the launching process has submitted all of them."""
+        for pause in pauses():
+            jobs = self._submission.jobs(self._directory)
+            if jobs or self._ended.wait(pause):
+                return jobs
+        return ()
+
+    def _give_up(
+        self, states: Mapping[int, commands.JobState], missing: Mapping[int, list[str]]
+    ) -> None:
+        for job, agents in missing.items():
+            state = states.get(job)
+            if state is not None and state.state == "PENDING" and state.reason in FOR_EVER:
+                self._fleet.give_up(agents, f"its job {job} would wait for ever ({state.reason})")
+            elif not is_alive(state):
+                state = commands.last_words(job) or state
+                how = "is over" if state is None else f"ended as {state.state} ({state.reason})"
+                log = tail(self._directory.path / "slurm" / f"job-{job}.log").splitlines()
+                said = "".join(f"\n  {line}" for line in log[-_TAIL_LINES:])
+                self._fleet.give_up(agents, f"its job {job} {how}{said}")
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(OSError), self._submission.news(self._directory).open("a") as log:
+            log.write(f"{text}\n")
+        sys.stderr.write(f"{text}\n")

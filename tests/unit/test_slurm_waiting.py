@@ -1,0 +1,71 @@
+"""What is told of jobs that wait, and how often SLURM and the file system are asked."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from launchpad_lite.launchers.slurm.commands import JobState, moment
+from launchpad_lite.launchers.slurm.waiting import Queue, pauses
+
+NOW = time.mktime((2026, 11, 26, 12, 0, 0, 0, 0, -1))
+MINUTE = 60.0
+
+
+def pending(reason: str = "Resources", start: float | None = None) -> JobState:
+    return JobState(state="PENDING", reason=reason, start=start)
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue({7: "job 7", 8: "job 8, of group actor,"})
+
+
+def test_reasons_are_told_when_they_change(queue: Queue) -> None:
+    states = {7: pending(), 8: pending("Priority")}
+    told = ["job 7 is pending (Resources)", "job 8, of group actor, is pending (Priority)"]
+    assert queue.news(states, NOW) == told
+    assert queue.news(states, NOW) == []
+    assert queue.news({7: pending("Priority"), 8: pending("Priority")}, NOW) == [
+        "job 7 is pending (Priority)"
+    ]
+    assert queue.news({7: JobState(state="RUNNING", reason="None")}, NOW) == []
+    assert queue.news({7: pending("Priority")}, NOW) == ["job 7 is pending (Priority)"]
+
+
+def test_the_expected_start_is_told_when_it_moves_far(queue: Queue) -> None:
+    told = "job 7 is pending (Resources); SLURM expects it to start at "
+    assert queue.news({7: pending(start=NOW + 100 * MINUTE)}, NOW) == [f"{told}13:40"]
+    assert queue.news({7: pending(start=NOW + 105 * MINUTE)}, NOW) == []
+    assert queue.news({7: pending(start=NOW + 130 * MINUTE)}, NOW) == [f"{told}14:10"]
+    days = {7: pending(start=NOW + 2 * 24 * 60 * MINUTE)}
+    assert queue.news(days, NOW) == [f"{told}2026-11-28 12:00"]
+    assert queue.news({7: pending(start=NOW - MINUTE)}, NOW) == []
+
+
+def test_an_expected_start_may_come_later(queue: Queue) -> None:
+    assert queue.news({7: pending()}, NOW) == ["job 7 is pending (Resources)"]
+    assert len(queue.news({7: pending(start=NOW + 10 * MINUTE)}, NOW)) == 1
+
+
+def test_slurm_is_asked_ever_more_rarely(queue: Queue) -> None:
+    pauses = [queue.pause]
+    for _ in range(4):
+        queue.news({7: pending()}, NOW)
+        pauses.append(queue.pause)
+    assert pauses == [5, 5, 10, 20, 30]
+
+
+def test_a_shared_directory_is_looked_at_ever_more_rarely() -> None:
+    minute = list(itertools.takewhile(lambda at: at < MINUTE, itertools.accumulate(pauses())))
+    assert minute[0] == 0.1
+    assert len([at for at in minute if at < 3]) > 15
+    assert len(minute) < 80
+    assert list(itertools.islice(pauses(), 200))[-1] == 2.0
+
+
+def test_slurms_times() -> None:
+    assert moment("2026-11-26T12:00:00") == NOW
+    assert [moment(text) for text in ("N/A", "Unknown", "NONE", "")] == [None] * 4
