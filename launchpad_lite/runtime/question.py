@@ -56,10 +56,10 @@ class Question:
         Args:
           stop: stops the run.
         """
-        self._open = not self._open
-        self._stop = stop
-        os.write(self._writing, _ASK if self._open else _WITHDRAW)
-        return self._open
+        asks = not self._open
+        self._open, self._stop = asks, stop
+        os.write(self._writing, _ASK if asks else _WITHDRAW)
+        return asks  # and not what is open now: it may have been answered
 
     @contextlib.contextmanager
     def idle(self) -> Generator[bool]:
@@ -80,7 +80,8 @@ class Question:
         """Ask until it is answered or withdrawn; return whether there is more to ask."""
         self._say("stop it, or detach, so that it goes on without this terminal?")
         while True:
-            self._say("s stops it, as Ctrl-C does; d detaches; c goes on as before: ", end="")
+            choices = "s stops it, as Ctrl-C once more does; d detaches; c goes on as before: "
+            self._say(choices, end="")
             if self._reading in select.select([0, self._reading], [], [])[0]:
                 return os.read(self._reading, 1) != _END
             answer = _read()

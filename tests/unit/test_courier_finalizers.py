@@ -19,8 +19,8 @@ from tests.unit.scarce import await_descriptors, descriptors, no_more_threads
 
 PACKAGE = Path(lp.__file__).parent
 
-# Who adds one has read what `finalizers` says. The callbacks: borrowing's writes a byte, the
-# others are `finalizers.later`.
+# Who adds one has read what `finalizers` says. The callbacks: borrowing's writes a byte, that of
+# question closes descriptors, the others are `finalizers.later`.
 KNOWN = {
     "courier/borrowing.py: ref",
     "courier/client.py: finalize",
@@ -31,6 +31,7 @@ KNOWN = {
     "replay/service/prefetch.py: finalize",
     "replay/service/server.py: finalize",
     "replay/service/trajectory_writer.py: finalize",
+    "runtime/question.py: finalize",
 }
 
 
