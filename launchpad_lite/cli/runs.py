@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import time
 from concurrent import futures
@@ -128,6 +129,9 @@ def describe(view: View, now: float) -> str:
             ("launcher", known.launcher),
             ("started", f"{clock} ({text.age(now - known.started)} ago)"),
         ]
+    owner = view.run.owner()
+    if owner is not None and owner.job:
+        facts.append(("held by", owner.job))
     facts.append(("directory", str(view.run.path)))
     lines = [f"{name:<10} {value}" for name, value in facts if value]
     if known is not None:
@@ -145,6 +149,20 @@ def describe(view: View, now: float) -> str:
 def _state(node: NodeStatus, view: View) -> str:
     state = views.LOST if view.phase == views.LOST and node.state not in _OVER else node.state
     return f"{state}, restarted {node.restarts}x" if node.restarts else state
+
+
+def _cancel(view: View) -> bool:
+    """End a run through its scheduler if it has no controller that could; return whether it is."""
+    run, owner = view.run, view.run.owner()
+    waits = run.rendezvous() is None  # in a queue
+    if not (waits or view.phase == views.SILENT) or owner is None or not owner.end():
+        return False
+    why = "it had not begun" if waits else "its controller does not answer here"
+    sys.stderr.write(f"{run.run_id}: {owner.title} is cancelled; {why}\n")
+    if waits and view.status is not None:
+        reason = "lp-launch stop, while it waited"
+        run.write_status(dataclasses.replace(view.status, phase=views.ENDED, reason=reason))
+    return True
 
 
 def stop(arguments: Sequence[str]) -> int:
@@ -165,12 +183,11 @@ def stop(arguments: Sequence[str]) -> int:
     parser.add_argument("--now", action="store_true", help="without notice and grace")
     options = parser.parse_args(arguments)
     run = views.find(options.run)
-    if views.look(run).has_ended:
+    view = views.look(run)
+    if view.has_ended:
         sys.stderr.write(f"{run.run_id} has ended before\n")
         return ExitCode.OK
-    owner = run.owner()
-    if run.rendezvous() is None and owner is not None and owner.end():  # it waits in a queue
-        sys.stderr.write(f"{run.run_id}: {owner.title} is cancelled; it had not begun\n")
+    if _cancel(view):
         return ExitCode.OK
     line = views.connect(run)
     changes = views.watch(run, line)  # from before the end, so that it cannot be missed

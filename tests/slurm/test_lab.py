@@ -108,8 +108,9 @@ def test_clients_work_from_outside_the_lab_too(lab: Lab, tmp_path: Path) -> None
 
 
 def test_shared_memory_is_not_shared_between_nodes(lab: Lab) -> None:
-    made = lab.run("srun", "-N3", "sh", "-c", "touch /dev/shm/$(hostname); ls /dev/shm")
-    assert sorted(made.stdout.split()) == lab.nodes
+    touch = "touch /dev/shm/of-$(hostname); cd /dev/shm; ls -d of-*"
+    made = lab.run("srun", "-N3", "sh", "-c", touch)
+    assert sorted(made.stdout.split()) == [f"of-{node}" for node in lab.nodes]
 
 
 def test_a_heterogeneous_job_has_a_node_for_each_component(lab: Lab) -> None:

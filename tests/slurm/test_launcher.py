@@ -160,6 +160,9 @@ def test_a_job_that_waits_can_be_stopped_from_another_terminal(login: Login) -> 
     assert stopped.returncode == 0
     assert "is cancelled; it had not begun" in stopped.stderr
     assert list(login.lab.queue()) == [int(blocker.stdout)]
+    shown = login.lp_launch("ps", "--all").stdout
+    assert "ended" in shown
+    assert "spread" in shown
     login.lab.run("scancel", blocker.stdout.strip())
 
 

@@ -94,6 +94,16 @@ def test_without_a_way_to_the_machines_a_program_runs_and_is_followed(
     assert "ways: ['TlsStream', 'UnixStream']" in run.text()
 
 
+def test_without_a_way_to_the_machines_a_run_is_stopped_by_its_job(login: Login, lab: Lab) -> None:
+    with walled(lab):
+        run = login.launch("--mode=wait")
+        run.await_text("waiting")
+        stopped = login.lp_launch("stop", run.run.name)
+        run.end()
+    assert stopped.returncode == 0
+    assert "job 1 is cancelled; its controller does not answer here" in stopped.stderr
+
+
 def test_without_a_way_to_the_machines_calls_from_outside_are_refused(
     login: Login, lab: Lab, client: str
 ) -> None:

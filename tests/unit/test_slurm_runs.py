@@ -18,6 +18,7 @@ import pytest
 
 import launchpad_lite as lp
 from launchpad_lite import credentials
+from launchpad_lite.cli.main import main
 from launchpad_lite.errors import ControllerLost, RunError, UnpicklableError, UsageError
 from launchpad_lite.launchers.slurm import waiting
 from launchpad_lite.runtime.rundir import list_runs
@@ -161,6 +162,23 @@ def test_a_job_that_waits_says_why_and_starts_later(
     slurm.await_states("COMPLETED")
 
 
+def test_a_run_that_waits_is_shown(
+    slurm: FakeSlurm, impatient: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slurm.fill()
+    run = launch(detach=True)
+    assert main(["status", "fake"]) == 0
+    shown = capfd.readouterr().out
+    assert "SLURM's job 1" in shown
+    assert "worker/2" in shown
+    assert main(["stop", "fake"]) == 0
+    assert "SLURM's job 1 is cancelled; it had not begun" in capfd.readouterr().err
+    assert main(["ps", "--all"]) == 0
+    assert "fake     slurm     ended" in capfd.readouterr().out
+    with pytest.raises(ControllerLost, match="CANCELLED"):
+        run.wait()
+
+
 def test_a_job_that_waits_can_be_stopped(slurm: FakeSlurm, impatient: None) -> None:
     slurm.fill()
     run = launch()
@@ -176,6 +194,10 @@ def test_a_job_that_was_cancelled_before_it_began_is_told(
     slurm.run("scancel", "1")
     with pytest.raises(ControllerLost, match=r"(?s)job 1 ended as CANCELLED.*before it began"):
         run.wait()
+    (kept,) = list_runs()
+    status = kept.status()
+    assert status is not None
+    assert status.error.endswith("job 1 ended as CANCELLED (None).")
 
 
 def test_a_detached_run_is_left_alone(slurm: FakeSlurm) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import queue
 import sys
@@ -14,10 +15,9 @@ from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped, 
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.launchers.slurm.network import check_reachable
 from launchpad_lite.launchers.slurm.submission import Submission
-from launchpad_lite.launchers.slurm.waiting import Waiting, is_alive, pauses
+from launchpad_lite.launchers.slurm.waiting import Waiting, first_status, is_alive, pauses
 from launchpad_lite.runtime.control import RemoteControl, RunViewer
 from launchpad_lite.runtime.rundir import tail
-from launchpad_lite.runtime.status import NodeStatus, RunStatus
 from launchpad_lite.runtime.supervisor import Phase, WorkerState
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.directory import Directory
     from launchpad_lite.runtime.measuring import RunMetrics
     from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+    from launchpad_lite.runtime.status import RunStatus
 
 _log = logging.getLogger(__name__)
 
@@ -91,18 +92,7 @@ class Following:
         self._rendezvous: Rendezvous | None = None
         self._remote: RemoteControl | None = None
         self._requests: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
-        self._status = RunStatus(
-            run_id=self.run_id,
-            program=plan.program,
-            launcher=plan.launcher,
-            phase=Phase.RUNNING.value,
-            reason="",
-            started=time.time(),
-            nodes=tuple(
-                NodeStatus(worker.name, worker.title, WorkerState.STARTING.value, ())
-                for worker in plan.workers
-            ),
-        )
+        self._status = first_status(plan, self.run_id)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -168,7 +158,17 @@ class Following:
         if outcome is not None:
             return outcome[0]
         Submission.remove(self._directory)
-        return self._explain()
+        error = self._explain()
+        if self._at_begin is not None:  # there was no controller to write it
+            reason = "" if error is not None else "stopped while it waited"
+            ended = dataclasses.replace(
+                self._status,
+                phase=Phase.ENDED.value,
+                reason=reason,
+                error="" if error is None else str(error).splitlines()[0],
+            )
+            self._directory.write_status(ended)
+        return error
 
     def _begin(self) -> None:
         """Do once what is to be done when the run has begun."""

@@ -23,6 +23,7 @@ from launchpad_lite.launchers.slurm.options import SlurmOptions
 from launchpad_lite.launchers.slurm.output import Output
 from launchpad_lite.launchers.slurm.placing import place
 from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.launchers.slurm.waiting import first_status
 from launchpad_lite.owner import Owner
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.directory import Directory
@@ -138,6 +139,8 @@ def _place(plan: LaunchPlan, path: pathlib.Path, run_id: str) -> script.Place:
 
 def _submit(directory: RunDirectory, submission: Submission) -> Run:
     jobs: list[int] = []
+    # Before there is a controller that writes it.
+    directory.write_status(first_status(submission.plan, directory.run_id))
     try:
         texts = script.scripts(submission.layout, submission.options, submission.place)
         for number, text in enumerate(texts):
