@@ -139,7 +139,8 @@ class Fleet(Backend):
 
     def beat(self, agent: str) -> None:
         """Take an agent's word that it is there."""
-        self._pulse.heard(agent)
+        if agent in self._present:  # one that was refused may beat until it has ended
+            self._pulse.heard(agent)
 
     # --- what the launcher finds out ---
 

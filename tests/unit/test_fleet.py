@@ -20,7 +20,10 @@ from launchpad_lite.runtime.supervisor import HostLost
 def work() -> None: ...
 
 
-def test_a_host_that_says_nothing_is_lost_with_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_host_that_says_nothing_is_lost_with_its_workers(
+    monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
     monkeypatch.setattr(fleets, "BEAT_S", 0.01)
     program = lp.Program("prog")
     program.add_node(lp.PyNode(work), label="main")
@@ -36,6 +39,8 @@ def test_a_host_that_says_nothing_is_lost_with_its_workers(monkeypatch: pytest.M
         take_down=taken_down.append,
     )
     fleet.start(plan.workers, events.put)
+    if refused:
+        fleet.beat("main@7")  # as an agent may that is refused; then it says nothing more
     fleet.arrive("main@0", Place(host="node7", address="10.0.0.7", socket_dir=""))
     lost = events.get(timeout=60)
     assert isinstance(lost, HostLost)
