@@ -53,11 +53,13 @@ class OtherJobs:
 
     def _run(self) -> None:
         jobs = self._await_jobs()
+        if not jobs:
+            return
         self._jobs = jobs[1:]
         titles = self._submission.titles(jobs)
         agents = {
             job: [agent for step in component.steps for agent in step.agents]
-            for job, (component,) in zip(jobs, self._submission.layout.jobs, strict=False)
+            for job, (component,) in zip(jobs, self._submission.layout.jobs, strict=True)
         }
         queue = Queue({job: titles[job] for job in self._jobs})
         while not self._ended.wait(queue.pause):
@@ -74,7 +76,7 @@ class OtherJobs:
             self._give_up(states, missing)
 
     def _await_jobs(self) -> tuple[int, ...]:
-        """Return the run's jobs, once the launching process has submitted all of them."""
+        """Return the run's jobs, once all are submitted; none if the run has ended before."""
         for pause in pauses():
             jobs = self._submission.jobs(self._directory)
             if jobs or self._ended.wait(pause):
