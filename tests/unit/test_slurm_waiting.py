@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
+import types
+from pathlib import Path
 
 import pytest
 
+from launchpad_lite.launchers.slurm import commands, waiting
 from launchpad_lite.launchers.slurm.commands import JobState, moment
-from launchpad_lite.launchers.slurm.waiting import Queue, pauses
+from launchpad_lite.launchers.slurm.waiting import Queue, Waiting, pauses
+from launchpad_lite.runtime.rundir import RunDirectory
 
 NOW = time.mktime((2026, 11, 26, 12, 0, 0, 0, 0, -1))
 MINUTE = 60.0
@@ -64,6 +68,30 @@ def test_a_shared_directory_is_looked_at_ever_more_rarely() -> None:
     assert len([at for at in minute if at < 3]) > 15
     assert len(minute) < 80
     assert list(itertools.islice(pauses(), 200))[-1] == 2.0
+
+
+def test_once_the_first_job_has_begun_its_controller_is_looked_for_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, begins, slept = 0.0, 120.0, list[tuple[float, float]]()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append((now, seconds))
+        now += seconds
+
+    def states(_: object) -> dict[int, JobState]:  # in an order of SLURM's own
+        return {
+            8: pending(),
+            7: pending() if now < begins else JobState(state="RUNNING", reason=""),
+        }
+
+    clock = types.SimpleNamespace(monotonic=lambda: now, time=lambda: NOW + now, sleep=sleep)
+    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(commands, "states", states)
+    jobs = Waiting(RunDirectory(tmp_path), {7: "job 7", 8: "job 8"}, lambda _: None)
+    assert jobs.controller(lambda: now > begins + 60) is None
+    assert min(pause for at, pause in slept if at > begins) == 0.1
 
 
 def test_slurms_times() -> None:

@@ -155,7 +155,7 @@ class Waiting:
           is_over: tells whether nobody wants to know any more.
         """
         queue, looks = Queue(self._titles), pauses()
-        asked, waits = time.monotonic(), False
+        first, asked, waits = next(iter(self._titles)), time.monotonic(), False
         while self._directory.outcome() is None and not is_over():
             rendezvous = self._directory.rendezvous()
             if rendezvous is not None:
@@ -167,7 +167,7 @@ class Waiting:
                     self._say(text)
                 if self.ended() is not None or self.hopeless() is not None:
                     break
-                waited, waits = waits, next(iter(states.values())).state == "PENDING"
+                waited, waits = waits, states[first].state == "PENDING"
                 looks = pauses() if waited and not waits else looks
             time.sleep(next(looks))
         return None
