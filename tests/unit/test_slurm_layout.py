@@ -117,6 +117,7 @@ def test_what_no_cluster_can_hold(
         ({"extra": "--reservation=x"}, "give a tuple of strings"),
         ({"extra": ("reservation",)}, "give options of sbatch, such as --reservation=x"),
         ({"extra": ("--nodes=3",)}, "'--nodes=3' is set by this package"),
+        ({"extra": ("--no-kill=off",)}, "'--no-kill=off' is set by this package"),
         ({"layout": "step"}, "layout='step'"),
         ({"groups": {"a": 1}}, "give a dict of lp.SlurmGroup"),
         ({"notice_s": 0}, "notice_s=0"),

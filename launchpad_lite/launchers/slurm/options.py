@@ -18,7 +18,8 @@ _TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 
 _OURS = (
     *("chdir", "cpus-per-task", "error", "exclusive", "gres", "job-name", "mem", "nodes", "ntasks"),
-    *("ntasks-per-node", "open-mode", "output", "requeue", "no-requeue", "signal", "parsable"),
+    *("ntasks-per-node", "open-mode", "output", "requeue", "no-requeue", "no-kill", "signal"),
+    "parsable",
 )
 """Options of sbatch that this package sets; `extra` cannot."""
 
