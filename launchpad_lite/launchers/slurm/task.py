@@ -83,15 +83,17 @@ def _await_controller(directory: RunDirectory, *, waits_in_queue: bool) -> Rende
     from launchpad_lite.launchers.slurm.waiting import pauses
 
     patience = max(_WAIT_S, _ASK_S * int(os.environ.get("SLURM_NTASKS", "1")))
-    deadline = time.monotonic() + patience
+    begun = time.monotonic()
+    deadline = begun + patience
     looks = pauses()
     while (rendezvous := directory.rendezvous()) is None:
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             owner = directory.owner() if waits_in_queue else None
             if owner is not None and owner.is_alive():
                 deadline += patience
                 continue
-            message = f"no controller has written to {directory.path} within {_WAIT_S:.0f} s"
+            message = f"no controller has written to {directory.path} within {now - begun:.0f} s"
             raise UsageError(message)
         time.sleep(next(looks))
     return rendezvous
