@@ -12,15 +12,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 import launchpad_lite as lp
 from launchpad_lite import credentials
 from launchpad_lite.cli.main import main
-from launchpad_lite.errors import ControllerLost, RunError, UnpicklableError, UsageError
-from launchpad_lite.launchers.slurm import waiting
+from launchpad_lite.errors import (
+    ControllerLost,
+    RunError,
+    Unavailable,
+    UnpicklableError,
+    UsageError,
+)
+from launchpad_lite.launchers.slurm import following, waiting
+from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.rundir import list_runs
 from tests.unit.fake_slurm import FakeSlurm
 
@@ -198,6 +205,25 @@ def test_a_job_that_was_cancelled_before_it_began_is_told(
     status = kept.status()
     assert status is not None
     assert status.error.endswith("job 1 ended as CANCELLED (None).")
+
+
+def test_that_there_is_no_way_to_the_controller_is_told_once(
+    slurm: FakeSlurm,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def changes(viewer: RunViewer) -> NoReturn:
+        tries.append(viewer)
+        raise Unavailable("no route to host", maybe_executed=False)
+
+    tries: list[RunViewer] = []
+    monkeypatch.setattr(RunViewer, "changes", changes)
+    monkeypatch.setattr(following, "_OUTCOME_S", 0.01)
+    run = launch("wait")
+    until(lambda: len(tries) > 2)
+    run.stop()
+    assert capfd.readouterr().err.count("job 1 is running") == 1
 
 
 def test_a_detached_run_is_left_alone(slurm: FakeSlurm) -> None:

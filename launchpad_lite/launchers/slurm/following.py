@@ -131,7 +131,7 @@ class Following:
 
     def _follow(self) -> LaunchpadError | None:
         """Return what the run has failed of, at its end."""
-        first = self._jobs[0]
+        first, told = self._jobs[0], ""
         while (rendezvous := self._waiting.controller(lambda: self._over)) is not None:
             self._begin()
             with self._changed:
@@ -147,8 +147,10 @@ class Following:
             state = self._waiting.ask().get(first)
             if state is None or not is_alive(state):
                 break
-            if self._directory.outcome() is None:
-                self._say(f"job {first} is {state.state.lower()} ({state.reason})")
+            news = f"job {first} is {state.state.lower()} ({state.reason})"
+            if news != told and self._directory.outcome() is None:
+                told = news  # once: there may be no way to the controller from here
+                self._say(news)
         else:
             if self._log(first).exists():
                 self._await_outcome(_SOON_S)
