@@ -19,6 +19,8 @@ from launchpad_lite.launchers.slurm.layout import Layout, Machine, lay_out
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.rundir import RunDirectory
+from launchpad_lite.runtime.status import RunStatus
+from launchpad_lite.runtime.supervisor import Phase
 
 MACHINES = {"": (Machine(cpus=8, memory_mb=4000, gpus=0, count=3),)}
 
@@ -111,6 +113,15 @@ def test_a_job_that_slurm_ends_is_left_to_it(
     settle(directory, "worker", state, monkeypatch)
     assert told == []
     assert secrets(directory) == []
+    assert directory.outcome() is None
+
+
+def test_a_script_that_waits_for_its_tasks_is_no_lost_one(
+    directory: RunDirectory, told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.write_status(RunStatus("prog-1", "prog", "slurm", Phase.ENDED.value, "", 0.0, ()))
+    settle(directory, "worker", "RUNNING", monkeypatch)
+    assert told == []
     assert directory.outcome() is None
 
 

@@ -7,9 +7,11 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import ControllerLost
+from launchpad_lite.errors import CallError, ControllerLost
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.runtime.control import RunViewer
+from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
     from launchpad_lite.runtime.rundir import RunDirectory
@@ -20,6 +22,8 @@ _PATIENCE_S = 10.0
 If the script was lost with its machine, the job goes on without it, because of `--no-kill`: it
 would hold its other machines, empty, until its time is over.
 """
+
+_LOOK_S = 0.5
 
 
 def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
@@ -36,13 +40,19 @@ def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nobody is there any more to be told
     requeue = submission.options.requeue
+    if _answers(directory):
+        return  # only the line to it is broken, and it sees what comes of that
     if not requeue:
         Submission.remove(directory)
     first = [step.group for component in submission.layout.jobs[0] for step in component.steps]
     if submission.layout.name == "inside" or group not in first:
         return  # the allocation is not the run's; another job ends with its tasks
     job = int(os.environ.get("SLURM_HET_JOB_ID") or os.environ["SLURM_JOB_ID"])
-    time.sleep(_PATIENCE_S)
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (ended := _has_ended(directory)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+    if ended:  # in order: its script waits for the tasks
+        return
     state = commands.states([job]).get(job)
     if state is None or state.state != "RUNNING":
         return
@@ -56,3 +66,21 @@ def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
     )
     directory.write_outcome(ControllerLost(message))
     commands.cancel([job])
+
+
+def _answers(directory: RunDirectory) -> bool:
+    """Whether the controller is there after all."""
+    rendezvous = directory.rendezvous()
+    if rendezvous is None:
+        return False
+    try:
+        RunViewer(rendezvous.endpoint, rendezvous.credentials).status()
+    except CallError:
+        return False
+    return True
+
+
+def _has_ended(directory: RunDirectory) -> bool:
+    """Whether the controller has written that the run has ended."""
+    status = directory.status()
+    return status is not None and status.phase == Phase.ENDED.value
