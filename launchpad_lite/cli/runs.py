@@ -194,8 +194,10 @@ def stop(arguments: Sequence[str]) -> int:
     last = next(changes)
     with contextlib.suppress(CallError):  # it is ending already, or it is lost: what follows tells
         line.stop("lp-launch stop", immediately=options.now)
-    for last in changes:
-        sys.stderr.write(f"{run.run_id}: {last.phase}\n")
+    for status in changes:
+        if status.phase != last.phase:
+            sys.stderr.write(f"{run.run_id}: {status.phase}\n")
+        last = status
     if last.error:
         sys.stderr.write(f"{last.error}\n")
     return ExitCode.OK

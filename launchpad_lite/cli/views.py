@@ -132,7 +132,7 @@ def find(word: str) -> RunDirectory:
 
 
 def watch(run: RunDirectory, line: RunViewer) -> Iterator[RunStatus]:
-    """Yield a run's status now, at each change, and at its end.
+    """Yield a run's status now, at each phase, and at the end of each worker and its own.
 
     Args:
       run: its directory.

@@ -198,7 +198,7 @@ class RunViewer:
         self._client.request_stop(reason, immediately=immediately)
 
     def changes(self) -> Iterator[RunStatus]:
-        """Yield the status now, at each change, and at the end.
+        """Yield the status now, at each phase, and at the end of each worker.
 
         Raises:
           CallError: the controller cannot be reached.

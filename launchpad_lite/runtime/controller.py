@@ -9,11 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.endpoint import EndpointRecord
-from launchpad_lite.errors import (
-    LaunchpadError,
-    NodesStuck,
-    RunError,
-)
+from launchpad_lite.errors import LaunchpadError, NodesStuck, RunError
 from launchpad_lite.groups import node_name, units
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.directory import Directory, EndedRecord
@@ -182,6 +178,7 @@ class Controller:
         while self._supervisor.phase is not sv.Phase.ENDED:
             deadline = self._supervisor.deadline
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+            event: sv.Event | None = None
             try:
                 event = self._events.get(timeout=wait)
             except queue.Empty:
@@ -191,6 +188,8 @@ class Controller:
             if self._supervisor.phase is not shown:
                 shown = self._supervisor.phase
                 self._changed()
+            elif isinstance(event, sv.WorkerEnded):
+                self._tell_watchers(self.status())
             for command in commands:
                 self._do(command)
 
@@ -266,6 +265,9 @@ class Controller:
             self._on_change(status)
         except Exception as error:
             _log.warning("%s: its status could not be kept: %s", self.run_id, error)
+        self._tell_watchers(status)
+
+    def _tell_watchers(self, status: RunStatus) -> None:
         with self._lock:
             watchers = list(self._watchers)
         for watcher in watchers:
@@ -387,12 +389,12 @@ class Controller:
         )
 
     def watch(self) -> Subscription:
-        """Return the stream of the run's status: now, at each change, and at the end."""
+        """Return the stream of the run's status: now, at each phase, at the end of each worker."""
         subscription = Subscription(self._watchers.discard)
-        subscription.put(self.status())
         with self._lock:
             self._watchers.add(subscription)
             ended = self._supervisor.phase is sv.Phase.ENDED
+        subscription.put(self.status())  # after that, so that no change is missed
         if ended:
             subscription.end()
         return subscription

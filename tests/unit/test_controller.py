@@ -317,8 +317,10 @@ def test_whoever_watches_sees_each_change_and_the_end(bench: Bench) -> None:
     controller = bench.start()
     changes = controller.watch()
     assert next(changes).phase == "running"
+    controller.post(sv.WorkerEnded("runner/0"))
+    assert [node.state for node in next(changes).nodes] == ["starting", "starting", "done"]
     controller.request_stop("enough")
-    assert next(changes).phase == "stopping"
+    assert next(changes).phase == "terminating"  # none is left that could use the notice
     bench.end()
     assert [status.phase for status in changes][-1] == "ended"
     assert [status.phase for status in controller.watch()] == ["ended"]
