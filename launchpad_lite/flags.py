@@ -192,6 +192,18 @@ def snapshot() -> dict[str, Any]:
     }
 
 
+def given_for_slurm() -> list[str]:
+    """Return the flags that were given and that only the SLURM launcher heeds."""
+    every: dict[str, Any] = {name: FLAGS[name] for name in FLAGS}
+    return [
+        f"--{name}"
+        for name, flag in every.items()
+        if name.startswith(("lp_slurm_", "lp_detach"))
+        # `lp-launch` sets defaults, so these are the values of a flag that nobody gave
+        and flag.value not in (None, False, [], "auto")
+    ]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pickled:
     """A flag's value on its way to where the flag is defined, and with it the value's class."""

@@ -101,7 +101,7 @@ def launch(
     if flags.value(flags.DRY_RUN):
         sys.stdout.write(f"{chosen.describe(compiled, options)}\n")
         raise SystemExit(ExitCode.OK)
-    for warning in compiled.warnings:
+    for warning in (*compiled.warnings, *_without_effect(compiled.launcher)):
         sys.stderr.write(f"warning: {warning}\n")
     try:
         with signals.held():  # better a whole run that stops than half a run
@@ -115,6 +115,15 @@ def launch(
     for tell in on_launch:
         tell(run)
     return run
+
+
+def _without_effect(launcher: str) -> list[str]:
+    """Return a warning of flags that another launcher would heed, if any were given."""
+    given = [] if launcher == "slurm" else flags.given_for_slurm()
+    return [
+        f"{name} has no effect with the launcher {launcher}: --launcher=slurm submits the program"
+        for name in given
+    ]
 
 
 def _options_of_flags() -> LaunchOptions:

@@ -105,6 +105,13 @@ def test_a_file_is_launched(place: Path, launcher: str, flags: tuple[str, ...]) 
     assert f"lp-launch status {run_id}" in result.err
 
 
+def test_flags_of_another_launcher_have_no_effect_and_say_so(place: Path) -> None:
+    write(place, "hello.py", HELLO)
+    told = run_well("hello.py", "--slurm_partition=gpu", "--detach").err
+    assert "warning: --lp_slurm_partition has no effect with the launcher thread" in told
+    assert "warning: --lp_detach has no effect" in told
+
+
 def test_our_flags_may_come_before_the_target(place: Path) -> None:
     write(place, "hello.py", HELLO)
     assert run_well("--launcher", "process", "hello.py").out == "[greeter/0] hello\n"

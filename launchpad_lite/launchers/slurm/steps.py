@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers.slurm import commands, script
@@ -104,19 +104,28 @@ class Steps:
         return "".join(f"\n  {line}" for line in lines[-_TAIL_LINES:])
 
     def end(self, gone: Collection[str]) -> None:
-        """Wait for the end of all steps; end by force what does not end.
+        """Wait for the end of all steps, of all together for so long; end what does not end.
 
         Args:
           gone: agents whose machines are gone: srun would wait for them.
         """
+        deadline = time.monotonic() + END_S
         for step, process in self._running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0 if any(agent in gone for agent in step.agents) else END_S)
-                continue
-            sys.stderr.write(f"srun {process.pid} of {step.group} has not ended; ending it\n")
-            process.terminate()
-            try:
-                process.wait(_TERM_S)
-            except subprocess.TimeoutExpired:
+            lost = any(agent in gone for agent in step.agents)
+            if not _has_ended(process, time.monotonic() if lost else deadline):
+                sys.stderr.write(f"srun {process.pid} of {step.group} has not ended; ending it\n")
+                process.terminate()
+        deadline = time.monotonic() + _TERM_S
+        for _, process in self._running:
+            if not _has_ended(process, deadline):
                 process.kill()
                 process.wait()
+
+
+def _has_ended(process: subprocess.Popen[str], deadline: float) -> bool:
+    """Wait until a time for the end of a process; return whether it has come."""
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
