@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from launchpad_lite.handle import Deferred, Handle
     from launchpad_lite.launch_type import LaunchType
     from launchpad_lite.launchers.base import LaunchOptions
+    from launchpad_lite.launchers.ray.options import RayGroup, RayOptions
     from launchpad_lite.launchers.slurm.options import SlurmGroup, SlurmOptions
     from launchpad_lite.launching import (
         launch,
@@ -121,6 +122,8 @@ __all__ = [
     "PyClassNode",
     "PyNode",
     "PythonProcess",
+    "RayGroup",
+    "RayOptions",
     "RemoteError",
     "ResourceExhausted",
     "Resources",
@@ -203,6 +206,8 @@ _HOMES = {
     "PyClassNode": "nodes.python",
     "PyNode": "nodes.python",
     "PythonProcess": "python_process",
+    "RayGroup": "launchers.ray.options",
+    "RayOptions": "launchers.ray.options",
     "RemoteError": "errors",
     "ResourceExhausted": "errors",
     "Resources": "resources",

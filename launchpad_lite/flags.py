@@ -144,6 +144,33 @@ SLURM_REQUEUE = flags.DEFINE_bool(
 SLURM_SUBMIT = flags.DEFINE_bool(
     "lp_slurm_submit", False, "Submit a job of its own also inside of an allocation (salloc)."
 )
+RAY_ADDRESS = flags.DEFINE_string(
+    "lp_ray_address",
+    None,
+    "The Ray cluster: auto (this machine is a node of it), host:port, or local: one is started and "
+    "stopped again (default: what RAY_ADDRESS says, else local).",
+)
+RAY_NAMESPACE = flags.DEFINE_string(
+    "lp_ray_namespace", "launchpad_lite", "The namespace of Ray that the program's actors are in."
+)
+RAY_STRATEGY = flags.DEFINE_enum(
+    "lp_ray_strategy",
+    "PACK",
+    ["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"],
+    "How Ray places the program's actors on machines.",
+)
+RAY_WAIT = flags.DEFINE_float(
+    "lp_ray_wait",
+    0.0,
+    "Seconds to wait until the Ray cluster has room for the program.",
+    lower_bound=0.0,
+)
+RAY_WORKERS_PER_ACTOR = flags.DEFINE_integer(
+    "lp_ray_workers_per_actor",
+    None,
+    "The most nodes of a group that one actor of Ray holds (default: as many as fit its machine).",
+    lower_bound=1,
+)
 
 
 def of_this_process() -> flags.FlagValues:

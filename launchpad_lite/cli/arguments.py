@@ -20,7 +20,8 @@ SHORT = (
     *("tmux_session_name", "tmux_open_window", "detach"),
     *("slurm_partition", "slurm_account", "slurm_qos", "slurm_time", "slurm_constraint"),
     *("slurm_layout", "slurm_setup", "slurm_container_image", "slurm_extra", "slurm_requeue"),
-    "slurm_submit",
+    *("slurm_submit", "ray_address", "ray_namespace", "ray_strategy", "ray_wait"),
+    "ray_workers_per_actor",
 )
 """These flags may be given without the prefix."""
 

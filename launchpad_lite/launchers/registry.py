@@ -17,6 +17,7 @@ DEFAULT = "thread"
 _BUILT_IN = {
     "thread": "launchpad_lite.launchers.thread:ThreadLauncher",
     "process": "launchpad_lite.launchers.process:ProcessLauncher",
+    "ray": "launchpad_lite.launchers.ray.launcher:RayLauncher",
     "slurm": "launchpad_lite.launchers.slurm.launcher:SlurmLauncher",
 }
 

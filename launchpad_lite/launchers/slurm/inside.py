@@ -10,11 +10,11 @@ import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import UsageError
+from launchpad_lite.launchers.output import Output
 from launchpad_lite.launchers.slurm import allocation as allocations
 from launchpad_lite.launchers.slurm import commands, script
 from launchpad_lite.launchers.slurm.network import address_towards
 from launchpad_lite.launchers.slurm.options import SlurmOptions
-from launchpad_lite.launchers.slurm.output import Output
 from launchpad_lite.launchers.slurm.stepped import SteppedRun
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.owner import Owner

@@ -16,11 +16,11 @@ from launchpad_lite.credentials import Credentials
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import HANDLERS_S
+from launchpad_lite.launchers.output import Output
 from launchpad_lite.launchers.slurm import allocation, commands, inside, script
 from launchpad_lite.launchers.slurm.following import Following
 from launchpad_lite.launchers.slurm.layout import lay_out
 from launchpad_lite.launchers.slurm.options import SlurmOptions
-from launchpad_lite.launchers.slurm.output import Output
 from launchpad_lite.launchers.slurm.placing import place
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.launchers.slurm.waiting import first_status

@@ -1,0 +1,177 @@
+"""The Ray cluster that a program runs in: joined, or started for it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.errors import LauncherUnavailableError, UsageError
+from launchpad_lite.launchers.ray.layout import Machine
+from launchpad_lite.launchers.ray.options import LOCAL
+
+if TYPE_CHECKING:
+    from launchpad_lite.launchers.ray.options import RayOptions
+
+AUTO = "auto"
+VARIABLE = "RAY_ADDRESS"
+
+_ANSWER_S = 5.0
+_ELSEWHERE = (
+    "A program is launched from a machine of the cluster, whose controller it has. From elsewhere: "
+    "`ray job submit --address {} --working-dir . -- lp-launch PROGRAM --launcher=ray`"
+)
+
+
+def installed() -> bool:
+    """Whether Ray can be imported."""
+    return importlib.util.find_spec("ray") is not None
+
+
+def load() -> Any:
+    """Import Ray; its modules are not typed as this package's are."""
+    return importlib.import_module("ray")
+
+
+class Cluster:
+    """A cluster that this process has joined.
+
+    Attributes:
+      ray: the module.
+      local: whether it was started for this program, and ends with it.
+    """
+
+    def __init__(self, ray: Any, *, local: bool, joined: bool) -> None:
+        """Take a cluster as it is; see `join`."""
+        self.ray = ray
+        self.local = local
+        self._joined = joined
+
+    @classmethod
+    def join(cls, options: RayOptions) -> Cluster:
+        """Join a cluster, or start one.
+
+        Raises:
+          UsageError: `address` is none, or contradicts what this process has joined before.
+          LauncherUnavailableError: the cluster does not answer, or is of another version.
+        """
+        ray = load()
+        if ray.is_initialized():
+            _check_joined(ray, options.address)
+            return cls(ray, local=False, joined=False)
+        address = options.address or os.environ.get(VARIABLE) or LOCAL
+        _check(address)
+        settings: dict[str, Any] = {
+            "namespace": options.namespace,
+            "log_to_driver": False,  # nodes' output comes from their own logs
+            "logging_level": logging.ERROR,
+            "configure_logging": False,
+        }
+        if address == LOCAL:
+            settings["include_dashboard"] = False
+        try:
+            with _without_variable():
+                ray.init(address=address, **settings)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            ray.shutdown()
+            raise LauncherUnavailableError(_explain(address, error)) from error
+        return cls(ray, local=address == LOCAL, joined=True)
+
+    @property
+    def address(self) -> str:
+        """The address of this machine by which the other machines of the cluster reach it."""
+        return str(self.ray.util.get_node_ip_address())
+
+    def machines(self) -> list[Machine]:
+        """Return its machines, as they are now."""
+        state: Any = importlib.import_module("ray._private.state")
+        free = state.available_resources_per_node()
+        return [
+            Machine(
+                name=node["NodeManagerHostname"]
+                if self.local
+                else f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
+                total=node["Resources"],
+                free=free.get(node["NodeID"], {}),
+            )
+            for node in self.ray.nodes()
+            if node["Alive"]
+        ]
+
+    def leave(self) -> None:
+        """Leave it, or stop it, if this process has joined or started it here."""
+        if self._joined:
+            self._joined = False
+            self.ray.shutdown()
+
+
+@contextlib.contextmanager
+def _without_variable() -> Any:
+    """Hide what Ray would prefer to the address that it is given."""
+    value = os.environ.pop(VARIABLE, None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ[VARIABLE] = value
+
+
+def _check(address: str) -> None:
+    """Find out, sooner than Ray does, that an address leads nowhere.
+
+    Raises:
+      UsageError: it is no address of this launcher.
+      LauncherUnavailableError: nobody answers there.
+    """
+    if "://" in address:
+        message = f"--ray_address={address}: {_ELSEWHERE.format(address)}"
+        raise UsageError(message)
+    if address in (AUTO, LOCAL):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        message = f"--ray_address={address}: use auto, local, or the cluster's address, host:port."
+        raise UsageError(message)
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        message = (
+            f"no Ray cluster answers at {address} ({error}). `ray status --address={address}` on "
+            "one of its machines tells whether it is up."
+        )
+        raise LauncherUnavailableError(message) from error
+
+
+def _check_joined(ray: Any, address: str | None) -> None:
+    """Refuse an address other than that of the cluster which this process has joined.
+
+    Raises:
+      UsageError: it is another.
+    """
+    there = str(ray.get_runtime_context().gcs_address)
+    if address in (None, AUTO, there):
+        return
+    message = (
+        f"--ray_address={address}: this process has joined the cluster at {there} before "
+        "(ray.init). Leave the address out, or call ray.shutdown() first."
+    )
+    raise UsageError(message)
+
+
+def _explain(address: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "ersion mismatch" in text:
+        return (
+            f"the Ray cluster at {address} runs other versions than this process: {text} Install "
+            "the cluster's versions of Ray and Python here."
+        )
+    if isinstance(error, ConnectionError) and address == AUTO:
+        return (
+            "this machine is no node of a Ray cluster. `ray start --head` begins one; "
+            "--ray_address=local runs the program in one of its own."
+        )
+    return f"the Ray cluster ({address}) cannot be joined: {text}"

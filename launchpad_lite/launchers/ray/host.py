@@ -1,0 +1,139 @@
+"""What runs inside of Ray: an actor, and the process of an agent that it holds.
+
+Workers are forked, which an actor's own process, full of Ray's threads, must not do. So it starts
+another, which ends with it.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.errors import ExitCode, LaunchpadError, brief
+from launchpad_lite.runtime import children, relay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from launchpad_lite.credentials import Credentials
+
+_TAIL_LINES = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Charge:
+    """What an actor is to hold.
+
+    Attributes:
+      agent: the agent's name.
+      preload: modules that are imported before workers are forked.
+      endpoint: where the controller listens.
+      credentials: of the run.
+      logs: the directory of the nodes' logs.
+      path: where modules are, beyond what the machine's own Python knows.
+      environment: the launching process's; what Ray sets on the machine itself is kept.
+    """
+
+    agent: str
+    preload: Sequence[str]
+    endpoint: str
+    credentials: Credentials
+    logs: str
+    path: Sequence[str]
+    environment: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Here:
+    """Where the actor is."""
+
+    charge: Charge
+    host: str
+    address: str
+    gpus: tuple[str, ...]
+
+
+class Host:
+    """The actor: it holds the agent of some workers, and answers when that has ended."""
+
+    def hold(self, charge: bytes) -> str:
+        """Run an agent to its end.
+
+        Args:
+          charge: the pickled `Charge`.
+
+        Returns:
+          What it has failed of; empty if it has ended in order.
+        """
+        import ray as module  # only where Ray has started this process
+
+        ray: Any = module
+        given: Charge = pickle.loads(charge)
+        here = _Here(
+            charge=given,
+            host=os.uname().nodename,
+            address=ray.util.get_node_ip_address(),
+            gpus=tuple(str(gpu) for gpu in ray.get_gpu_ids()),
+        )
+        known = [entry for entry in sys.path if entry]
+        path = known + [entry for entry in given.path if entry not in known]
+        code = (
+            f"import sys; sys.path[:] = {path!r}; "
+            "from launchpad_lite.launchers.ray.host import main; main()"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**given.environment, **os.environ},
+        )
+        last: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
+        with process:
+            if process.stdin is not None:
+                process.stdin.write(pickle.dumps(here))
+                process.stdin.close()
+            for line in process.stderr or ():
+                text = line.decode(errors="replace")
+                sys.stderr.write(text)
+                last.append(text.rstrip())
+            status = process.wait()
+        if status == ExitCode.OK:
+            return ""
+        return "\n  ".join([f"the agent's process ended with {status}", *last])
+
+
+def main() -> None:
+    """Run an agent, told by standard input what and where, and end the process."""
+    children.die_with_parent()
+    here: _Here = pickle.loads(sys.stdin.buffer.read())
+    charge = here.charge
+    try:
+        pathlib.Path(charge.logs).mkdir(parents=True, exist_ok=True)
+        process, sock = relay.fork_agent(charge.preload)
+        from launchpad_lite.courier import socket_dir
+        from launchpad_lite.runtime.fleet import Place
+
+        sockets = socket_dir.make()
+        try:
+            place = Place(host=here.host, address=here.address, socket_dir=sockets, gpus=here.gpus)
+            relay.pass_on(
+                charge.agent,
+                sock,
+                place,
+                charge.endpoint,
+                charge.credentials,
+                told_to_end="Ray told an actor to end (SIGTERM)",
+            )
+        finally:
+            sock.close()
+            os.waitpid(process, 0)
+            socket_dir.remove(pathlib.Path(sockets))
+    except LaunchpadError as error:
+        sys.stderr.write(f"{brief(error)}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,139 @@
+"""What Ray is told beside the program."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
+
+from launchpad_lite import flags, validation
+from launchpad_lite.launchers.base import LaunchOptions
+
+Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
+
+LOCAL = "local"
+NAMESPACE = "launchpad_lite"
+
+_GROUPS = "a dict of lp.RayGroup by the groups' labels"
+
+
+def _environment(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(key, str) for key in cast("Mapping[object, object]", value)
+    ):
+        validation.refuse(name, value, "a dict, such as {'pip': ['torch']}")
+    return dict(cast("Mapping[str, Any]", value))
+
+
+def _groups(name: str, value: Any) -> Mapping[str, RayGroup]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(group, RayGroup) for group in cast("Mapping[object, object]", value).values()
+    ):
+        validation.refuse(name, value, _GROUPS)
+    return dict(cast("Mapping[str, RayGroup]", value))
+
+
+_WHERE = {
+    "workers_per_actor": validation.optional(validation.integer(1)),
+    "runtime_env": _environment,
+}
+_RULES = {
+    **_WHERE,
+    "address": validation.optional(validation.text),
+    "namespace": validation.text,
+    "strategy": validation.one_of(get_args(Strategy)),
+    "wait_s": validation.wait,
+    "groups": _groups,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RayGroup:
+    """What is different for the nodes of one group.
+
+    Attributes:
+      workers_per_actor: at most so many of its nodes are held by one actor of Ray; None for what
+        holds for the others, as with the next one.
+      runtime_env: Ray's runtime environment of its actors, beyond that of all.
+    """
+
+    workers_per_actor: int | None = None
+    runtime_env: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value has another type.
+        """
+        with validation.within("RayGroup"):
+            validation.validate(self, _WHERE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RayOptions(LaunchOptions):
+    """How a program is run by Ray.
+
+    Attributes:
+      address: of the cluster: `auto` for that which this machine is a node of, or `host:port`;
+        `local` starts one on this machine, and stops it at the end. None is the cluster that this
+        process has joined already, else what `RAY_ADDRESS` says, else `local`.
+      namespace: of Ray, for its actors.
+      strategy: how Ray places the actors of a program: `PACK` on few machines and `SPREAD` over
+        many, as far as it goes; `STRICT_PACK` on one, `STRICT_SPREAD` each on another, or not at
+        all.
+      wait_s: how many seconds to wait until the cluster has room for the program.
+      workers_per_actor: at most so many nodes of a group are held by one actor of Ray; None for as
+        many as its machine has room for.
+      runtime_env: Ray's runtime environment of the actors: `pip`, `env_vars`, `working_dir` ...
+      groups: what is different for some groups, by their labels.
+    """
+
+    address: str | None = None
+    namespace: str = NAMESPACE
+    strategy: Strategy = "PACK"
+    wait_s: float = 0.0
+    workers_per_actor: int | None = None
+    runtime_env: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    groups: Mapping[str, RayGroup] = dataclasses.field(default_factory=dict[str, RayGroup])
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+          UsageError: a value has another type.
+        """
+        super().__post_init__()
+        with validation.within("RayOptions"):
+            validation.validate(self, _RULES)
+
+    @classmethod
+    def of_flags(cls, options: LaunchOptions) -> RayOptions:
+        """Return what the flags say, beside options that are not Ray's."""
+        common = {each.name: getattr(options, each.name) for each in dataclasses.fields(options)}
+        return cls(
+            **common,
+            address=flags.value(flags.RAY_ADDRESS),
+            namespace=flags.value(flags.RAY_NAMESPACE),
+            strategy=cast("Strategy", flags.value(flags.RAY_STRATEGY)),
+            wait_s=flags.value(flags.RAY_WAIT),
+            workers_per_actor=flags.value(flags.RAY_WORKERS_PER_ACTOR),
+        )
+
+    def most_per_actor(self, group: str) -> int | None:
+        """Return how many nodes of a group one actor may hold; None for any number."""
+        own = self.groups.get(group)
+        if own is not None and own.workers_per_actor is not None:
+            return own.workers_per_actor
+        return self.workers_per_actor
+
+    def runtime_env_of(self, group: str) -> dict[str, Any]:
+        """Return the runtime environment of a group's actors."""
+        own = self.groups.get(group)
+        if own is None:
+            return dict(self.runtime_env)
+        merged = {**self.runtime_env, **own.runtime_env}
+        variables = [env.get("env_vars") for env in (self.runtime_env, own.runtime_env)]
+        if all(isinstance(each, Mapping) for each in variables):
+            merged["env_vars"] = {**cast("Any", variables[0]), **cast("Any", variables[1])}
+        return merged
