@@ -1,5 +1,5 @@
 # `demo` and `test` are the README's two commands, word for word (tests/unit/test_readme.py).
-.PHONY: install lint types test test-slurm demo ci
+.PHONY: install lint types test test-slurm test-ray demo ci
 
 install:
 	python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]'
@@ -18,6 +18,10 @@ test:
 # Boots a cluster on this machine; needs root and SLURM (tests/slurm/lab.py).
 test-slurm:
 	.venv/bin/python -m pytest -n 2 --dist loadfile -m slurm tests/slurm
+
+# Starts a cluster of three raylets on this machine.
+test-ray:
+	.venv/bin/pip install -q -e '.[ray]' && .venv/bin/python -m pytest -m ray tests/ray
 
 demo:
 	python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/lp-launch examples/mapreduce.py --launcher=process

@@ -115,7 +115,7 @@ class Bench:
     def _find_sockets(self) -> bool:
         for run in rundir.list_runs():
             rendezvous = run.rendezvous()
-            if rendezvous is not None:
+            if rendezvous is not None and rendezvous.endpoint.startswith("unix:"):
                 self._sockets.add(Path(rendezvous.endpoint.removeprefix("unix:")).parent)
         return bool(self._sockets)
 

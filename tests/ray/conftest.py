@@ -1,4 +1,4 @@
-"""One cluster of three raylets for all tests of a process, which it has joined."""
+"""One cluster of three raylets for all tests of a process."""
 
 from __future__ import annotations
 
@@ -10,27 +10,35 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import require_backend
+from tests.helpers import STATE_VARIABLE, require_backend
 
-CPUS = (16, 4, 4)
+HEAD_CPUS, SIDE_CPUS, SIDES = 16, 4, 2
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 """Has Ray use 127.0.0.1 alone, as it does on other systems."""
 
 
+def add_machine(cluster: Any, side: str) -> Any:
+    """Adds a raylet with a resource of its own."""
+    return cluster.add_node(
+        num_cpus=SIDE_CPUS, resources={side: 4}, node_ip_address="127.0.0.1", wait=True
+    )
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    """A cluster of this host: a head with 16 CPUs; two machines with 4, and a resource each."""
-    missing = None if importlib.util.find_spec("ray") else "it is not installed"
-    require_backend("ray", missing)
+    """A head with 16 CPUs, and two machines with 4, which have `side0` and `side1` beside."""
+    require_backend("ray", None if importlib.util.find_spec("ray") else "it is not installed")
     os.environ |= ON_LOOPBACK  # Ray reads it when it is imported, here and in what is started here
+    state = os.environ.pop(STATE_VARIABLE, None)  # one test's processes are known by it
     utils: Any = importlib.import_module("ray.cluster_utils")
     made = utils.Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": CPUS[0], "node_ip_address": "127.0.0.1"},
+        head_node_args={"num_cpus": HEAD_CPUS, "node_ip_address": "127.0.0.1"},
     )
-    for number, cpus in enumerate(CPUS[1:]):
-        made.add_node(num_cpus=cpus, resources={f"side{number}": 4}, node_ip_address="127.0.0.1")
-    made.wait_for_nodes()
+    for number in range(SIDES):
+        add_machine(made, f"side{number}")
+    if state is not None:
+        os.environ[STATE_VARIABLE] = state
     yield made
     made.shutdown()
 
@@ -42,3 +50,11 @@ def joined(cluster: Any) -> Iterator[Any]:
     ray.init(cluster.address, logging_level="ERROR", log_to_driver=False)
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture
+def address(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The cluster's address, which processes of the test find in their environment."""
+    found: str = cluster.address
+    monkeypatch.setenv("RAY_ADDRESS", found)
+    return found

@@ -22,8 +22,8 @@ ContextError ControllerLost CourierClient CourierHandle CourierNode DeadlineExce
 ExitCode Handle HandleError LaunchOptions LaunchPlan LaunchType LauncherUnavailableError
 LaunchpadError MethodNotFound MultiProcessingColocation MultiThreadingColocation Node NodeFailed
 NodesStuck NotAuthenticated PayloadTooLarge Program ProgramError PyClassNode PyNode PythonProcess
-RemoteError ResourceExhausted Resources ReverbHandle ReverbNode Run RunConfig RunError
-SlurmGroup SlurmOptions StatusCode Stopped Stream Unavailable UnpicklableError UsageError
+RayGroup RayOptions RemoteError ResourceExhausted Resources ReverbHandle ReverbNode Run RunConfig
+RunError SlurmGroup SlurmOptions StatusCode Stopped Stream Unavailable UnpicklableError UsageError
 VersionMismatch
 __version__ aio batched_handler bind broadcast cached courier deadline get_call_context get_context
 launch make_program make_program_stopper plan pool register_stop_handler seconds_left stop

@@ -111,37 +111,43 @@ class Actors:
         Args:
           charge: returns what the actor of an agent is to hold.
           gone: is told of each agent whose actor has ended, and why.
+
+        Raises:
+          UsageError: Ray does not take what is asked of it.
         """
-        ray = self._cluster.ray
-        strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
         for index, bundle in enumerate(self._bundles):
             agent = bundle.agent
-            custom = {
-                name: amount
-                for name, amount in bundle.resources.items()
-                if name not in (CPU, GPU, MEMORY)
-            }
-            where = strategies.PlacementGroupSchedulingStrategy(
-                self._placement.group, placement_group_bundle_index=index
-            )
-            actor = (
-                ray.remote(Host)
-                .options(
-                    name=f"{self._run_id}:{agent}",
-                    namespace=self._options.namespace,
-                    num_cpus=bundle.resources.get(CPU, 0),
-                    num_gpus=bundle.resources.get(GPU, 0),
-                    memory=bundle.resources.get(MEMORY) or None,
-                    resources=custom,
-                    scheduling_strategy=where,
-                    runtime_env=self._options.runtime_env_of(bundle.group) or None,
-                )
-                .remote()
-            )
-            self._actors[agent] = actor
+            try:
+                actor = self._actors[agent] = self._make(bundle, index)
+            except (TypeError, ValueError, RuntimeError) as error:
+                message = f"Ray refuses the actors of group {bundle.group!r}: {error}"
+                env = self._options.runtime_env_of(bundle.group)
+                raise UsageError(f"{message} (runtime_env={env})" if env else message) from error
             self._running.add(agent)
             answer = actor.hold.remote(pickle.dumps(charge(agent))).future()
             answer.add_done_callback(functools.partial(self._note_end, agent, gone))
+
+    def _make(self, bundle: Bundle, index: int) -> Any:
+        strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
+        counted = (CPU, GPU, MEMORY)  # which Ray has parameters for
+        return (
+            self._cluster.ray.remote(Host)
+            .options(
+                name=f"{self._run_id}:{bundle.agent}",
+                namespace=self._options.namespace,
+                num_cpus=bundle.resources.get(CPU, 0),
+                num_gpus=bundle.resources.get(GPU, 0),
+                memory=bundle.resources.get(MEMORY) or None,
+                resources={
+                    name: amount for name, amount in bundle.resources.items() if name not in counted
+                },
+                scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(
+                    self._placement.group, placement_group_bundle_index=index
+                ),
+                runtime_env=self._options.runtime_env_of(bundle.group) or None,
+            )
+            .remote()
+        )
 
     def _note_end(
         self,

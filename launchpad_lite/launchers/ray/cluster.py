@@ -64,7 +64,7 @@ class Cluster:
             _check_joined(ray, options.address)
             return cls(ray, local=False, joined=False)
         address = options.address or os.environ.get(VARIABLE) or LOCAL
-        _check(address)
+        check_address(address)
         settings: dict[str, Any] = {
             "namespace": options.namespace,
             "log_to_driver": False,  # nodes' output comes from their own logs
@@ -120,7 +120,7 @@ def _without_variable() -> Any:
             os.environ[VARIABLE] = value
 
 
-def _check(address: str) -> None:
+def check_address(address: str) -> None:
     """Find out, sooner than Ray does, that an address leads nowhere.
 
     Raises:

@@ -14,23 +14,26 @@ Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
 LOCAL = "local"
 NAMESPACE = "launchpad_lite"
 
+_ENVIRONMENT = "a dict, such as {'pip': ['torch']}"
 _GROUPS = "a dict of lp.RayGroup by the groups' labels"
 
 
 def _environment(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(key, str) for key in cast("Mapping[object, object]", value)
-    ):
-        validation.refuse(name, value, "a dict, such as {'pip': ['torch']}")
-    return dict(cast("Mapping[str, Any]", value))
+    if not isinstance(value, Mapping):
+        validation.refuse(name, cast("object", value), _ENVIRONMENT)
+    environment = dict(cast("Mapping[Any, Any]", value))
+    if not all(isinstance(key, str) for key in environment):
+        validation.refuse(name, environment, _ENVIRONMENT)
+    return environment
 
 
 def _groups(name: str, value: Any) -> Mapping[str, RayGroup]:
-    if not isinstance(value, Mapping) or not all(
-        isinstance(group, RayGroup) for group in cast("Mapping[object, object]", value).values()
-    ):
-        validation.refuse(name, value, _GROUPS)
-    return dict(cast("Mapping[str, RayGroup]", value))
+    if not isinstance(value, Mapping):
+        validation.refuse(name, cast("object", value), _GROUPS)
+    groups = dict(cast("Mapping[str, Any]", value))
+    if not all(isinstance(each, RayGroup) for each in groups.values()):
+        validation.refuse(name, groups, _GROUPS)
+    return groups
 
 
 _WHERE = {

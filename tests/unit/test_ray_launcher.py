@@ -1,0 +1,57 @@
+"""What the launcher of Ray refuses before Ray is asked."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from launchpad_lite.errors import LauncherUnavailableError, UsageError
+from launchpad_lite.launchers import registry
+from launchpad_lite.launchers.ray import cluster
+from tests.helpers import run_python
+
+
+def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(LauncherUnavailableError, match=r"pip install 'launchpad-lite\[ray\]'"):
+        registry.get("ray")
+
+
+def test_importing_the_package_does_not_import_ray(tmp_path: Path) -> None:
+    code = (
+        "import sys, launchpad_lite as lp; lp.RayOptions(); "
+        "from launchpad_lite.launchers import registry; registry.entry_points(); "
+        "print('ray' in sys.modules)"
+    )
+    assert run_python("-c", code, cwd=tmp_path, seconds=60).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("ray://127.0.0.1:10001", "ray job submit --address ray://127.0.0.1:10001"),
+        ("http://127.0.0.1:8265", "ray job submit --address http://127.0.0.1:8265"),
+        ("cluster", "use auto, local, or the cluster's address, host:port"),
+        (":6379", "use auto, local, or the cluster's address, host:port"),
+    ],
+)
+def test_addresses_that_are_none(address: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cluster.check_address(address)
+    assert says in str(caught.value)
+
+
+def test_an_address_that_does_not_answer() -> None:
+    with socket.socket() as taken:  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(LauncherUnavailableError, match=f"no Ray cluster answers at {address}"):
+            cluster.check_address(address)
+
+
+def test_ports_that_are_none() -> None:
+    with pytest.raises(LauncherUnavailableError, match="no Ray cluster answers"):
+        cluster.check_address("127.0.0.1:99999")
