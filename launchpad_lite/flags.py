@@ -25,6 +25,11 @@ _T = TypeVar("_T")
 TERMINAL_VARIABLE = "LAUNCHPAD_LAUNCH_LOCAL_TERMINAL"
 _DEFAULTS = config.RunConfig()
 
+
+def _value_of(name: str) -> Any:
+    return cast("Any", FLAGS[name]).value
+
+
 LAUNCHER = flags.DEFINE_string(
     "lp_launcher", None, "The launcher of lp.launch() calls that name none (default: thread)."
 )
@@ -172,6 +177,10 @@ RAY_WORKERS_PER_ACTOR = flags.DEFINE_integer(
     lower_bound=1,
 )
 
+_HEEDED_BY = {"lp_slurm_": "slurm", "lp_detach": "slurm", "lp_ray_": "ray"}
+_UNSET = {name: _value_of(name) for name in FLAGS if name.startswith(tuple(_HEEDED_BY))}
+"""What flags are if nobody gives them; `lp-launch` makes what it was given their defaults."""
+
 
 def of_this_process() -> flags.FlagValues:
     """Return absl's flags: what they are unpickled as."""
@@ -180,7 +189,7 @@ def of_this_process() -> flags.FlagValues:
 
 def value(holder: flags.FlagHolder[_T]) -> _T:
     """Return a flag's value, also where no command line was parsed (a notebook, an import)."""
-    return cast("_T", cast("Any", FLAGS[holder.name]).value)
+    return cast("_T", _value_of(holder.name))
 
 
 def parse_known(command_line: Sequence[str]) -> None:
@@ -219,15 +228,17 @@ def snapshot() -> dict[str, Any]:
     }
 
 
-def given_for_slurm() -> list[str]:
-    """Return the flags that were given and that only the SLURM launcher heeds."""
-    every: dict[str, Any] = {name: FLAGS[name] for name in FLAGS}
+def given_for_others(launcher: str) -> list[tuple[str, str]]:
+    """Return the flags that were given and that only another launcher heeds, and which.
+
+    Args:
+      launcher: the one that runs the program.
+    """
     return [
-        f"--{name}"
-        for name, flag in every.items()
-        if name.startswith(("lp_slurm_", "lp_detach"))
-        # `lp-launch` sets defaults, so these are the values of a flag that nobody gave
-        and flag.value not in (None, False, [], "auto")
+        (f"--{name}", owner)
+        for name, unset in _UNSET.items()
+        for prefix, owner in _HEEDED_BY.items()
+        if name.startswith(prefix) and owner != launcher and _value_of(name) != unset
     ]
 
 

@@ -119,10 +119,9 @@ def launch(
 
 def _without_effect(launcher: str) -> list[str]:
     """Return a warning of flags that another launcher would heed, if any were given."""
-    given = [] if launcher == "slurm" else flags.given_for_slurm()
     return [
-        f"{name} has no effect with the launcher {launcher}: --launcher=slurm submits the program"
-        for name in given
+        f"{name} has no effect with the launcher {launcher}: it is for --launcher={owner}"
+        for name, owner in flags.given_for_others(launcher)
     ]
 
 

@@ -107,9 +107,14 @@ def test_a_file_is_launched(place: Path, launcher: str, flags: tuple[str, ...]) 
 
 def test_flags_of_another_launcher_have_no_effect_and_say_so(place: Path) -> None:
     write(place, "hello.py", HELLO)
-    told = run_well("hello.py", "--slurm_partition=gpu", "--detach").err
-    assert "warning: --lp_slurm_partition has no effect with the launcher thread" in told
+    told = run_well("hello.py", "--slurm_partition=gpu", "--detach", "--ray_address=auto").err
+    assert (
+        "warning: --lp_slurm_partition has no effect with the launcher thread: it is for "
+        "--launcher=slurm"
+    ) in told
     assert "warning: --lp_detach has no effect" in told
+    assert "warning: --lp_ray_address has no effect" in told
+    assert told.count("has no effect") == 3
 
 
 def test_our_flags_may_come_before_the_target(place: Path) -> None:
