@@ -56,6 +56,11 @@ class _Signals:
         """Whether a signal has stopped a run."""
         return self._runs.get(run, 0) != 0
 
+    @property
+    def early(self) -> bool:
+        """Whether a signal has come while a run is being launched, and waits for it; see `held`."""
+        return self._early != 0
+
     def _install(self) -> None:
         if not self._before:
             for number in _SIGNALS:

@@ -78,3 +78,33 @@ def test_an_actor_is_killed(bench: Bench) -> None:
     assert bench.ended() == 1
     assert "NodeFailed: node server/0 failed" in bench.output
     assert bench.nothing_is_left(SOON_S)
+
+
+WAITING = """
+import launchpad_lite as lp
+
+
+def work() -> None: ...
+
+
+def make() -> lp.Program:
+    program = lp.Program("waiting")
+    program.add_node(lp.PyNode(work), label="facts")
+    return program
+
+
+if __name__ == "__main__":
+    nowhere = {"facts": lp.Resources(custom={"nowhere": 1})}
+    lp.launch(make(), "ray", options=lp.RayOptions(wait_s=60.0), resources=nowhere)
+"""
+
+
+def test_ctrl_c_while_it_waits_for_room(bench: Bench, tmp_path: Path) -> None:
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING)
+    bench.start(str(script))
+    bench.wait_for_output("the cluster has no room yet")
+    bench.interrupt()
+    assert bench.ended() != 0
+    assert "KeyboardInterrupt" in bench.output
+    assert "Stopped" not in bench.output.splitlines()[-1]

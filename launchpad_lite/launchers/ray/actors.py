@@ -6,13 +6,15 @@ import contextlib
 import functools
 import importlib
 import pickle
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import UsageError
+from launchpad_lite.errors import Stopped, UsageError
 from launchpad_lite.launchers.ray.host import Charge, Host
 from launchpad_lite.launchers.ray.layout import CPU, GPU, MEMORY, amounts
+from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -26,6 +28,7 @@ END_S = 15.0
 """Seconds that actors have to end after their agents were hung up on."""
 
 _AT_ONCE_S = 2.0  # for Ray to place what it has room for
+_LOOK_S = 0.5  # between two looks at whether a signal has come
 _SHIP = (
     "The cluster's machines have no launchpad_lite. Install it there, or ship it: "
     "lp.RayOptions(runtime_env={'pip': [...]}) with its wheel."
@@ -50,16 +53,28 @@ class Placement:
 
         Raises:
           UsageError: it does not come; nothing is asked for any more.
+          Stopped: a signal has come.
         """
         try:
-            has_come = self.group.wait(max(_AT_ONCE_S, self._options.wait_s))
-            lack = "" if has_come else self._explain()
+            self._await()
         except BaseException:
             self.remove()
             raise
-        if lack:
-            self.remove()
-            raise UsageError(lack)
+
+    def _await(self) -> None:
+        begun = time.monotonic()
+        told = False
+        while not self.group.wait(_LOOK_S):
+            waited = time.monotonic() - begun
+            if signals.early:  # which is held until there is a run
+                message = "stopped while it waited for room in the cluster"
+                raise Stopped(message)
+            if waited > max(_AT_ONCE_S, self._options.wait_s):
+                raise UsageError(self._explain())
+            if not told and waited > _AT_ONCE_S:
+                told = True
+                seconds = self._options.wait_s
+                sys.stderr.write(f"the cluster has no room yet; waiting, up to {seconds:g} s\n")
 
     def _explain(self) -> str:
         asked = "; ".join(f"{each.agent} {amounts(each.resources)}" for each in self._bundles)
