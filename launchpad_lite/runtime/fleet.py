@@ -57,6 +57,7 @@ class Fleet(Backend):
         share: Callable[[tuple[WorkerSpec, ...], Place], Iterable[WorkerSpec]],
         bring_up: Callable[[], object],
         take_down: Callable[[Collection[str]], object],
+        leavings: Iterable[str] = (),
     ) -> None:
         """Prepare.
 
@@ -67,6 +68,7 @@ class Fleet(Backend):
           share: hands out what the place has to its workers.
           bring_up: begins to bring up the agents; it need not wait for them.
           take_down: is called when all of them were hung up on, with those whose hosts are gone.
+          leavings: files and directories that agents remove should this process be killed.
         """
         self._waiting = {name: tuple(workers) for name, workers in agents.items()}
         self._agent_of = {
@@ -77,6 +79,7 @@ class Fleet(Backend):
         self._share = share
         self._bring_up = bring_up
         self._take_down = take_down
+        self._leavings = tuple(leavings)
         self._lock = threading.RLock()
         self._present: dict[str, AgentBackend] = {}
         self._lines: dict[str, CalledLine] = {}
@@ -124,6 +127,7 @@ class Fleet(Backend):
                 line,
                 lambda spec, incarnation: self._boot(spec, incarnation, place),
                 self._log,
+                self._leavings,
                 loss=f"{place.host} is gone, or the agent there that held it",
             )
             specs = tuple(self._share(specs, place))

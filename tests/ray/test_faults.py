@@ -49,8 +49,7 @@ def test_the_driver_is_killed(bench: Bench) -> None:
     bench.launch("make_family", "ray")
     bench.wait_for("is up", programs.FAMILY_SIZE)
     bench.kill(bench.process.pid)
-    bench.process.communicate()
-    assert eventually(lambda: not bench.processes(), SOON_S)
+    assert bench.nothing_is_left(SOON_S)
 
 
 def test_ctrl_c_is_a_clean_stop(bench: Bench) -> None:

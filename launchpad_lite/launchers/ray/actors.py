@@ -36,12 +36,17 @@ _SHIP = (
 
 
 class Placement:
-    """Room in the cluster for all actors of a program, which Ray keeps for it."""
+    """Room in the cluster for all actors of a program, which Ray keeps for it.
+
+    Attributes:
+      bundles: what each of the actors asks for.
+      group: Ray's own.
+    """
 
     def __init__(self, cluster: Cluster, bundles: Sequence[Bundle], options: RayOptions) -> None:
         """Ask for it; `wait` waits until it is there."""
         self._cluster = cluster
-        self._bundles = bundles
+        self.bundles = bundles
         self._options = options
         self._module: Any = importlib.import_module("ray.util.placement_group")
         self.group: Any = self._module.placement_group(
@@ -77,7 +82,7 @@ class Placement:
                 sys.stderr.write(f"the cluster has no room yet; waiting, up to {seconds:g} s\n")
 
     def _explain(self) -> str:
-        asked = "; ".join(f"{each.agent} {amounts(each.resources)}" for each in self._bundles)
+        asked = "; ".join(f"{each.agent} {amounts(each.resources)}" for each in self.bundles)
         there = "; ".join(
             f"{machine.name} {amounts(machine.free)} of {amounts(machine.total)}"
             for machine in self._cluster.machines()
@@ -103,14 +108,12 @@ class Actors:
     def __init__(
         self,
         cluster: Cluster,
-        bundles: Sequence[Bundle],
         placement: Placement,
         options: RayOptions,
         run_id: str,
     ) -> None:
         """Prepare; `start` starts them."""
         self._cluster = cluster
-        self._bundles = bundles
         self._placement = placement
         self._options = options
         self._run_id = run_id
@@ -130,7 +133,7 @@ class Actors:
         Raises:
           UsageError: Ray does not take what is asked of it.
         """
-        for index, bundle in enumerate(self._bundles):
+        for index, bundle in enumerate(self._placement.bundles):
             agent = bundle.agent
             try:
                 actor = self._actors[agent] = self._make(bundle, index)

@@ -23,10 +23,9 @@ from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from launchpad_lite.launchers.ray.cluster import Cluster
-    from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.planning import LaunchPlan, WorkerSpec
     from launchpad_lite.runtime.run import Run
 
@@ -66,20 +65,21 @@ class RayLauncher(Launcher):
         """See the base class."""
         asked = _ray(options)
         terminals.check(asked.terminal, asked.tmux_session_name, attach=asked.tmux_open_window)
-        if plan.config.pdb:
-            sys.stderr.write(
-                "warning: pdb: nodes are processes of Ray, without a terminal: none is debugged\n"
-            )
-            plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, pdb=False))
+        for warning in _unheeded(plan, asked):
+            sys.stderr.write(f"warning: {warning}\n")
+        plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, pdb=False))
         cluster = clusters.Cluster.join(asked)
         try:
             bundles = lay_out(plan.workers, asked, cluster.machines())
             placement = Placement(cluster, bundles, asked)
             placement.wait()
+            directory = RunDirectory.create(new_run_id(plan.program))
             try:
-                return _RayRun(plan, asked, cluster, bundles, placement).start()
+                directory.write_plan(str(plan))
+                return _RayRun(plan, asked, directory, cluster, placement).start()
             except BaseException:
                 placement.remove()
+                directory.remove()
                 raise
         except BaseException:
             cluster.leave()
@@ -90,6 +90,18 @@ def _ray(options: LaunchOptions) -> RayOptions:
     return options if isinstance(options, RayOptions) else RayOptions.of_flags(options)
 
 
+def _unheeded(plan: LaunchPlan, options: RayOptions) -> list[str]:
+    """Return what was asked for and is not done, for people."""
+    texts: list[str] = []
+    if plan.config.pdb:
+        texts.append("pdb: nodes are processes of Ray, which have no terminal: none is debugged")
+    if not options.keep_directory:
+        texts.append("keep_directory=False: logs of all machines are kept in a run directory")
+    if any(worker.resources.exclusive for worker in plan.workers):
+        texts.append("Resources(exclusive=): Ray gives no machine to one group alone")
+    return texts
+
+
 class _RayRun:
     """A run whose controller is this process, and whose workers are held by actors."""
 
@@ -97,15 +109,12 @@ class _RayRun:
         self,
         plan: LaunchPlan,
         options: RayOptions,
+        directory: RunDirectory,
         cluster: Cluster,
-        bundles: Sequence[Bundle],
         placement: Placement,
     ) -> None:
-        directory = RunDirectory.create(new_run_id(plan.program))
-        directory.write_plan(str(plan))
         self._plan = plan
         self._cluster = cluster
-        self._directory = directory
         self._local = LocalRun(
             plan,
             options,
@@ -114,15 +123,19 @@ class _RayRun:
             host=cluster.address,
         )
         self._output = Output(plan, options, directory)
-        self._actors = Actors(cluster, bundles, placement, options, directory.run_id)
+        self._actors = Actors(cluster, placement, options, directory.run_id)
         specs = {worker.name: worker for worker in plan.workers}
         self._fleet = Fleet(
-            {bundle.agent: [specs[name] for name in bundle.workers] for bundle in bundles},
+            {
+                bundle.agent: [specs[name] for name in bundle.workers]
+                for bundle in placement.bundles
+            },
             boot=self._boot,
             log=self._local.log,
             share=_share,
             bring_up=self._bring_up,
             take_down=self._actors.end,
+            leavings=[str(directory.rendezvous_file)],
         )
 
     def start(self) -> Run:
