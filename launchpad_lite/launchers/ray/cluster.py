@@ -164,6 +164,11 @@ def _check_joined(ray: Any, address: str | None) -> None:
 
 def _explain(address: str, error: Exception) -> str:
     text = " ".join(str(error).split())
+    if "InvalidAuthToken" in f"{error} {error.__cause__}":
+        return (
+            f"the Ray cluster ({address}) asks for its token: set RAY_AUTH_MODE=token, and have the "
+            "token of the cluster in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."
+        )
     if "ersion mismatch" in text:
         return (
             f"the Ray cluster at {address} runs other versions than this process: {text} Install "
