@@ -166,8 +166,8 @@ def _explain(address: str, error: Exception) -> str:
     text = " ".join(str(error).split())
     if "InvalidAuthToken" in f"{error} {error.__cause__}":
         return (
-            f"the Ray cluster ({address}) asks for its token: set RAY_AUTH_MODE=token, and have the "
-            "token of the cluster in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."
+            f"the Ray cluster ({address}) asks for its token: set RAY_AUTH_MODE=token, and have "
+            "the cluster's token in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."
         )
     if "ersion mismatch" in text:
         return (
