@@ -13,7 +13,7 @@ from tests.helpers import require_backend, run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-CLUSTERS = ("slurm",)  # have suites of their own
+CLUSTERS = ("ray", "slurm")  # have suites of their own
 LAUNCHERS = {name: point for name, point in registry.entry_points().items() if name not in CLUSTERS}
 TIMEOUT_SECONDS = 60.0
 
