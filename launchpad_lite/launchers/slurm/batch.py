@@ -9,6 +9,7 @@ import sys
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, RunError, brief
 from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm.network import address_of_name
 from launchpad_lite.launchers.slurm.stepped import SteppedRun
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.runtime import children
@@ -61,7 +62,7 @@ def _queue_again() -> bool:
 
 def _own_address() -> str:
     machine = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-    return socket.gethostbyname(commands.address_of(machine))
+    return address_of_name(commands.address_of(machine))
 
 
 if __name__ == "__main__":

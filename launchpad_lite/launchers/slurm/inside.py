@@ -13,7 +13,7 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.output import Output
 from launchpad_lite.launchers.slurm import allocation as allocations
 from launchpad_lite.launchers.slurm import commands, script
-from launchpad_lite.launchers.slurm.network import address_towards
+from launchpad_lite.launchers.slurm.network import address_of_name, address_towards
 from launchpad_lite.launchers.slurm.options import SlurmOptions
 from launchpad_lite.launchers.slurm.stepped import SteppedRun
 from launchpad_lite.launchers.slurm.submission import Submission
@@ -110,5 +110,5 @@ def _own_address(allocation: Allocation) -> str:
     """Return the address of this machine, which need not be the allocation's."""
     here = os.environ.get("SLURMD_NODENAME")
     if here is not None:
-        return socket.gethostbyname(commands.address_of(here))
+        return address_of_name(commands.address_of(here))
     return address_towards(commands.address_of(allocation.parts[0].machine))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import CallError, Unavailable
+from launchpad_lite.errors import CallError, Unavailable, UsageError
 from launchpad_lite.runtime.control import RunViewer
 
 if TYPE_CHECKING:
@@ -22,13 +22,35 @@ def address_towards(host: str, port: int = _ANY_PORT) -> str:
       port: of it.
 
     Raises:
-      OSError: there is no way to it.
+      UsageError: there is no way to it.
     """
-    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.connect(place)
-        address: str = sock.getsockname()[0]
-        return address
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect(place)
+            address: str = sock.getsockname()[0]
+            return address
+    except OSError as error:
+        raise _no_way(host, error) from error
+
+
+def address_of_name(name: str) -> str:
+    """Return the address of a machine of the cluster.
+
+    Raises:
+      UsageError: its name cannot be resolved here.
+    """
+    try:
+        return socket.gethostbyname(name)
+    except OSError as error:
+        raise _no_way(name, error) from error
+
+
+def _no_way(host: str, error: OSError) -> UsageError:
+    return UsageError(
+        f"{socket.gethostname()} has no way to {host}: {error}. Machines of the cluster must "
+        "resolve each other's names, as SLURM knows them (`scontrol show nodes`: NodeAddr)."
+    )
 
 
 def check_reachable(controller: Rendezvous) -> None:
