@@ -120,17 +120,21 @@ class Fleet(Backend):
                 known = "it has come before" if agent in self._lines else "there is no such agent"
                 message = f"agent {agent!r} on {place.host}: {known}{nearest(agent, self._waiting)}"
                 raise UsageError(message)
-            specs = self._waiting.pop(agent)
+            try:
+                specs = tuple(self._share(self._waiting[agent], place))
+            except UsageError as error:
+                self.give_up([agent], str(error))
+                raise
+            del self._waiting[agent]
             line = self._lines[agent] = CalledLine()
             self.places[agent] = place
             backend = self._present[agent] = AgentBackend(
                 line,
                 lambda spec, incarnation: self._boot(spec, incarnation, place),
                 self._log,
-                self._leavings,
+                (*self._leavings, place.socket_dir),
                 loss=f"{place.host} is gone, or the agent there that held it",
             )
-            specs = tuple(self._share(specs, place))
             self._specs |= {spec.name: spec for spec in specs}
             backend.start(specs, self._post)
             self._pulse.heard(agent)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.helpers import STATE_VARIABLE, require_backend
@@ -41,6 +44,23 @@ def cluster() -> Iterator[Any]:
         os.environ[STATE_VARIABLE] = state
     yield made
     made.shutdown()
+
+
+@pytest.fixture
+def spared() -> Callable[[], set[psutil.Process]]:
+    """Ray starts and ends workers that wait for actors as it likes; those that hold one count."""
+    return _waiting
+
+
+def _waiting() -> set[psutil.Process]:
+    found: set[psutil.Process] = set()
+    package = str(Path(importlib.import_module("ray").__path__[0]))
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            daemon = any(word.startswith(package) for word in process.cmdline())
+            if daemon or process.name().startswith("ray::IDLE"):
+                found.add(process)
+    return found
 
 
 @pytest.fixture(scope="module")

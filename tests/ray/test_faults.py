@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ def test_ctrl_c_is_a_clean_stop(bench: Bench) -> None:
     bench.wait_for("is up", 2)
     bench.interrupt()
     assert bench.ended() == 130, bench.output
+    assert sorted(bench.notes[-2:]) == ["returned", "stop handler"]
+    assert bench.nothing_is_left(SOON_S)
+
+
+def test_sigterm_is_a_clean_stop_too(bench: Bench) -> None:
+    bench.lp_launch("make_patient", "ray")
+    bench.wait_for("is up", 2)
+    bench.interrupt(signal.SIGTERM)
+    assert bench.ended() == 143, bench.output
     assert sorted(bench.notes[-2:]) == ["returned", "stop handler"]
     assert bench.nothing_is_left(SOON_S)
 

@@ -158,3 +158,21 @@ def test_environments_of_groups() -> None:
     options = lp.RayOptions(runtime_env={"env_vars": {"A": "1", "B": "1"}}, groups={"own": own})
     assert options.runtime_env_of("own") == {"env_vars": {"A": "2", "B": "1"}, "pip": ["x"]}
     assert options.runtime_env_of("other") == {"env_vars": {"A": "1", "B": "1"}}
+
+
+def test_what_needs_most_of_a_machine_is_placed_first() -> None:
+    cluster = (machine("a", {"CPU": 8, "memory": 8e9}), machine("b", {"CPU": 4, "memory": 8e9}))
+    asked = {"many": lp.Resources(cpus=1, memory_gb=1), "one": lp.Resources(cpus=8)}
+    assert sizes(laid_out({"many": 4, "one": 1}, asked, cluster)) == {"one@0": 1, "many@0": 4}
+
+
+def test_at_least_so_many_actors() -> None:
+    cluster = tuple(machine(name, {"CPU": 8}) for name in "abcd")
+    bundles = laid_out({"actor": 5}, {"actor": lp.Resources(nodes=4)}, cluster)
+    assert sizes(bundles) == {"actor@0": 2, "actor@1": 1, "actor@2": 1, "actor@3": 1}
+
+
+def test_each_actor_on_a_machine_of_its_own() -> None:
+    cluster = tuple(machine(name, {"CPU": 8}) for name in "abc")
+    bundles = laid_out({"learner": 1, "actor": 8}, None, cluster, strategy="STRICT_SPREAD")
+    assert sizes(bundles) == {"learner@0": 1, "actor@0": 8}

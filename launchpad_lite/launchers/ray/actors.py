@@ -28,7 +28,7 @@ END_S = 15.0
 """Seconds that actors have to end after their agents were hung up on."""
 
 _AT_ONCE_S = 2.0  # for Ray to place what it has room for
-_LOOK_S = 0.5  # between two looks at whether a signal has come
+_LOOK_S = 1  # Ray takes whole seconds; between two looks at whether a signal has come
 _SHIP = (
     "The cluster's machines have no launchpad_lite. Install it there, or ship it: "
     "lp.RayOptions(runtime_env={'pip': [...]}) with its wheel."
@@ -46,6 +46,7 @@ class Placement:
     def __init__(self, cluster: Cluster, bundles: Sequence[Bundle], options: RayOptions) -> None:
         """Ask for it; `wait` waits until it is there."""
         self._cluster = cluster
+        self._removed = False
         self.bundles = bundles
         self._options = options
         self._module: Any = importlib.import_module("ray.util.placement_group")
@@ -97,7 +98,10 @@ class Placement:
         )
 
     def remove(self) -> None:
-        """Give it back."""
+        """Give it back, once."""
+        if self._removed or not self._cluster.ray.is_initialized():  # Ray would begin a new cluster
+            return
+        self._removed = True
         with contextlib.suppress(Exception):  # the cluster may be gone
             self._module.remove_placement_group(self.group)
 

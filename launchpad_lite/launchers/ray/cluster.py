@@ -7,7 +7,9 @@ import importlib
 import importlib.util
 import logging
 import os
+import signal
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
@@ -21,6 +23,10 @@ AUTO = "auto"
 VARIABLE = "RAY_ADDRESS"
 
 _ANSWER_S = 5.0
+_lock = threading.Lock()
+_users: list[str] = []
+"""For each program of this process that is in a cluster which was joined here: its address."""
+
 _ELSEWHERE = (
     "A program is launched from a machine of the cluster, whose controller it has. From elsewhere: "
     "`ray job submit --address {} --working-dir . -- lp-launch PROGRAM --launcher=ray`"
@@ -60,9 +66,16 @@ class Cluster:
           LauncherUnavailableError: the cluster does not answer, or is of another version.
         """
         ray = load()
-        if ray.is_initialized():
-            _check_joined(ray, options.address)
-            return cls(ray, local=False, joined=False)
+        with _lock:
+            if ray.is_initialized():
+                _check_joined(ray, options.address)
+                if _users:
+                    _users.append(_users[-1])
+                return cls(ray, local=bool(_users) and _users[-1] == LOCAL, joined=bool(_users))
+            return cls._begin(ray, options)
+
+    @classmethod
+    def _begin(cls, ray: Any, options: RayOptions) -> Cluster:
         address = options.address or os.environ.get(VARIABLE) or LOCAL
         check_address(address)
         settings: dict[str, Any] = {
@@ -74,11 +87,15 @@ class Cluster:
         if address == LOCAL:
             settings["include_dashboard"] = False
         try:
-            with _without_variable():
+            with _without_variable(), _handlers_kept():
                 ray.init(address=address, **settings)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except BaseException as error:
             ray.shutdown()
-            raise LauncherUnavailableError(_explain(address, error)) from error
+            known = (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError)
+            if isinstance(error, known):
+                raise LauncherUnavailableError(_explain(address, error)) from error
+            raise
+        _users.append(address)
         return cls(ray, local=address == LOCAL, joined=True)
 
     @property
@@ -104,9 +121,23 @@ class Cluster:
 
     def leave(self) -> None:
         """Leave it, or stop it, if this process has joined or started it here."""
-        if self._joined:
-            self._joined = False
-            self.ray.shutdown()
+        with _lock:
+            if self._joined:
+                self._joined = False
+                _users.pop()
+                if not _users:
+                    self.ray.shutdown()
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Any:
+    """Put back what hears SIGTERM, for which Ray sets a handler of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -162,9 +193,9 @@ def _check_joined(ray: Any, address: str | None) -> None:
     raise UsageError(message)
 
 
-def _explain(address: str, error: Exception) -> str:
+def _explain(address: str, error: BaseException) -> str:
     text = " ".join(str(error).split())
-    if "InvalidAuthToken" in f"{error} {error.__cause__}":
+    if "AuthToken" in f"{error} {error.__cause__}" or "Authentication" in type(error).__name__:
         return (
             f"the Ray cluster ({address}) asks for its token: set RAY_AUTH_MODE=token, and have "
             "the cluster's token in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from launchpad_lite.credentials import Credentials
 
+THREADS = "OMP_NUM_THREADS"
+
 _TAIL_LINES = 10
 
 
@@ -38,6 +40,7 @@ class Charge:
       logs: the directory of the nodes' logs.
       path: where modules are, beyond what the machine's own Python knows.
       environment: the launching process's; what Ray sets on the machine itself is kept.
+      sets_threads: whether the user has Ray set `OMP_NUM_THREADS`, in a runtime environment.
     """
 
     agent: str
@@ -47,6 +50,7 @@ class Charge:
     logs: str
     path: Sequence[str]
     environment: Mapping[str, str]
+    sets_threads: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +95,7 @@ class Host:
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**given.environment, **os.environ},
+            env=_environment(given),
         )
         last: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         with process:
@@ -106,6 +110,16 @@ class Host:
         if status == ExitCode.OK:
             return ""
         return "\n  ".join([f"the agent's process ended with {status}", *last])
+
+
+def _environment(charge: Charge) -> dict[str, str]:
+    """Return what the nodes have of the launching process's environment, and of Ray's."""
+    environment = {**charge.environment, **os.environ}
+    if not charge.sets_threads:  # Ray sets what all nodes of the actor have together
+        environment.pop(THREADS, None)
+        if THREADS in charge.environment:
+            environment[THREADS] = charge.environment[THREADS]
+    return environment
 
 
 def main() -> None:

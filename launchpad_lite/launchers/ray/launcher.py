@@ -15,7 +15,7 @@ from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.launchers.output import Output
 from launchpad_lite.launchers.ray import cluster as clusters
 from launchpad_lite.launchers.ray.actors import Actors, Placement
-from launchpad_lite.launchers.ray.host import Charge
+from launchpad_lite.launchers.ray.host import THREADS, Charge
 from launchpad_lite.launchers.ray.layout import amounts, lay_out
 from launchpad_lite.launchers.ray.options import RayOptions
 from launchpad_lite.planning import Capabilities
@@ -97,6 +97,10 @@ def _unheeded(plan: LaunchPlan, options: RayOptions) -> list[str]:
         texts.append("pdb: nodes are processes of Ray, which have no terminal: none is debugged")
     if not options.keep_directory:
         texts.append("keep_directory=False: logs of all machines are kept in a run directory")
+    if options.strategy in ("PACK", "STRICT_PACK") and any(
+        (worker.resources.nodes or 1) > 1 for worker in plan.workers
+    ):
+        texts.append("Resources(nodes=): Ray may put the actors on fewer machines; see strategy")
     if any(worker.resources.exclusive for worker in plan.workers):
         texts.append("Resources(exclusive=): Ray gives no machine to one group alone")
     return texts
@@ -114,6 +118,7 @@ class _RayRun:
         placement: Placement,
     ) -> None:
         self._plan = plan
+        self._options = options
         self._cluster = cluster
         self._local = LocalRun(
             plan,
@@ -153,6 +158,7 @@ class _RayRun:
         self._actors.start(self._charge, fleet.give_up)
 
     def _charge(self, agent: str) -> Charge:
+        runtime_env = self._options.runtime_env_of(agent.rpartition("@")[0])
         return Charge(
             agent=agent,
             preload=self._plan.preload,
@@ -163,6 +169,7 @@ class _RayRun:
             environment={
                 name: value for name, value in os.environ.items() if not name.startswith("RAY_")
             },
+            sets_threads=THREADS in runtime_env.get("env_vars", {}),
         )
 
     @functools.cached_property

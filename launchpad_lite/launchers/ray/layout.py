@@ -114,8 +114,10 @@ def _groups(workers: Iterable[WorkerSpec], options: RayOptions, machines: int) -
     for label, members in by_label.items():
         asked = members[0][0]
         spread = asked.nodes or 1
-        if options.strategy in ("SPREAD", "STRICT_SPREAD") and asked.nodes is None:
+        if options.strategy == "SPREAD" and asked.nodes is None:
             spread = max(1, machines)
+        elif options.strategy == "STRICT_SPREAD" and asked.nodes is None:
+            spread = max(1, machines // len(by_label))  # no two actors share a machine
         count = len(members)
         most = options.most_per_actor(label) or count
         groups.append(
@@ -147,12 +149,14 @@ def _fit(
     """Return actors that the machines have room for, as they are; None if there is not enough."""
     left = [dict(space) for space in spaces]
     bundles: list[Bundle] = []
-    # What needs most is placed first, while there is choice.
-    for group in sorted(groups, key=lambda group: -max(group.each.values(), default=0)):
+    # What needs the greatest part of a machine is placed first, while there is choice.
+    for group in sorted(groups, key=lambda group: _room_at_most(left, group)):
         sizes: list[int] = []
         rest = len(group.units)
         while rest:
-            rooms = [min(_room(space, group.each), group.most, rest) for space in left]
+            others = max(0, group.spread - len(sizes) - 1)  # actors that are still to be made
+            most = max(1, min(group.most, rest - others))
+            rooms = [min(_room(space, group.each), most) for space in left]
             size = max(rooms, default=0)
             if size == 0:
                 return None
@@ -163,6 +167,10 @@ def _fit(
             rest -= size
         bundles += _bundles(group, sizes)
     return tuple(bundles)
+
+
+def _room_at_most(spaces: Iterable[Mapping[str, float]], group: _Group) -> int:
+    return max((_room(space, group.each) for space in spaces), default=0)
 
 
 def _room(space: Mapping[str, float], each: Mapping[str, float]) -> int:

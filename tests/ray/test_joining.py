@@ -1,0 +1,66 @@
+"""A process that has not joined the cluster before: it leaves as it came."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+from typing import Any
+
+import pytest
+
+import launchpad_lite as lp
+from launchpad_lite.errors import UsageError
+from tests.ray.test_placement import launched, make, options, stopped
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("address")]
+
+
+@pytest.fixture
+def ray(cluster: Any) -> Any:
+    assert cluster
+    module: Any = importlib.import_module("ray")
+    assert not module.is_initialized()
+    return module
+
+
+def test_a_run_joins_and_leaves(ray: Any) -> None:
+    hears = signal.getsignal(signal.SIGTERM)
+    run = launched(make(facts=1), options())
+    assert run.client("facts").twice(2) == 4
+    stopped(run)
+    assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) == hears
+
+
+def test_the_last_of_two_runs_leaves(ray: Any) -> None:
+    first, second = (launched(make(facts=1), options()) for _ in range(2))
+    stopped(first)
+    assert second.client("facts").twice(2) == 4
+    stopped(second)
+    assert not ray.is_initialized()
+
+
+def test_a_launch_that_fails_leaves(ray: Any) -> None:
+    with pytest.raises(UsageError, match="refuses"):
+        launched(make(facts=1), options(runtime_env={"working_dir": "/no/such/directory"}))
+    assert not ray.is_initialized()
+
+
+def test_threads_are_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    run = launched(make(facts=2), options(), facts=lp.Resources(cpus=1))
+    assert run.client("facts").variable("OMP_NUM_THREADS") == "3"
+    stopped(run)
+
+
+def test_gpus_that_are_set_twice_are_told() -> None:
+    process = lp.PythonProcess(env={"CUDA_VISIBLE_DEVICES": "0"})
+    run = lp.launch(
+        make(facts=1),
+        "ray",
+        options=options(),
+        resources={"facts": lp.Resources(gpus=0)},
+        local_resources={"facts": process},
+    )
+    with pytest.raises(lp.NodeFailed, match="its env sets CUDA_VISIBLE_DEVICES"):
+        run.wait()
