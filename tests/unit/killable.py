@@ -58,8 +58,9 @@ class Killable:
             assert self._line() == "holding\n"
 
     def pause(self) -> None:
-        """Let it do nothing for now, as a debugger does."""
+        """Let it do nothing, as a debugger does; return when all its threads stand still."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     def go_on(self) -> None:
         """Let it go on."""
