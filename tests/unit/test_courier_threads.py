@@ -42,10 +42,12 @@ def double(value: Any) -> Any:
     return [2 * each for each in value]
 
 
-def until_nothing_waits() -> None:
-    """Let the thread of the deadlines end."""
-    while any(thread.name == "lp-deadlines" for thread in threading.enumerate()):
-        time.sleep(LINGER_S)
+def until_none_is_called(name: str, pause_s: float = 0.001) -> None:
+    """Let a thread that has nothing more to do end."""
+    deadline = time.monotonic() + PATIENCE_S
+    while any(thread.name.startswith(name) for thread in threading.enumerate()):
+        assert time.monotonic() < deadline, name
+        time.sleep(pause_s)
 
 
 def exhausted(future: Any) -> None:
@@ -92,7 +94,7 @@ def test_futures_with_a_deadline(bench: Bench) -> None:
     bench.publish()
     client = bench.client(LIMITED)
     assert client.futures.echo(1).result(PATIENCE_S) == 1
-    until_nothing_waits()
+    until_none_is_called("lp-deadlines", LINGER_S)
     with no_more_threads():
         for _ in range(3):
             exhausted(client.futures.enter())
@@ -117,6 +119,7 @@ def test_a_future_that_needs_a_writer() -> None:
     bench.publish()
     client = bench.client()
     assert client.futures.echo(1).result(PATIENCE_S) == 1
+    until_none_is_called("lp-connect")  # it sent that, and whoever submits meanwhile gets a writer
     running = client.futures.enter()
     bench.wait_for()
     with no_more_threads():
