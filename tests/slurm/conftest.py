@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.helpers import require_backend
-from tests.slurm.files import remove_abandoned
+from tests.machines.directory import remove_abandoned
 from tests.slurm.lab import Lab, missing
 from tests.slurm.login import Login
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,36 +24,21 @@ from typing import Any, Literal, Self
 
 import psutil
 
+from tests.machines import needed
+from tests.machines.daemon import Daemon, Machine
+from tests.machines.directory import held
+from tests.machines.network import Network
 from tests.slurm.cluster import LOGIN, Cluster
-from tests.slurm.daemon import Daemon, Machine
-from tests.slurm.files import CLIENTS, directory_of, entering, write_clients
+from tests.slurm.files import CLIENTS, entering, write, write_clients
 
-COMMANDS = (
-    *("slurmctld", "slurmd", "munged", *CLIENTS),
-    *("hostname", "ip", "mount", "nsenter", "setpriv", "unshare"),
-)
 _SUBNET = "10.77.0"  # inside the lab's namespaces only: each lab may have the same
 _POLL_SECONDS = 0.05
 
 
 def missing() -> str | None:
     """Returns why no cluster can be booted here, or None if one can."""
-    if sys.platform != "linux":
-        return "it needs Linux"
-    if lacking := [name for name in COMMANDS if shutil.which(name) is None]:
-        return (
-            f"no {', '.join(lacking)} on the path: "
-            "apt-get install slurmctld slurmd slurm-client munge iproute2"
-        )
-    if os.geteuid() != 0:
-        return "it needs root, to make namespaces"
-    made = subprocess.run(
-        ["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "true"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return f"namespaces cannot be made: {made.stderr.strip()}" if made.returncode else None
+    packages = "slurmctld slurmd slurm-client munge iproute2"
+    return needed.missing(packages, ("slurmctld", "slurmd", "munged", *CLIENTS))
 
 
 class Lab:
@@ -82,6 +66,7 @@ class Lab:
         self._cluster = cluster
         self._own_networks = own_networks
         self._login: Machine | None = None
+        self._network: Network | None = None
         self._slurmctld: Daemon | None = None
         self._machines: dict[str, Machine] = {}
         self._started: dict[str, float] = {}  # when each slurmd was, by the epoch
@@ -198,8 +183,8 @@ class Lab:
     def power_off(self, node: str) -> None:
         """Takes a node's power: its peers hear nothing more of it, not even that it is gone."""
         machine = self._machines.pop(node)
-        if self._own_networks:
-            self._ip("link", "delete", f"to-{node}")
+        if self._network is not None:
+            self._network.unwire(node)
         machine.kill()
 
     def power_on(self, node: str) -> None:
@@ -276,13 +261,15 @@ class Lab:
     # How it comes up.
 
     def _boot(self) -> None:
-        self._closing.enter_context(directory_of(self._cluster))
+        self._closing.enter_context(held(self.directory))
+        write(self._cluster)
         munge = self.directory / "munge"
         self._login = Machine(
             LOGIN,
-            self.directory,
+            self._output(LOGIN),
             *("munged", "--foreground", f"--key-file={munge}/key", f"--socket={munge}/socket"),
             *(f"--pid-file={munge}/pid", f"--log-file={munge}/log", f"--seed-file={munge}/seed"),
+            mounts=self._mounts,
             own_network=self._own_networks,
             is_node=False,
         )
@@ -290,10 +277,7 @@ class Lab:
         self._login.await_namespaces()
         write_clients(self.directory, self._login.pid)
         if self._own_networks:
-            self._ip("link", "set", "lo", "up")
-            self._ip("link", "add", "nodes", "type", "bridge")
-            self._ip("address", "add", f"{self._cluster.login_address}/24", "dev", "nodes")
-            self._ip("link", "set", "nodes", "up")
+            self._network = Network(self._login, self._cluster.login_address)
         self._login.go()
         self._closing.callback(self.kill_slurmctld)
         self._closing.callback(self._kill_machines)
@@ -308,33 +292,31 @@ class Lab:
         conf = self.env["SLURM_CONF"]
         self._started[node] = int(time.time())
         machine = Machine(
-            *(node, self.directory, "slurmd", "-D", "-b", "-f", conf, "-N", node),
+            *(node, self._output(node), "slurmd", "-D", "-b", "-f", conf, "-N", node),
+            mounts=self._mounts,
             own_network=self._own_networks,
-            is_node=True,
         )
         self._machines[node] = machine
         return machine
 
     def _wire(self, machine: Machine) -> None:
         machine.await_namespaces()
-        if self._own_networks:
-            first, name = str(machine.first.pid), f"to-{machine.name}"
-            peer = ("peer", "name", "eth0", "netns", first)
-            self._ip("link", "add", name, "type", "veth", *peer)
-            self._ip("link", "set", name, "master", "nodes", "up")
-            inside = ("nsenter", f"--target={first}", "--net", "ip")
-            address = f"{self.address(machine.name)}/24"
-            _call(*inside, "link", "set", "lo", "up")
-            _call(*inside, "address", "add", address, "dev", "eth0")
-            _call(*inside, "link", "set", "eth0", "up")
+        if self._network is not None:
+            self._network.wire(machine, self.address(machine.name))
         machine.go()
 
     def _kill_machines(self) -> None:
         while self._machines:
             self._machines.popitem()[1].kill()
 
-    def _ip(self, *arguments: str) -> None:
-        _call(*self.words("ip", *arguments))
+    @property
+    def _mounts(self) -> dict[str, str]:
+        """What machines see: inside, the lab's clients are the real ones."""
+        here = str(self.directory)
+        return {"/etc/hosts": f"{here}/hosts", f"{here}/bin": f"{here}/empty"}
+
+    def _output(self, machine: str) -> Path:
+        return self.directory / "log" / f"{machine}.out"
 
     def _is_ready(self) -> bool:
         known = map(_fields, self._show("node", check=False).splitlines())
@@ -363,12 +345,6 @@ class Lab:
     def _logs(self) -> str:
         logs = sorted((self.directory / "log").iterdir())
         return "\n".join(f"{log.name}:\n{log.read_text()[-2000:]}" for log in logs)
-
-
-def _call(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{shlex.join(command)}: {done.stderr.strip()}")
 
 
 def _fields(line: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.slurm.files import remove_abandoned
+from tests.machines.directory import remove_abandoned
 from tests.slurm.lab import Lab
 
 pytestmark = pytest.mark.slurm

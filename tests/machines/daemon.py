@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -60,14 +61,21 @@ class Machine(Daemon):
 
     Args:
       name: Its host name.
-      directory: The lab's.
-      own_network: Whether it has a network of its own.
+      log: Where the output of its command goes.
       command: What a login node becomes, or what a compute node runs.
-      is_node: Whether it is a compute node, with processes of its own.
+      mounts: What it sees elsewhere than this machine does, by where it sees it.
+      own_network: Whether it has a network of its own.
+      is_node: Whether it is a compute node, with processes and shared memory of its own.
     """
 
     def __init__(
-        self, name: str, directory: Path, *command: str, own_network: bool, is_node: bool
+        self,
+        name: str,
+        log: Path,
+        *command: str,
+        mounts: Mapping[str, str],
+        own_network: bool = True,
+        is_node: bool = True,
     ) -> None:
         unshare = ["unshare", "--uts", "--mount"]
         if own_network:
@@ -75,8 +83,9 @@ class Machine(Daemon):
         if is_node:
             unshare += ["--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
         kind = "node" if is_node else "login"
-        words = [sys.executable, "-I", str(MACHINE), str(directory), name, kind, *command]
-        super().__init__(*unshare, *words, log=directory / "log" / f"{name}.out")
+        seen = ",".join(f"{source}:{target}" for target, source in mounts.items())
+        words = [sys.executable, "-I", str(MACHINE), kind, name, seen, *command]
+        super().__init__(*unshare, *words, log=log)
         self.name = name
         self._is_node = is_node
 

@@ -1,11 +1,12 @@
 """The first process of a machine of the lab, in namespaces that were just made for it.
 
-    python -I machine.py DIRECTORY NAME login COMMAND...
-    python -I machine.py DIRECTORY NAME node COMMAND...
+    python -I machine.py login NAME MOUNTS COMMAND...
+    python -I machine.py node NAME MOUNTS COMMAND...
 
-It takes the name and its view of the files, and waits for the end of its input, when its network is
-wired. Then a login node becomes the command. A compute node stays process 1: it starts the command,
-again at each SIGUSR1, and reaps orphans, so that the node outlives its slurmd.
+It takes the name and its view of the files, `SOURCE:TARGET` for each directory or file that it sees
+elsewhere, with commas between; and waits for the end of its input, when its network is wired. Then
+a login node becomes the command. A compute node stays process 1: it starts the command, again at
+each SIGUSR1, and reaps orphans, so that the node outlives its daemon.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ import sys
 SIGNALS = {signal.SIGCHLD, signal.SIGUSR1}
 
 
-def main(directory: str, name: str, kind: str, *command: str) -> None:
+def main(kind: str, name: str, mounts: str, *command: str) -> None:
     """Sets this machine up and runs it."""
     subprocess.run(["hostname", name], check=True)
-    _mount("--bind", f"{directory}/hosts", "/etc/hosts")
-    # Commands of the lab's bin/ enter the login node from outside; inside they are the real ones.
-    _mount("--bind", f"{directory}/empty", f"{directory}/bin")
+    for mount in mounts.split(","):
+        _mount("--bind", *mount.split(":"))
     if kind == "node":  # shared memory is not shared between machines
         _mount("-t", "tmpfs", "tmpfs", "/dev/shm")
     print("ready", flush=True)
