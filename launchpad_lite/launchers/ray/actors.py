@@ -1,4 +1,4 @@
-"""The actors of a program: placed together, or not at all; watched, and taken down."""
+"""The actors of a program: started where there is room for them, watched, and taken down."""
 
 from __future__ import annotations
 
@@ -6,104 +6,30 @@ import contextlib
 import functools
 import importlib
 import pickle
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import Stopped, UsageError
+from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.ray.host import Charge, Host
-from launchpad_lite.launchers.ray.layout import CPU, GPU, MEMORY, amounts
-from launchpad_lite.runtime.signals import signals
+from launchpad_lite.launchers.ray.layout import CPU, GPU, MEMORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable
     from concurrent import futures
 
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.launchers.ray.options import RayOptions
+    from launchpad_lite.launchers.ray.placement import Placement
 
 END_S = 15.0
 """Seconds that actors have to end after their agents were hung up on."""
 
-_AT_ONCE_S = 2.0  # for Ray to place what it has room for
-_LOOK_S = 1  # Ray takes whole seconds; between two looks at whether a signal has come
 _SHIP = (
     "The cluster's machines have no launchpad_lite. Install it there, or ship it: "
     "lp.RayOptions(runtime_env={'pip': [...]}) with its wheel."
 )
-
-
-class Placement:
-    """Room in the cluster for all actors of a program, which Ray keeps for it.
-
-    Attributes:
-      bundles: what each of the actors asks for.
-      group: Ray's own.
-    """
-
-    def __init__(self, cluster: Cluster, bundles: Sequence[Bundle], options: RayOptions) -> None:
-        """Ask for it; `wait` waits until it is there."""
-        self._cluster = cluster
-        self._removed = False
-        self.bundles = bundles
-        self._options = options
-        self._module: Any = importlib.import_module("ray.util.placement_group")
-        self.group: Any = self._module.placement_group(
-            [dict(bundle.resources) for bundle in bundles], strategy=options.strategy
-        )
-
-    def wait(self) -> None:
-        """Wait for it, as long as the user wants to.
-
-        Raises:
-          UsageError: it does not come; nothing is asked for any more.
-          Stopped: a signal has come.
-        """
-        try:
-            self._await()
-        except BaseException:
-            self.remove()
-            raise
-
-    def _await(self) -> None:
-        begun = time.monotonic()
-        told = False
-        while not self.group.wait(_LOOK_S):
-            waited = time.monotonic() - begun
-            if signals.early:  # which is held until there is a run
-                message = "stopped while it waited for room in the cluster"
-                raise Stopped(message)
-            if waited > max(_AT_ONCE_S, self._options.wait_s):
-                raise UsageError(self._explain())
-            if not told and waited > _AT_ONCE_S:
-                told = True
-                seconds = self._options.wait_s
-                sys.stderr.write(f"the cluster has no room yet; waiting, up to {seconds:g} s\n")
-
-    def _explain(self) -> str:
-        asked = "; ".join(f"{each.agent} {amounts(each.resources)}" for each in self.bundles)
-        there = "; ".join(
-            f"{machine.name} {amounts(machine.free)} of {amounts(machine.total)}"
-            for machine in self._cluster.machines()
-        )
-        waited = f" within {self._options.wait_s:g} s" if self._options.wait_s else " now"
-        return (
-            f"the cluster has no room for the program{waited}.\n"
-            f"  Asked for, with strategy {self._options.strategy}: {asked}.\n"
-            f"  Free: {there}.\n"
-            "  Ask for less with lp.Resources or another strategy, or wait for what others hold: "
-            "--ray_wait=SECONDS."
-        )
-
-    def remove(self) -> None:
-        """Give it back, once."""
-        if self._removed or not self._cluster.ray.is_initialized():  # Ray would begin a new cluster
-            return
-        self._removed = True
-        with contextlib.suppress(Exception):  # the cluster may be gone
-            self._module.remove_placement_group(self.group)
 
 
 class Actors:

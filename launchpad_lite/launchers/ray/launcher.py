@@ -14,10 +14,11 @@ from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.launchers.output import Output
 from launchpad_lite.launchers.ray import cluster as clusters
-from launchpad_lite.launchers.ray.actors import Actors, Placement
+from launchpad_lite.launchers.ray.actors import Actors
 from launchpad_lite.launchers.ray.host import THREADS, Charge
 from launchpad_lite.launchers.ray.layout import amounts, lay_out
 from launchpad_lite.launchers.ray.options import RayOptions
+from launchpad_lite.launchers.ray.placement import Placement
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
