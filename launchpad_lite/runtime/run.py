@@ -288,19 +288,20 @@ def _wait_at_exit() -> None:
     """Wait for runs that nobody waited for, before the interpreter takes threads away."""
     global _exit_code  # noqa: PLW0603 - the interpreter takes no exit code from here
     interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
-    for run in list(_unwaited):
-        try:
-            if interactive:
-                run.stop()
-            else:
-                run.wait_at_exit()
-        except LaunchpadError as error:
-            sys.stderr.write(f"{brief(error)}\n")
-            _exit_code = error.exit_code
-        except KeyboardInterrupt:
-            _exit_code = ExitCode.INTERRUPTED
-        except SystemExit as error:  # by SIGTERM
-            _exit_code = cast("int", error.code)
+    with signals.held():  # a signal stops them all in order, also before they are waited for
+        for run in list(_unwaited):
+            try:
+                if interactive:
+                    run.stop()
+                else:
+                    run.wait_at_exit()
+            except LaunchpadError as error:
+                sys.stderr.write(f"{brief(error)}\n")
+                _exit_code = error.exit_code
+            except KeyboardInterrupt:
+                _exit_code = ExitCode.INTERRUPTED
+            except SystemExit as error:  # by SIGTERM
+                _exit_code = cast("int", error.code)
     if _exit_code != ExitCode.OK:
         atexit.register(_exit_with_code)  # the last to be registered is the first to be called
 
