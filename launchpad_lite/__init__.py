@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Stopped,
         Unavailable,
         UnpicklableError,
+        UnresolvedReference,
         UsageError,
         VersionMismatch,
     )
@@ -139,6 +140,7 @@ __all__ = [
     "Stream",
     "Unavailable",
     "UnpicklableError",
+    "UnresolvedReference",
     "UsageError",
     "VersionMismatch",
     "__version__",
@@ -223,6 +225,7 @@ _HOMES = {
     "Stream": "courier.stream",
     "Unavailable": "errors",
     "UnpicklableError": "errors",
+    "UnresolvedReference": "errors",
     "UsageError": "errors",
     "VersionMismatch": "errors",
     "aio": "courier.typed",

@@ -14,6 +14,7 @@ LaunchpadError
 ├── CheckpointError                        a checkpoint is damaged, or does not fit the tables
 ├── ContextError (RuntimeError)            called where no node, or no single run, is known
 ├── Stopped                                the run has stopped; the call was not made
+├── UnresolvedReference (RuntimeError)     an object in Ray's store is lost, or out of reach
 └── CallError                              a call between nodes failed
     ├── Unavailable                        the server is not there (see `maybe_executed`)
     ├── DeadlineExceeded (TimeoutError)
@@ -199,6 +200,10 @@ class ControllerLost(RunError):
 
 class Stopped(LaunchpadError):
     """The run has stopped; what was asked for was not done."""
+
+
+class UnresolvedReference(LaunchpadError, RuntimeError):
+    """An object in Ray's store, given by reference, is lost or cannot be reached."""
 
 
 class _Message:

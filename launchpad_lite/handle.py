@@ -12,7 +12,7 @@ import contextlib
 import contextvars
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from launchpad_lite import context, walk
+from launchpad_lite import context, references, walk
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,8 +132,11 @@ else:
 
 
 def dereference(value: T) -> T:
-    """Return `value` with every handle and deferred object in it replaced by the real thing."""
-    return walk.replace(
-        value,
-        lambda leaf: leaf.dereference() if isinstance(leaf, Dereferenceable) else leaf,
-    )
+    """Return `value` with all that stands for something else in it replaced by the real thing."""
+    return walk.replace(value, _real)
+
+
+def _real(leaf: Any) -> Any:
+    if isinstance(leaf, Dereferenceable):
+        return leaf.dereference()
+    return references.value(leaf) if references.is_reference(leaf) else leaf

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
 
-from launchpad_lite import flags, source, walk
+from launchpad_lite import flags, references, source, walk
 from launchpad_lite.address import Names, naming
 from launchpad_lite.errors import UnpicklableError
 from launchpad_lite.handle import Handle
@@ -31,6 +31,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # it has no types
     def reducer_override(self, obj: Any) -> Any:
         if obj is flags.FLAGS:  # a lambda's global; those of the receiver have the same values
             return flags.of_this_process, ()
+        if references.is_reference(obj):
+            return references.reduce(obj)
         by_reference = source.main_travels_by_reference()
         if by_reference and isinstance(obj, type | types.FunctionType) and _is_in_main(obj):
             return NotImplemented
@@ -78,7 +80,7 @@ def dumps_named(value: object, parts: dict[str, Any], owner: str, names: Names) 
     Raises:
       UnpicklableError: with the path of attributes down to the culprit.
     """
-    with naming(names):
+    with naming(names), references.within(owner, parts):
         try:
             return dumps(value)
         except Exception as error:

@@ -17,6 +17,8 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any
 
+from launchpad_lite import references
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,7 +36,10 @@ class _StandIn(bytearray):
 
 
 _table: dict[type, Callable[[Any], Any]] = {}
-"""How arrays are pickled, from when NumPy is loaded; until then there are none."""
+"""How arrays, and references to Ray's objects, are pickled, from when their package is loaded."""
+
+_learned: set[str] = set()
+"""The packages whose classes are in the table."""
 
 
 def dumps(value: object, take_buffer: Callable[[pickle.PickleBuffer], object]) -> bytes:
@@ -48,16 +53,24 @@ def dumps(value: object, take_buffer: Callable[[pickle.PickleBuffer], object]) -
     Raises:
       Exception: whatever pickling the object raises.
     """
+    for package in _kinds:
+        if package not in _learned and package in sys.modules:
+            _learn(package)
     if not _table:
-        numpy = sys.modules.get("numpy")
-        if numpy is None:
-            return pickle.dumps(value, PROTOCOL, buffer_callback=take_buffer)
-        _table[numpy.ndarray] = _reduce
+        return pickle.dumps(value, PROTOCOL, buffer_callback=take_buffer)
     file = io.BytesIO()
     pickler: Any = pickle.Pickler(file, PROTOCOL, buffer_callback=take_buffer)
     pickler.dispatch_table = _table
     pickler.dump(value)
     return file.getvalue()
+
+
+def _learn(package: str) -> None:
+    name, reduce = _kinds[package]
+    kind = getattr(sys.modules[package], name, None)
+    if kind is not None:  # another thread may be loading the package
+        _table[kind] = reduce
+        _learned.add(package)
 
 
 def _reduce(array: Any) -> Any:
@@ -76,6 +89,13 @@ def _reduce(array: Any) -> Any:
     if by_column:
         return type(array), (array.shape, dtype.str, buffer, 0, None, "F")
     return type(array), (array.shape, dtype.str, buffer)
+
+
+_kinds: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "numpy": ("ndarray", _reduce),
+    "ray": ("ObjectRef", references.reduce),
+}
+"""By package, the class that has a pickling of its own."""
 
 
 def size(buffer: pickle.PickleBuffer) -> int:

@@ -9,7 +9,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launchpad_lite import typecheck, walk
+from launchpad_lite import references, typecheck, walk
 from launchpad_lite.handle import DeferredConstruction, dereference
 from launchpad_lite.node import Node, Problem, walk_arguments
 from launchpad_lite.nodes import standalone
@@ -94,7 +94,9 @@ class CallNode(Node[T_co]):
         """Do what this kind of node does."""
 
     def _call(self) -> Any:
-        return self._function(*dereference(self._args), **dereference(self._kwargs))
+        with references.within(f"{self.title} ({self.place})", self.arguments()):
+            args, kwargs = dereference(self._args), dereference(self._kwargs)
+        return self._function(*args, **kwargs)
 
 
 def checkpoint(instance: object, context: Context) -> None:

@@ -7,11 +7,11 @@ import importlib
 import importlib.util
 import logging
 import os
-import signal
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
+from launchpad_lite import sigterm
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers.ray.layout import Machine
 from launchpad_lite.launchers.ray.options import LOCAL
@@ -87,7 +87,7 @@ class Cluster:
         if address == LOCAL:
             settings["include_dashboard"] = False
         try:
-            with _without_variable(), _handlers_kept():
+            with _without_variable(), sigterm.kept():
                 ray.init(address=address, **settings)
         except BaseException as error:
             ray.shutdown()
@@ -127,17 +127,6 @@ class Cluster:
                 _users.pop()
                 if not _users:
                     self.ray.shutdown()
-
-
-@contextlib.contextmanager
-def _handlers_kept() -> Any:
-    """Put back what hears SIGTERM, for which Ray sets a handler of its own."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

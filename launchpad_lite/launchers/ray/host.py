@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, brief
+from launchpad_lite.launchers.ray.cluster import VARIABLE
 from launchpad_lite.runtime import children, relay
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Host:
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(given),
+            env=_environment(given, ray.get_runtime_context().gcs_address),
         )
         last: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         with process:
@@ -112,9 +113,14 @@ class Host:
         return "\n  ".join([f"the agent's process ended with {status}", *last])
 
 
-def _environment(charge: Charge) -> dict[str, str]:
-    """Return what the nodes have of the launching process's environment, and of Ray's."""
-    environment = {**charge.environment, **os.environ}
+def _environment(charge: Charge, address: str) -> dict[str, str]:
+    """Return what the nodes have of the launching process's environment, and of Ray's.
+
+    Args:
+      charge: what the actor holds.
+      address: the cluster's, for nodes that use Ray: a machine may have several.
+    """
+    environment = {**charge.environment, VARIABLE: address, **os.environ}
     if not charge.sets_threads:  # Ray sets what all nodes of the actor have together
         environment.pop(THREADS, None)
         if THREADS in charge.environment:
