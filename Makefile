@@ -19,7 +19,8 @@ test:
 test-slurm:
 	.venv/bin/python -m pytest -n 2 --dist loadfile -m slurm tests/slurm
 
-# Starts a cluster of three raylets on this machine.
+# Starts a cluster of three raylets on this machine, and one of three machines in network namespaces;
+# the latter needs root and iproute2 (tests/ray/lab.py).
 test-ray:
 	.venv/bin/pip install -q -e '.[ray]' && .venv/bin/python -m pytest -m ray tests/ray
 

@@ -5,56 +5,32 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 
+from tests.machines import launched
 from tests.slurm.lab import Lab
 
 PROGRAM = Path(__file__).parent / "programs.py"
-PATIENCE_S = 90.0
 SECRETS = ("submission.pickle", "rendezvous.json")
 
 
 @dataclasses.dataclass
-class Launched:
-    """A program that was launched on the login node, and is not waited for yet."""
+class Launched(launched.Launched):
+    """A program that was launched on the login node."""
 
-    process: subprocess.Popen[str]
-    output: Path
-    state: Path
     lab: Lab
-
-    @property
-    def run(self) -> Path:
-        """The run directory."""
-        (found,) = (self.state / "launchpad_lite/runs").iterdir()
-        return found
-
-    def text(self) -> str:
-        return self.output.read_text()
-
-    def await_text(self, text: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while text not in self.text():
-            assert self.process.poll() is None, self.text()
-            assert time.monotonic() < deadline, f"no {text!r} in: {self.text()}"
-            time.sleep(0.05)
 
     def job(self) -> int:
         (job,) = self.lab.queue()
         return job
 
-    def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-
     def end(self) -> int:
         """Wait for the end; return the exit code. No job is left in the queue."""
-        code = self.process.wait(PATIENCE_S)
+        code = super().end()
         self.lab.until(lambda: not self.lab.queue(), "jobs are left in the queue")
         return code
 
@@ -74,15 +50,7 @@ class Login:
 
     def start(self, *command: str) -> Launched:
         output = self.home / f"output-{len(self.launched)}"
-        with output.open("wb") as file:
-            process = subprocess.Popen(
-                self.lab.words(*command),
-                env={**self.lab.env, **self.env},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+        process = launched.start(self.lab.words(*command), {**self.lab.env, **self.env}, output)
         self.launched.append(Launched(process, output, self.home, self.lab))
         return self.launched[-1]
 
@@ -95,9 +63,7 @@ class Login:
 
     def close(self) -> None:
         for each in self.launched:
-            if each.process.poll() is None:
-                each.process.kill()
-                each.process.wait()
+            each.close()
 
     def leftovers(self) -> list[str]:
         """Return what runs have left: processes on any node, and files with secrets."""

@@ -1,0 +1,279 @@
+"""A real Ray cluster on this machine: each node in namespaces of its own.
+
+It needs root and Debian's package `iproute2`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from tests.helpers import STATE_VARIABLE
+from tests.machines import needed
+from tests.machines.daemon import Machine
+from tests.machines.directory import held
+from tests.machines.launched import PATIENCE_S, Launched, start
+from tests.machines.network import Network
+
+HEAD = "head"
+ADDRESSES = {HEAD: "10.78.0.1", "side0": "10.78.0.11", "side1": "10.78.0.12"}
+ADDRESS = f"{ADDRESSES[HEAD]}:6379"
+
+_HERE = Path(__file__).parent
+_RAY_START = "ray.scripts.scripts"
+_NODE_ID = "--node_id="
+_POLL_S = 0.05
+_STORE_BYTES = 80_000_000
+_OWN = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
+
+
+def missing() -> str | None:
+    """Returns why no cluster can be booted here, or None if one can."""
+    return needed.missing() if importlib.util.find_spec("ray") else "it is not installed"
+
+
+class Lab:
+    """A cluster of a head and two machines, each of which has a resource of its name.
+
+    `with Lab.boot(directory) as lab` boots it and ends it. All of a lab ends at the latest together
+    with the thread that booted it. All machines have the files of this one, but /dev/shm, Ray's
+    temporary files, host names, process ids and networks of their own. The head keeps the cluster's
+    metadata on its disk, so that it can be started again.
+
+    Attributes:
+      directory: Where its files are; removed at the end.
+      env: The environment of programs, beside what a test sets.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._settings = {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        # What Ray is told for a cluster on the loopback interface is none of this one's.
+        others = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        self.env = others | self._settings
+        self._machines: dict[str, Machine] = {}
+        self._network: Network | None = None
+        self._damaged: set[str] = set()
+        self._launched: list[Launched] = []
+
+    @classmethod
+    @contextlib.contextmanager
+    def boot(cls, directory: Path) -> Generator[Self]:
+        """Boots a cluster, and ends it at the end of the block.
+
+        Args:
+          directory: A new or empty directory, whose path is short: sockets are in it.
+        """
+        lab = cls(directory)
+        with held(directory), contextlib.ExitStack() as closing:
+            closing.callback(lab._kill_machines)
+            (directory / "log").mkdir()
+            (directory / "ray").mkdir()
+            hosts = [("127.0.0.1", "localhost"), *((at, name) for name, at in ADDRESSES.items())]
+            (directory / "hosts").write_text("".join(f"{at} {name}\n" for at, name in hosts))
+            for name in ADDRESSES:
+                lab.power_on(name)
+            lab.reset()
+            yield lab
+
+    # What a test does with it.
+
+    def words(self, name: str, *command: str) -> list[str]:
+        """Returns a command as this process starts it on a machine, in this directory."""
+        first = self._machines[name].first.pid
+        enter = ("nsenter", f"--target={first}", "--net", "--uts", "--mount", "--ipc", "--pid")
+        return [*enter, f"--wdns={Path.cwd()}", *command]
+
+    def lp_launch(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `lp-launch` on a machine to its end, whatever its exit code."""
+        words = ("-P", "-m", "lp_launch", *arguments)
+        return self._run(name, *words, env=self._test_environment())
+
+    def launch(self, name: str, *arguments: str) -> Launched:
+        """Launches `programs.py` from a machine."""
+        words = self.words(
+            name,
+            *(
+                sys.executable,
+                "-P",
+                "-m",
+                "lp_launch",
+                str(_HERE / "programs.py"),
+            ),
+            *("--launcher=ray", f"--ray_address={ADDRESS}", *arguments),
+        )
+        output = self.directory / "log" / f"launched-{len(self._launched)}"
+        process = start(words, self._test_environment(), output)
+        self._launched.append(Launched(process, output, Path(os.environ[STATE_VARIABLE])))
+        return self._launched[-1]
+
+    def cut(self, name: str) -> None:
+        """Lets nothing through to a machine, or from it."""
+        assert self._network is not None
+        self._damaged.add(name)
+        self._network.cut(name)
+
+    def kill(self, name: str, daemon: str) -> None:
+        """Kills one of Ray's daemons on a machine: "raylet", "gcs_server"."""
+        self._damaged.add(name)
+        (process,) = self._daemons(name, daemon)
+        process.kill()
+
+    def power_off(self, name: str) -> None:
+        """Takes a machine's power: its peers hear nothing more of it, not even that it is gone."""
+        assert self._network is not None
+        self._network.unwire(name)
+        self._machines.pop(name).kill()
+
+    def power_on(self, name: str) -> None:
+        """Starts a machine that is off."""
+        (self.directory / name).mkdir(exist_ok=True)
+        machine = Machine(
+            name,
+            self.directory / "log" / f"{name}.out",
+            *self._ray_start(name),
+            mounts={
+                "/etc/hosts": f"{self.directory}/hosts",
+                f"{self.directory}/ray": f"{self.directory}/{name}",
+            },
+        )
+        self._machines[name] = machine
+        machine.await_namespaces()
+        if self._network is None:
+            self._network = Network(machine, ADDRESSES[name])
+        else:
+            self._network.wire(machine, ADDRESSES[name])
+        machine.go()
+
+    def start_ray(self, name: str) -> None:
+        """Starts Ray again on a machine that is on, of which it holds nothing any more."""
+        assert self._network is not None
+        if name != HEAD:
+            self._network.mend(name)
+        machine = self._machines[name]
+        for process in machine.first.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._until(lambda: not machine.first.children(), f"processes of {name} do not die")
+        machine.start_again()
+        self._damaged.discard(name)
+
+    def reset(self) -> None:
+        """Ends what was launched, starts what is off, and waits until the cluster is as new.
+
+        Raises:
+          AssertionError: It is not; the message says what is wrong.
+        """
+        while self._launched:
+            self._launched.pop().close()
+        for name in ADDRESSES:
+            if name not in self._machines:
+                self.power_on(name)
+            elif name in self._damaged:
+                self.start_ray(name)
+        self._until(lambda: len(self._nodes()) == len(ADDRESSES), "Ray does not start")
+        self._until(lambda: not self._actors(), "actors are left")
+        census = (str(_HERE / "census.py"), ADDRESS, str(PATIENCE_S), *self._nodes())
+        done = self._run(HEAD, *census, env=self.env)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self._logs()}"
+
+    def processes(self) -> set[psutil.Process]:
+        """Returns the processes that are the lab itself, unlike those that a test has begun."""
+        found: set[psutil.Process] = set()
+        for machine in self._machines.values():
+            waiting = psutil.Process(machine.pid)
+            for process in (waiting, *waiting.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    if STATE_VARIABLE not in process.environ():
+                        found.add(process)
+        return found
+
+    # How it comes up.
+
+    def _ray_start(self, name: str) -> list[str]:
+        variables = {
+            **self._settings,
+            "HOME": os.environ.get("HOME", "/"),
+            "RAY_raylet_start_wait_time_s": "120",
+            "RAY_gcs_storage": "rocksdb",
+            "RAY_gcs_storage_path": f"{self.directory}/gcs",
+            # A daemon that was killed is missed after 7 s, a machine after 20 s.
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "2000",
+            "RAY_health_check_failure_threshold": "7",
+        }
+        head = ["--head", "--port=6379", "--include-dashboard=false", "--no-monitor"]
+        where = head if name == HEAD else [f"--address={ADDRESS}"]
+        return [
+            *("env", *(f"{key}={value}" for key, value in variables.items())),
+            *(sys.executable, "-m", _RAY_START, "start", *where),
+            *(f"--node-ip-address={ADDRESSES[name]}", f'--resources={{"{name}": 4}}'),
+            *("--block", "--num-cpus=2", f"--object-store-memory={_STORE_BYTES}"),
+            *(f"--temp-dir={self.directory}/ray", "--include-log-monitor=false"),
+        ]
+
+    def _nodes(self) -> list[str]:
+        """Returns the ids of the nodes that run; there is none while Ray is about to start one."""
+        words: list[str] = []
+        for name in ADDRESSES:
+            for raylet in self._daemons(name, "raylet"):
+                with contextlib.suppress(psutil.Error):  # it ends at this moment
+                    words += raylet.cmdline()
+        return [word.removeprefix(_NODE_ID) for word in words if word.startswith(_NODE_ID)]
+
+    def _daemons(self, name: str, daemon: str) -> list[psutil.Process]:
+        return [each for each in self._processes_on(name) if each.name() == daemon]
+
+    def _processes_on(self, name: str) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # its process 1 is about to come
+            return self._machines[name].first.children(recursive=True)
+        return []
+
+    def _actors(self) -> list[str]:
+        names = [each.name() for name in ADDRESSES for each in self._processes_on(name)]
+        return [name for name in names if name.startswith("ray::") and not name.startswith(_OWN)]
+
+    def _test_environment(self) -> dict[str, str]:
+        return self.env | {STATE_VARIABLE: os.environ[STATE_VARIABLE]}
+
+    def _run(
+        self, name: str, *arguments: str, env: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.words(name, sys.executable, *arguments),
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE_S,
+            check=False,
+        )
+
+    def _kill_machines(self) -> None:
+        while self._machines:
+            self._machines.popitem()[1].kill()
+
+    def _until(self, condition: Callable[[], bool], complaint: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"{complaint}\n{self._logs()}"
+            time.sleep(_POLL_S)
+
+    def _logs(self) -> str:
+        logs = sorted((self.directory / "log").iterdir())
+        return "\n".join(f"{log.name}:\n{log.read_text()[-2000:]}" for log in logs)

@@ -1,0 +1,86 @@
+"""Programs on machines with networks of their own, and what becomes of them when one is lost."""
+
+from __future__ import annotations
+
+import re
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.helpers import require_backend
+from tests.machines.directory import remove_abandoned
+from tests.ray.lab import ADDRESSES, HEAD, Lab, missing
+
+pytestmark = pytest.mark.ray
+
+PREFIX = "lp-ray-"
+DIRECTORY = Path("/tmp")  # a short path: sockets are in it
+
+
+@pytest.fixture(scope="module")
+def booted_lab() -> Iterator[Lab]:
+    """The cluster, as the tests before left it."""
+    require_backend("ray", missing())
+    remove_abandoned(DIRECTORY.glob(f"{PREFIX}*"))
+    with Lab.boot(Path(tempfile.mkdtemp(prefix=PREFIX, dir=DIRECTORY))) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(booted_lab: Lab) -> Iterator[Lab]:
+    """The cluster, with all machines up and nothing in it; so it is left, too."""
+    yield booted_lab
+    booted_lab.reset()
+
+
+@pytest.fixture
+def spared(booted_lab: Lab) -> Callable[[], set[psutil.Process]]:
+    """Daemons that a test started again are not its leftovers."""
+    return booted_lab.processes
+
+
+def test_calls_between_machines_are_encrypted(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=arrays")
+    assert run.end() == 0, run.text()
+    assert "machines: [('side0', None), ('side0', None), ('side1', None)" in run.text()
+    assert "ways: ['TlsStream']" in run.text()
+    assert "twice: True" in run.text()
+
+
+def test_any_machine_may_launch(lab: Lab) -> None:
+    run = lab.launch("side0", "--mode=wait")
+    run.await_text("waiting")
+    status = lab.lp_launch("side0", "status", run.run.name).stdout
+    for name, where in ADDRESSES.items():
+        assert re.search(rf"tcp:{re.escape(where)}:\d+", status), (name, status)
+    stopped = lab.lp_launch("side0", "stop", run.run.name)
+    assert stopped.returncode == 0, stopped.stderr
+    assert run.end() == 0, run.text()
+    assert "told to stop: True" in run.text()
+
+
+def test_a_machine_loses_its_network(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=call")
+    run.await_text("calling")
+    lab.cut("side1")
+    assert run.end() == 1
+    assert "side1 is gone: nothing has come from it for 10 s" in run.text()
+
+
+def test_a_raylet_is_killed(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=wait")
+    run.await_text("waiting")
+    lab.kill("side1", "raylet")
+    assert run.end() == 1
+    assert "side1" in run.text()
+
+
+def test_the_driver_is_killed(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=call")
+    run.await_text("calling")
+    run.send(signal.SIGKILL)
+    assert run.end() == -signal.SIGKILL
