@@ -177,7 +177,11 @@ RAY_WORKERS_PER_ACTOR = flags.DEFINE_integer(
     lower_bound=1,
 )
 
-_HEEDED_BY = {"lp_slurm_": "slurm", "lp_detach": "slurm", "lp_ray_": "ray"}
+_HEEDED_BY = {
+    "lp_slurm_": ("slurm",),
+    "lp_detach": ("slurm", "ray"),
+    "lp_ray_": ("ray",),
+}
 _UNSET = {name: _value_of(name) for name in FLAGS if name.startswith(tuple(_HEEDED_BY))}
 """What flags are if nobody gives them; `lp-launch` makes what it was given their defaults."""
 
@@ -235,10 +239,10 @@ def given_for_others(launcher: str) -> list[tuple[str, str]]:
       launcher: the one that runs the program.
     """
     return [
-        (f"--{name}", owner)
+        (f"--{name}", " or ".join(owners))
         for name, unset in _UNSET.items()
-        for prefix, owner in _HEEDED_BY.items()
-        if name.startswith(prefix) and owner != launcher and _value_of(name) != unset
+        for prefix, owners in _HEEDED_BY.items()
+        if name.startswith(prefix) and launcher not in owners and _value_of(name) != unset
     ]
 
 

@@ -123,6 +123,10 @@ class LaunchPlan:
         wanted = (module for worker in self.workers for module in worker.preload)
         return list(dict.fromkeys(wanted))
 
+    def portable(self) -> LaunchPlan:
+        """Return it without the program's own classes, for processes that cannot import those."""
+        return dataclasses.replace(self, edges=(), names={}, nodes={})
+
     @property
     def services(self) -> frozenset[str]:
         """The names under which something can be called."""

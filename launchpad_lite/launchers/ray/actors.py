@@ -104,7 +104,7 @@ class Actors:
         answer: futures.Future[str],
     ) -> None:
         error = answer.exception()
-        how = answer.result() if error is None else _explain(error)
+        how = answer.result() if error is None else explain(error)
         gone([agent], f"its actor of Ray has ended{': ' if how else ''}{how}")
         with self._ended:
             self._running.discard(agent)
@@ -127,7 +127,8 @@ class Actors:
         self._placement.remove()
 
 
-def _explain(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
+    """Return why an actor has ended, for people."""
     text = str(error).strip()
     if "No module named 'launchpad_lite'" in text:
         return _SHIP

@@ -75,6 +75,11 @@ class Cluster:
             return cls._begin(ray, options)
 
     @classmethod
+    def here(cls, *, local: bool) -> Cluster:
+        """Return the cluster that this process is an actor of."""
+        return cls(load(), local=local, joined=False)
+
+    @classmethod
     def _begin(cls, ray: Any, options: RayOptions) -> Cluster:
         address = options.address or os.environ.get(VARIABLE) or LOCAL
         check_address(address)
@@ -102,6 +107,12 @@ class Cluster:
     def address(self) -> str:
         """The address of this machine by which the other machines of the cluster reach it."""
         return str(self.ray.util.get_node_ip_address())
+
+    def here_strategy(self) -> Any:
+        """Return what has Ray start an actor on this machine."""
+        strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
+        node = self.ray.get_runtime_context().get_node_id()
+        return strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
     def machines(self) -> list[Machine]:
         """Return its machines, as they are now."""

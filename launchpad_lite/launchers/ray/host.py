@@ -97,6 +97,9 @@ class Host:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=_environment(given, ray.get_runtime_context().gcs_address),
+            # Ray kills the process group of an actor, and with it an agent that has yet to end what
+            # its workers have started.
+            start_new_session=True,
         )
         last: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         with process:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
+import pathlib
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.launchers import gpus, terminals
+from launchpad_lite.errors import UsageError
+from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
-from launchpad_lite.launchers.local import LocalRun
-from launchpad_lite.launchers.output import Output
 from launchpad_lite.launchers.ray import cluster as clusters
-from launchpad_lite.launchers.ray.actors import Actors
-from launchpad_lite.launchers.ray.host import THREADS, Charge
+from launchpad_lite.launchers.ray.following import FollowingActor
+from launchpad_lite.launchers.ray.held import HeldByActor
 from launchpad_lite.launchers.ray.layout import amounts, lay_out
+from launchpad_lite.launchers.ray.messages import Submission
 from launchpad_lite.launchers.ray.options import RayOptions
-from launchpad_lite.launchers.ray.placement import Placement
 from launchpad_lite.planning import Capabilities
-from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from launchpad_lite.launchers.ray.cluster import Cluster
-    from launchpad_lite.planning import LaunchPlan, WorkerSpec
+    from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.run import Run
 
 
@@ -68,20 +64,19 @@ class RayLauncher(Launcher):
         terminals.check(asked.terminal, asked.tmux_session_name, attach=asked.tmux_open_window)
         for warning in _unheeded(plan, asked):
             sys.stderr.write(f"warning: {warning}\n")
-        plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, pdb=False))
+        checkpoints = plan.config.checkpoint_dir
+        config = dataclasses.replace(
+            plan.config,
+            pdb=False,
+            # The controller is in another process, which has a working directory of its own.
+            checkpoint_dir=None
+            if checkpoints is None
+            else str(pathlib.Path(checkpoints).absolute()),
+        )
+        plan = dataclasses.replace(plan, config=config)
         cluster = clusters.Cluster.join(asked)
         try:
-            bundles = lay_out(plan.workers, asked, cluster.machines())
-            placement = Placement(cluster, bundles, asked)
-            placement.wait()
-            directory = RunDirectory.create(new_run_id(plan.program))
-            try:
-                directory.write_plan(str(plan))
-                return _RayRun(plan, asked, directory, cluster, placement).start()
-            except BaseException:
-                placement.remove()
-                directory.remove()
-                raise
+            return _launch(plan, asked, cluster)
         except BaseException:
             cluster.leave()
             raise
@@ -89,6 +84,40 @@ class RayLauncher(Launcher):
 
 def _ray(options: LaunchOptions) -> RayOptions:
     return options if isinstance(options, RayOptions) else RayOptions.of_flags(options)
+
+
+def _launch(plan: LaunchPlan, options: RayOptions, cluster: Cluster) -> Run:
+    if options.detach and cluster.local:
+        message = (
+            "detach: this program would have a Ray cluster of its own, which ends with this "
+            "process. Leave detach out, or name a cluster: --ray_address=auto or host:port."
+        )
+        raise UsageError(message)
+    directory = RunDirectory.create(new_run_id(plan.program))
+    try:
+        directory.write_plan(str(plan))
+        submission = Submission(
+            plan=plan.portable(),
+            options=options,
+            directory=str(directory.path),
+            credentials=Credentials.create(),
+            local=cluster.local,
+            shows_output=options.show_output and options.terminal == terminals.CURRENT,
+            path=sys.path,
+            environment={
+                name: value for name, value in os.environ.items() if not name.startswith("RAY_")
+            },
+        )
+        held = HeldByActor(cluster, submission, directory.run_id)
+        try:
+            rendezvous = held.begin()
+        except BaseException:
+            held.end()
+            raise
+        return FollowingActor(plan, submission, directory, held, rendezvous).start()
+    except BaseException:
+        directory.remove()
+        raise
 
 
 def _unheeded(plan: LaunchPlan, options: RayOptions) -> list[str]:
@@ -105,89 +134,3 @@ def _unheeded(plan: LaunchPlan, options: RayOptions) -> list[str]:
     if any(worker.resources.exclusive for worker in plan.workers):
         texts.append("Resources(exclusive=): Ray gives no machine to one group alone")
     return texts
-
-
-class _RayRun:
-    """A run whose controller is this process, and whose workers are held by actors."""
-
-    def __init__(
-        self,
-        plan: LaunchPlan,
-        options: RayOptions,
-        directory: RunDirectory,
-        cluster: Cluster,
-        placement: Placement,
-    ) -> None:
-        self._plan = plan
-        self._options = options
-        self._cluster = cluster
-        self._local = LocalRun(
-            plan,
-            options,
-            directory=directory,
-            credentials=Credentials.create(),
-            host=cluster.address,
-        )
-        self._output = Output(plan, options, directory)
-        self._actors = Actors(cluster, placement, options, directory.run_id)
-        specs = {worker.name: worker for worker in plan.workers}
-        self._fleet = Fleet(
-            {
-                bundle.agent: [specs[name] for name in bundle.workers]
-                for bundle in placement.bundles
-            },
-            boot=self._boot,
-            log=self._local.log,
-            share=_share,
-            bring_up=self._bring_up,
-            take_down=self._actors.end,
-            leavings=[str(directory.rendezvous_file)],
-        )
-
-    def start(self) -> Run:
-        run = self._local.start(self._fleet, shows_output=self._output.in_process)
-        self._output.start()
-        return run
-
-    def _bring_up(self) -> None:
-        self._local.controller.at_end(self._cluster.leave)
-        self._local.controller.at_end(self._output.stop)
-        fleet = self._fleet
-        self._endpoint = self._local.serve_controller(
-            fleet.arrive, fleet.hear, fleet.beat, self._local.controller.told_to_end
-        )
-        self._actors.start(self._charge, fleet.give_up)
-
-    def _charge(self, agent: str) -> Charge:
-        runtime_env = self._options.runtime_env_of(agent.rpartition("@")[0])
-        return Charge(
-            agent=agent,
-            preload=self._plan.preload,
-            endpoint=self._endpoint,
-            credentials=self._local.credentials,
-            logs=str(self._local.log("any").parent),
-            path=sys.path,
-            environment={
-                name: value for name, value in os.environ.items() if not name.startswith("RAY_")
-            },
-            sets_threads=THREADS in runtime_env.get("env_vars", {}),
-        )
-
-    @functools.cached_property
-    def _schemes(self) -> tuple[str, ...]:
-        return self._local.schemes("inproc", "unix", "tcp")
-
-    def _boot(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
-        return self._local.boot(
-            spec,
-            incarnation,
-            controller=self._endpoint,
-            schemes=self._schemes,
-            host=place.address,
-            socket_dir=place.socket_dir,
-            hears_term=False,
-        )
-
-
-def _share(specs: tuple[WorkerSpec, ...], place: Place) -> Iterable[WorkerSpec]:
-    return gpus.share(specs, place.gpus, place.host)

@@ -47,6 +47,7 @@ _RULES = {
     "strategy": validation.one_of(get_args(Strategy)),
     "wait_s": validation.wait,
     "groups": _groups,
+    "detach": validation.boolean,
 }
 
 
@@ -90,6 +91,7 @@ class RayOptions(LaunchOptions):
         many as its machine has room for.
       runtime_env: Ray's runtime environment of the actors: `pip`, `env_vars`, `working_dir` ...
       groups: what is different for some groups, by their labels.
+      detach: do not wait for the run: it goes on in the cluster without this process.
     """
 
     address: str | None = None
@@ -99,6 +101,7 @@ class RayOptions(LaunchOptions):
     workers_per_actor: int | None = None
     runtime_env: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     groups: Mapping[str, RayGroup] = dataclasses.field(default_factory=dict[str, RayGroup])
+    detach: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -121,6 +124,7 @@ class RayOptions(LaunchOptions):
             strategy=cast("Strategy", flags.value(flags.RAY_STRATEGY)),
             wait_s=flags.value(flags.RAY_WAIT),
             workers_per_actor=flags.value(flags.RAY_WORKERS_PER_ACTOR),
+            detach=flags.value(flags.DETACH),
         )
 
     def most_per_actor(self, group: str) -> int | None:

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import pathlib
 import re
 import shlex
 import sys
-import threading
 from typing import TYPE_CHECKING, ClassVar
 
-from launchpad_lite import context
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
-from launchpad_lite.launchers.local import HANDLERS_S
-from launchpad_lite.launchers.output import Output
+from launchpad_lite.launchers.following import first_status
 from launchpad_lite.launchers.slurm import allocation, commands, inside, script
-from launchpad_lite.launchers.slurm.following import Following
+from launchpad_lite.launchers.slurm.following import FollowingJobs
 from launchpad_lite.launchers.slurm.layout import lay_out
 from launchpad_lite.launchers.slurm.options import SlurmOptions
 from launchpad_lite.launchers.slurm.placing import place
 from launchpad_lite.launchers.slurm.submission import Submission
-from launchpad_lite.launchers.slurm.waiting import first_status
 from launchpad_lite.owner import Owner
 from launchpad_lite.planning import Capabilities
-from launchpad_lite.runtime.directory import Directory
-from launchpad_lite.runtime.question import Question, has_terminal
-from launchpad_lite.runtime.run import Run
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
-from launchpad_lite.runtime.scope import RunScope
-from launchpad_lite.runtime.signals import signals
-from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
     from launchpad_lite.launchers.slurm.allocation import Allocation
     from launchpad_lite.launchers.slurm.layout import Layout
     from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.run import Run
 
 
 class SlurmLauncher(Launcher):
@@ -156,65 +146,4 @@ def _submit(directory: RunDirectory, submission: Submission) -> Run:
         if jobs:
             commands.cancel(jobs)
         raise
-    return _follow(directory, submission, jobs)
-
-
-def _follow(directory: RunDirectory, submission: Submission, jobs: list[int]) -> Run:
-    plan, options = submission.plan, submission.options
-    stop = StopToken()
-    noticing: list[threading.Thread] = []
-
-    def at_notice(reason: str) -> None:
-        if not stop.stopping:
-            notice = functools.partial(stop.notice, plan.config.notice_s, reason)
-            noticing.append(threading.Thread(target=notice, name="lp-notice", daemon=True))
-            noticing[-1].start()
-
-    def at_begin() -> None:
-        output.start()
-
-    def at_end() -> None:
-        if question is not None:
-            question.end()
-        output.stop()
-        context.remove_run(scope)
-        reason = "the run has ended"
-        if not held.detached:
-            at_notice(reason)
-        for handlers in noticing:
-            handlers.join(HANDLERS_S)  # not for ever: one may wait for the end of the run
-        stop.close(reason=reason)
-
-    services = Directory()
-    held = Following(
-        plan,
-        directory,
-        submission.titles(jobs),
-        services,
-        at_begin=at_begin,
-        at_notice=at_notice,
-        at_end=at_end,
-    )
-    question = Question(directory.run_id, held.detach) if has_terminal() else None
-    shown = dataclasses.replace(options, show_output=options.show_output and not options.detach)
-    logs = {"slurm": submission.news(directory)} if len(jobs) > 1 else {}
-    output = Output(plan, shown, directory, question, logs)
-    scope = RunScope(
-        run_id=directory.run_id,
-        stop=stop,
-        config=plan.config,
-        credentials=submission.credentials,
-        schemes=(),
-        socket_dir=None,
-        incarnation=0,
-        directory=services,
-        follow=held.follow,
-        control=held,
-        names=plan.name_of,
-    )
-    context.add_run(scope)
-    if question is not None:
-        question.start()
-    signals.add(held, question)
-    held.start()
-    return Run(held, scope, directory.path, waited_for=not options.detach)
+    return FollowingJobs(directory, submission, jobs).start()

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import CallError, Unavailable, UsageError
-from launchpad_lite.runtime.control import RunViewer
-
-if TYPE_CHECKING:
-    from launchpad_lite.runtime.rundir import Rendezvous
+from launchpad_lite.errors import UsageError
 
 _ANY_PORT = 9  # nothing is sent
 
@@ -51,20 +46,3 @@ def _no_way(host: str, error: OSError) -> UsageError:
         f"{socket.gethostname()} has no way to {host}: {error}. Machines of the cluster must "
         "resolve each other's names, as SLURM knows them (`scontrol show nodes`: NodeAddr)."
     )
-
-
-def check_reachable(controller: Rendezvous) -> None:
-    """Find out whether this machine has a way to a run's controller.
-
-    Raises:
-      Unavailable: it has none.
-    """
-    try:
-        RunViewer(controller.endpoint, controller.credentials).status()
-    except CallError as error:
-        message = (
-            f"this machine cannot reach the run's machines, and so cannot call its nodes: {error}. "
-            "The run itself goes on. Make the calls in a node of the program, or launch it where "
-            "the network allows: inside of an allocation, say."
-        )
-        raise Unavailable(message, maybe_executed=False) from error

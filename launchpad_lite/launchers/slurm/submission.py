@@ -48,9 +48,10 @@ class Submission:
         Raises:
           OSError: it cannot be written.
         """
-        plan = dataclasses.replace(self.plan, edges=(), names={}, nodes={})
         (directory.path / "slurm").mkdir(exist_ok=True)
-        directory.write_private(_NAME, pickle.dumps(dataclasses.replace(self, plan=plan)))
+        directory.write_private(
+            _NAME, pickle.dumps(dataclasses.replace(self, plan=self.plan.portable()))
+        )
 
     @classmethod
     def read(cls, directory: RunDirectory) -> Submission:

@@ -6,14 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers.slurm import commands
-from launchpad_lite.runtime.status import NodeStatus, RunStatus
-from launchpad_lite.runtime.supervisor import Phase, WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from launchpad_lite.launchers.slurm.commands import JobState
-    from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 
 ASK_S = 5.0
@@ -44,22 +41,6 @@ def pauses() -> Iterator[float]:
 def is_alive(state: JobState | None) -> bool:
     """Whether a job has not ended; SLURM forgets those that have ended long ago."""
     return state is not None and state.state in _ALIVE
-
-
-def first_status(plan: LaunchPlan, run_id: str) -> RunStatus:
-    """Return where a run is that is submitted only now."""
-    return RunStatus(
-        run_id=run_id,
-        program=plan.program,
-        launcher=plan.launcher,
-        phase=Phase.RUNNING.value,
-        reason="",
-        started=time.time(),
-        nodes=tuple(
-            NodeStatus(worker.name, worker.title, WorkerState.STARTING.value, ())
-            for worker in plan.workers
-        ),
-    )
 
 
 class Queue:

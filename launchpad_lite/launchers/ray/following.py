@@ -1,0 +1,76 @@
+"""A run that an actor holds together, followed from the process that has launched it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import ControllerLost
+from launchpad_lite.launchers.following import Following
+from launchpad_lite.launchers.ray.held import HeldByActor, tell
+from launchpad_lite.launchers.ray.messages import Begun, Over, Told
+from launchpad_lite.runtime.supervisor import Phase
+
+if TYPE_CHECKING:
+    from launchpad_lite.errors import LaunchpadError
+    from launchpad_lite.launchers.ray.messages import Submission
+    from launchpad_lite.planning import LaunchPlan
+    from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+
+
+class FollowingActor(Following):
+    """A run whose controller is in an actor."""
+
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        submission: Submission,
+        directory: RunDirectory,
+        held: HeldByActor,
+        rendezvous: Rendezvous,
+    ) -> None:
+        """Prepare; `start` begins.
+
+        Args:
+          plan: the plan, with the program's own classes.
+          submission: what was submitted.
+          directory: the run's.
+          held: the actor, of a run that has begun.
+          rendezvous: how to reach its controller.
+        """
+        options = submission.options
+        super().__init__(plan, options, directory, submission.credentials, waits=not options.detach)
+        self._held = held
+        self._begin(held, rendezvous)
+
+    def _follow(self) -> LaunchpadError | None:
+        try:
+            for news in self._held.news():
+                if isinstance(news, Told):
+                    tell(news)
+                elif isinstance(news, Over):
+                    return news.error
+                elif not isinstance(news, Begun):
+                    self._take(news)
+        except ControllerLost as error:
+            return self._lost(error)
+        raise AssertionError  # it hears without end, or raises
+
+    def _lost(self, error: ControllerLost) -> ControllerLost:
+        """Write down what the controller cannot write any more."""
+        ended = dataclasses.replace(self._status, phase=Phase.ENDED.value, error=str(error))
+        self._directory.write_status(ended)
+        self._directory.remove_rendezvous()
+        return error
+
+    def _cancel(self) -> None:
+        self._held.end()
+
+    def _let_go(self) -> None:
+        self._held.end()
+        super()._let_go()
+
+    def leftovers(self, timeout: float) -> list[str]:
+        """See `HeldRun`: nothing that could be seen from here."""
+        del timeout
+        return []

@@ -1,0 +1,146 @@
+"""The actor that holds a run together: it asks for room, and has the run's controller."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pathlib
+import pickle
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from launchpad_lite.errors import LaunchpadError, RunError, Stopped
+from launchpad_lite.launchers.ray.cluster import Cluster, load
+from launchpad_lite.launchers.ray.layout import lay_out
+from launchpad_lite.launchers.ray.messages import Begun, Over, Told
+from launchpad_lite.launchers.ray.placement import Placement
+from launchpad_lite.launchers.ray.run import ActorsRun
+from launchpad_lite.runtime.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from launchpad_lite.launchers.ray.messages import News, Submission
+
+_PATIENCE_S = 30.0
+"""Seconds that a question for news waits for them: nobody may be there any more to hear them."""
+
+_LINGER_S = 5.0
+"""Seconds after the end for whoever follows to hear of it."""
+
+
+class Head:
+    """The actor. All that comes and goes is pickled here, not by Ray."""
+
+    def __init__(self) -> None:
+        """Begin without a run."""
+        self._news: list[bytes] = []
+        self._changed = threading.Condition()
+        self._run: ActorsRun | None = None
+        self._stopping: tuple[str, bool] | None = None
+
+    # --- what the launching process calls ---
+
+    def hold(self, submission: bytes) -> None:
+        """Run a program to its end.
+
+        Args:
+          submission: the pickled `Submission`.
+        """
+        given: Submission = pickle.loads(submission)
+        error: LaunchpadError | None = None
+        with _Teller(self._post).telling():
+            try:
+                self._hold(given)
+            except LaunchpadError as failure:
+                error = failure
+            except Exception as problem:
+                logging.getLogger(__name__).exception("the run failed")
+                error = RunError(f"the controller failed: {problem!r}")
+        self._post(Over(error))
+        if given.options.detach:
+            time.sleep(_LINGER_S)
+            load().actor.exit_actor()
+
+    def news(self, seen: int) -> list[bytes]:
+        """Return what is new, or nothing after some time: pickled `News`.
+
+        Args:
+          seen: how many news are known already.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._news) > seen, _PATIENCE_S)
+            return self._news[seen:]
+
+    def stop(self, reason: str, immediately: bool) -> bytes:  # noqa: FBT001 - Ray passes it on
+        """Ask for the end of the run, also before it has begun."""
+        with self._changed:
+            self._stopping = self._stopping or (reason, immediately)
+            run = self._run
+        if run is not None:
+            run.controller.request_stop(reason, immediately=immediately)
+        return pickle.dumps(None)
+
+    def status(self) -> bytes:
+        """Return the pickled `RunStatus`; see `Controller`."""
+        return pickle.dumps(self._begun().controller.status())
+
+    def metrics(self) -> bytes:
+        """Return the pickled `RunMetrics`; see `Controller`."""
+        return pickle.dumps(self._begun().controller.metrics())
+
+    # --- its own ---
+
+    def _begun(self) -> ActorsRun:
+        if self._run is None:
+            message = "the run has not begun"
+            raise Stopped(message)
+        return self._run
+
+    def _hold(self, given: Submission) -> None:
+        directory = RunDirectory(pathlib.Path(given.directory))
+        cluster = Cluster.here(local=given.local)
+        bundles = lay_out(given.plan.workers, given.options, cluster.machines())
+        placement = Placement(cluster, bundles, given.options, directory.run_id)
+        placement.wait(lambda: self._stopping is not None)
+        try:
+            run = ActorsRun(given, directory, cluster, placement)
+            started = run.start()
+        except BaseException:
+            placement.remove()
+            raise
+        with self._changed:
+            self._run = run
+            stopping = self._stopping
+        if stopping is not None:
+            run.controller.request_stop(stopping[0], immediately=stopping[1])
+        self._post(Begun(run.rendezvous))
+        for status in run.controller.watch():
+            self._post(status)
+        started.wait()
+
+    def _post(self, news: News) -> None:
+        with self._changed:
+            self._news.append(pickle.dumps(news))
+            self._changed.notify_all()
+
+
+class _Teller(logging.Handler):
+    """Tells the launching process what this package logs here."""
+
+    def __init__(self, post: Callable[[News], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._post = post
+
+    @contextlib.contextmanager
+    def telling(self) -> Generator[None]:
+        logger = logging.getLogger(__name__.partition(".")[0])
+        logger.addHandler(self)
+        try:
+            yield
+        finally:
+            logger.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._post(Told(record.name, record.levelno, self.format(record)))

@@ -1,0 +1,147 @@
+"""The actor that holds a run together, as the process sees it that has launched the run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.errors import ControllerLost, RunError, Unavailable, UsageError
+from launchpad_lite.launchers.ray.actors import explain
+from launchpad_lite.launchers.ray.head import Head
+from launchpad_lite.launchers.ray.messages import Begun, Over, Told
+from launchpad_lite.launchers.ray.placement import remove_room
+from launchpad_lite.runtime.signals import signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launchpad_lite.launchers.ray.cluster import Cluster
+    from launchpad_lite.launchers.ray.messages import News, Submission
+    from launchpad_lite.runtime.measuring import RunMetrics
+    from launchpad_lite.runtime.rundir import Rendezvous
+    from launchpad_lite.runtime.status import RunStatus
+
+_ANSWER_S = 10.0
+_LOOK_S = 1.0  # between two looks at whether a signal has come
+_CALLS = 16  # that the actor answers at the same time: one holds the run, others wait for news
+
+
+class HeldByActor:
+    """The actor, and what it says.
+
+    Implements `Viewer`.
+    """
+
+    def __init__(self, cluster: Cluster, submission: Submission, run_id: str) -> None:
+        """Let Ray start it, on this machine if the cluster has this machine.
+
+        Raises:
+          UsageError: Ray does not take what is asked of it.
+        """
+        self._cluster = cluster
+        self._ray = cluster.ray
+        self._run_id = run_id
+        options = submission.options
+        env = options.runtime_env
+        try:
+            self._actor: Any = (
+                cluster.ray.remote(Head)
+                .options(
+                    name=f"{run_id}:controller",
+                    namespace=options.namespace,
+                    num_cpus=0,
+                    max_concurrency=_CALLS,
+                    lifetime="detached" if options.detach else None,
+                    scheduling_strategy=cluster.here_strategy(),
+                    runtime_env=dict(env) or None,
+                )
+                .remote()
+            )
+        except (TypeError, ValueError, RuntimeError) as error:
+            message = f"Ray refuses the actor of the controller: {error}"
+            raise UsageError(f"{message} (runtime_env={env})" if env else message) from error
+        self._actor.hold.remote(pickle.dumps(submission))
+        self._begun = False
+        self._news = self._hear()
+
+    def begin(self) -> Rendezvous:
+        """Wait until the run has begun; return how to reach its controller.
+
+        Raises:
+          LaunchpadError: it cannot begin.
+        """
+        for news in self._news:
+            if isinstance(news, Begun):
+                self._begun = True
+                return news.rendezvous
+            if isinstance(news, Over):
+                raise news.error or RunError(f"{self._run_id} ended before it began")
+            if isinstance(news, Told):
+                tell(news)
+        raise AssertionError  # it hears without end, or raises
+
+    def news(self) -> Iterator[News]:
+        """Yield what there is to hear after the begin.
+
+        Raises:
+          ControllerLost: the actor is gone.
+        """
+        return self._news
+
+    def _hear(self) -> Iterator[News]:
+        seen = 0
+        while True:
+            try:
+                asked = self._actor.news.remote(seen)
+                if not self._begun:
+                    self._await(asked)
+                fresh = self._ray.get(asked)
+            except self._ray.exceptions.RayError as error:
+                message = f"{self._run_id}: its controller, an actor of Ray, is gone"
+                raise ControllerLost(f"{message}: {explain(error)}") from None
+            seen += len(fresh)
+            yield from map(pickle.loads, fresh)
+
+    def _await(self, asked: Any) -> None:
+        """Wait for an answer, and pass on a signal that comes before there is a run to stop."""
+        told = False
+        while not self._ray.wait([asked], timeout=_LOOK_S)[0]:
+            if signals.early and not told:
+                told = True
+                self._actor.stop.remote("a signal came", immediately=False)
+
+    def status(self) -> RunStatus:
+        """See `Viewer`."""
+        status: RunStatus = self._ask(self._actor.status)
+        return status
+
+    def metrics(self) -> RunMetrics:
+        """See `Viewer`."""
+        metrics: RunMetrics = self._ask(self._actor.metrics)
+        return metrics
+
+    def stop(self, reason: str, *, immediately: bool = False) -> None:
+        """See `Viewer`."""
+        self._ask(self._actor.stop, reason, immediately)
+
+    def _ask(self, method: Any, *args: object) -> Any:
+        try:
+            return pickle.loads(self._ray.get(method.remote(*args), timeout=_ANSWER_S))
+        except self._ray.exceptions.RayError as error:
+            message = f"the actor that holds {self._run_id} does not answer: {explain(error)}"
+            raise Unavailable(message, maybe_executed=True) from error
+
+    def end(self) -> None:
+        """End the actor, and give back what it may have left."""
+        if self._ray.is_initialized():  # or else Ray would begin a new cluster
+            with contextlib.suppress(Exception):  # it, or the cluster, may be gone
+                self._ray.kill(self._actor)
+            remove_room(self._run_id)
+        self._cluster.leave()
+
+
+def tell(news: Told) -> None:
+    """Log what the controller has logged."""
+    logging.getLogger(news.logger).log(news.level, "%s", news.text)

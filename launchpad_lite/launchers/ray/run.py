@@ -1,0 +1,130 @@
+"""A run whose controller is this process, and whose workers are held by actors."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from launchpad_lite.launchers import gpus
+from launchpad_lite.launchers.local import LocalRun
+from launchpad_lite.launchers.ray.actors import Actors
+from launchpad_lite.launchers.ray.host import THREADS, Charge
+from launchpad_lite.owner import Owner
+from launchpad_lite.runtime.fleet import Fleet, Place
+from launchpad_lite.runtime.rundir import Rendezvous
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from launchpad_lite.launchers.ray.cluster import Cluster
+    from launchpad_lite.launchers.ray.messages import Submission
+    from launchpad_lite.launchers.ray.placement import Placement
+    from launchpad_lite.planning import WorkerSpec
+    from launchpad_lite.runtime.controller import Controller
+    from launchpad_lite.runtime.run import Run
+    from launchpad_lite.runtime.rundir import RunDirectory
+
+
+class ActorsRun:
+    """One run, inside of a cluster."""
+
+    def __init__(
+        self,
+        submission: Submission,
+        directory: RunDirectory,
+        cluster: Cluster,
+        placement: Placement,
+    ) -> None:
+        """Prepare the controller.
+
+        Args:
+          submission: what there is to run.
+          directory: the run's.
+          cluster: where it runs.
+          placement: the room that there is for it.
+        """
+        plan = submission.plan
+        self._submission = submission
+        self._local = LocalRun(
+            plan,
+            submission.options,
+            directory=directory,
+            credentials=submission.credentials,
+            host=cluster.address,
+        )
+        self._actors = Actors(cluster, placement, submission.options, directory.run_id)
+        specs = {worker.name: worker for worker in plan.workers}
+        self._fleet = Fleet(
+            {
+                bundle.agent: [specs[name] for name in bundle.workers]
+                for bundle in placement.bundles
+            },
+            boot=self._boot,
+            log=self._local.log,
+            share=_share,
+            bring_up=self._bring_up,
+            take_down=self._actors.end,
+            leavings=[str(directory.rendezvous_file)],
+        )
+
+    def start(self) -> Run:
+        """Start everything.
+
+        Raises:
+          LaunchpadError: it could not be started; nothing is left but the placement.
+        """
+        return self._local.start(self._fleet, shows_output=self._submission.shows_output)
+
+    @property
+    def controller(self) -> Controller:
+        """The run's, once it was started."""
+        return self._local.controller
+
+    @property
+    def rendezvous(self) -> Rendezvous:
+        """How to reach the controller, once it was started."""
+        return Rendezvous(
+            endpoint=self._endpoint,
+            credentials=self._local.credentials,
+            owner=Owner.this_process(),
+        )
+
+    def _bring_up(self) -> None:
+        fleet = self._fleet
+        self._endpoint = self._local.serve_controller(
+            fleet.arrive, fleet.hear, fleet.beat, self._local.controller.told_to_end
+        )
+        self._actors.start(self._charge, fleet.give_up)
+
+    def _charge(self, agent: str) -> Charge:
+        given = self._submission
+        runtime_env = given.options.runtime_env_of(agent.rpartition("@")[0])
+        return Charge(
+            agent=agent,
+            preload=given.plan.preload,
+            endpoint=self._endpoint,
+            credentials=self._local.credentials,
+            logs=str(self._local.log("any").parent),
+            path=given.path,
+            environment=given.environment,
+            sets_threads=THREADS in runtime_env.get("env_vars", {}),
+        )
+
+    @functools.cached_property
+    def _schemes(self) -> tuple[str, ...]:
+        return self._local.schemes("inproc", "unix", "tcp")
+
+    def _boot(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
+        return self._local.boot(
+            spec,
+            incarnation,
+            controller=self._endpoint,
+            schemes=self._schemes,
+            host=place.address,
+            socket_dir=place.socket_dir,
+            hears_term=False,
+        )
+
+
+def _share(specs: tuple[WorkerSpec, ...], place: Place) -> Iterable[WorkerSpec]:
+    return gpus.share(specs, place.gpus, place.host)
