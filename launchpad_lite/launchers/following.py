@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_LOOK_S = 0.1  # between two looks at a file, which may be on a shared file system
 _OVER = (WorkerState.DONE.value, WorkerState.FAILED.value)
 
 
@@ -226,6 +227,12 @@ class Following(abc.ABC):
             self._changed.notify_all()
         if status.phase != Phase.RUNNING.value:
             self._notice(status.reason)
+
+    def _await_outcome(self, seconds: float) -> None:
+        """Give time to appear to what the controller's process writes at its end."""
+        deadline = time.monotonic() + seconds
+        while self._directory.outcome() is None and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
 
     def _notice(self, reason: str) -> None:
         """Call the stop handlers of the launching code, once."""

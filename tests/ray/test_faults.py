@@ -31,10 +31,10 @@ def bench(tmp_path: Path, joined: Any, address: str) -> Iterator[Bench]:
         bench.process.communicate()
     assert eventually(lambda: not bench.processes(), SOON_S), bench.processes()
     assert eventually(lambda: not joined.util.list_named_actors(all_namespaces=True), SOON_S)
-    assert eventually(lambda: not _placed(), SOON_S)
+    assert eventually(lambda: not placed(), SOON_S)
 
 
-def _placed() -> list[Any]:
+def placed() -> list[Any]:
     module: Any = importlib.import_module("ray.util.placement_group")
     groups = module.placement_group_table().values()
     return [group for group in groups if group["state"] != "REMOVED"]

@@ -46,6 +46,12 @@ def test_a_launch_that_fails_leaves(ray: Any) -> None:
     assert not ray.is_initialized()
 
 
+def test_a_cluster_of_its_own_is_not_detached(ray: Any) -> None:
+    with pytest.raises(UsageError, match="--ray_address=auto or host:port"):
+        launched(make(facts=1), options(address="local", detach=True))
+    assert not ray.is_initialized()
+
+
 def test_threads_are_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     run = launched(make(facts=2), options(), facts=lp.Resources(cpus=1))

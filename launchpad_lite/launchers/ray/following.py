@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import signal
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import ControllerLost
+from launchpad_lite.errors import CallError, ControllerLost, Stopped
 from launchpad_lite.launchers.following import Following
 from launchpad_lite.launchers.ray.held import HeldByActor, tell
 from launchpad_lite.launchers.ray.messages import Begun, Over, Told
+from launchpad_lite.runtime import children
+from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from launchpad_lite.launchers.ray.messages import Submission
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+
+_OUTCOME_S = 10.0
 
 
 class FollowingActor(Following):
@@ -38,8 +44,7 @@ class FollowingActor(Following):
           held: the actor, of a run that has begun.
           rendezvous: how to reach its controller.
         """
-        options = submission.options
-        super().__init__(plan, options, directory, submission.credentials, waits=not options.detach)
+        super().__init__(plan, submission.options, directory, submission.credentials, waits=True)
         self._held = held
         self._begin(held, rendezvous)
 
@@ -58,8 +63,10 @@ class FollowingActor(Following):
 
     def _lost(self, error: ControllerLost) -> ControllerLost:
         """Write down what the controller cannot write any more."""
-        ended = dataclasses.replace(self._status, phase=Phase.ENDED.value, error=str(error))
-        self._directory.write_status(ended)
+        self._status = dataclasses.replace(
+            self._status, phase=Phase.ENDED.value, error=str(error).splitlines()[0]
+        )
+        self._directory.write_status(self._status)
         self._directory.remove_rendezvous()
         return error
 
@@ -69,6 +76,42 @@ class FollowingActor(Following):
     def _let_go(self) -> None:
         self._held.end()
         super()._let_go()
+
+    def leftovers(self, timeout: float) -> list[str]:
+        """See `HeldRun`: nothing that could be seen from here."""
+        del timeout
+        return []
+
+
+class FollowingDetached(Following):
+    """A run that goes on without this process, which has left the cluster again."""
+
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        submission: Submission,
+        directory: RunDirectory,
+        rendezvous: Rendezvous,
+    ) -> None:
+        """Prepare; `start` begins. See `FollowingActor`."""
+        super().__init__(plan, submission.options, directory, submission.credentials, waits=False)
+        self._line = RunViewer(rendezvous.endpoint, rendezvous.credentials)
+        self._owner = rendezvous.owner
+        self._begin(self._line, rendezvous)
+
+    def _follow(self) -> LaunchpadError | None:
+        with contextlib.suppress(CallError, Stopped):
+            for status in self._line.changes():
+                self._take(status)
+        self._await_outcome(_OUTCOME_S)
+        outcome = self._directory.outcome()
+        if outcome is None:
+            return ControllerLost(f"{self.run_id}: its controller, an actor of Ray, is gone")
+        return outcome[0]
+
+    def _cancel(self) -> None:
+        if self._owner.is_alive():  # on this machine, or the run would not have begun
+            children.signal_quietly(self._owner.pid, signal.SIGKILL)
 
     def leftovers(self, timeout: float) -> list[str]:
         """See `HeldRun`: nothing that could be seen from here."""

@@ -7,7 +7,6 @@ import logging
 import pathlib
 import pickle
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import LaunchpadError, RunError, Stopped
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 30.0
 """Seconds that a question for news waits for them: nobody may be there any more to hear them."""
-
-_LINGER_S = 5.0
-"""Seconds after the end for whoever follows to hear of it."""
 
 
 class Head:
@@ -60,7 +56,8 @@ class Head:
                 error = RunError(f"the controller failed: {problem!r}")
         self._post(Over(error))
         if given.options.detach:
-            time.sleep(_LINGER_S)
+            with contextlib.suppress(OSError):  # its status tells it too
+                RunDirectory(pathlib.Path(given.directory)).write_outcome(error)
             load().actor.exit_actor()
 
     def news(self, seen: int) -> list[bytes]:

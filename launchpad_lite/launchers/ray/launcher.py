@@ -13,7 +13,7 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.ray import cluster as clusters
-from launchpad_lite.launchers.ray.following import FollowingActor
+from launchpad_lite.launchers.ray.following import FollowingActor, FollowingDetached
 from launchpad_lite.launchers.ray.held import HeldByActor
 from launchpad_lite.launchers.ray.layout import amounts, lay_out
 from launchpad_lite.launchers.ray.messages import Submission
@@ -114,6 +114,9 @@ def _launch(plan: LaunchPlan, options: RayOptions, cluster: Cluster) -> Run:
         except BaseException:
             held.end()
             raise
+        if options.detach:
+            cluster.leave()
+            return FollowingDetached(plan, submission, directory, rendezvous).start()
         return FollowingActor(plan, submission, directory, held, rendezvous).start()
     except BaseException:
         directory.remove()

@@ -11,7 +11,7 @@ from launchpad_lite.errors import CallError, ControllerLost, Stopped, UsageError
 from launchpad_lite.launchers.following import Following
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.launchers.slurm.submission import Submission
-from launchpad_lite.launchers.slurm.waiting import Waiting, is_alive, pauses
+from launchpad_lite.launchers.slurm.waiting import Waiting, is_alive
 from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.rundir import tail
 from launchpad_lite.runtime.supervisor import Phase
@@ -94,13 +94,6 @@ class FollowingJobs(Following):
             )
             self._directory.write_status(ended)
         return error
-
-    def _await_outcome(self, seconds: float) -> None:
-        """Give what the job writes at its end time to appear on a shared file system."""
-        deadline = time.monotonic() + seconds
-        looks = pauses()
-        while self._directory.outcome() is None and time.monotonic() < deadline:
-            time.sleep(next(looks))
 
     def _explain(self) -> LaunchpadError | None:
         """Return why jobs are over whose controller has left no word."""
