@@ -15,7 +15,7 @@ from launchpad_lite.launchers import gpus, terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
-from launchpad_lite.runtime import children
+from launchpad_lite.runtime import children, link
 from launchpad_lite.runtime.agent_backend import LocalAgentBackend
 from launchpad_lite.runtime.line import SocketLine
 from launchpad_lite.runtime.logs import LogViewer, standard_output
@@ -65,7 +65,7 @@ class _ProcessRun:
             SocketLine(self._start_agent),
             self._boot,
             self._local.log,
-            leavings=self._local.leavings,
+            leavings=link.Leavings(self._local.leavings),
         )
         shows = self._options.show_output and self._options.terminal == terminals.CURRENT
         return self._local.start(backend, shows_output=shows)

@@ -25,7 +25,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from launchpad_lite import source
-from launchpad_lite.endpoint import host_id
+from launchpad_lite.endpoint import host_id, split_host
 from launchpad_lite.runtime import children, link, worker
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ _PRELOADED = (
 
 _FINAL_GRACE_S = 2.0
 """Seconds between TERM and KILL when the controller is gone."""
+
+_ANSWER_S = 2.0
+"""Seconds within which a controller that lives lets itself be reached."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -76,7 +79,7 @@ class Agent:
         self._parent = _watch(os.getppid())
         if self._parent is not None:
             self._selector.register(self._parent, selectors.EVENT_READ)
-        self._leavings: list[str] = []
+        self._leavings = link.Leavings([])
         self._lost = False
 
     def run(self) -> None:
@@ -120,7 +123,7 @@ class Agent:
                 elif isinstance(message, link.SignalWorker):
                     self._signal(message)
                 else:
-                    self._leavings = message.paths
+                    self._leavings = message
         except (EOFError, OSError):
             self._lost = True
             self._selector.unregister(self._controller)
@@ -229,7 +232,9 @@ class Agent:
         for pid in self._children:
             os.waitpid(pid, 0)
         children.end_orphans(())
-        for path in self._leavings:
+        leavings = self._leavings
+        keeps = leavings.shared and _listens(leavings.endpoint)
+        for path in [*leavings.paths, *([] if keeps else leavings.shared)]:
             _remove(pathlib.Path(path))
 
 
@@ -249,6 +254,16 @@ def _terminate(child: _Child, seconds: float) -> None:
     """Have a worker send SIGTERM to its own main thread; see `worker.main`."""
     with contextlib.suppress(OSError):
         child.line.send(link.SECONDS.pack(seconds))
+
+
+def _listens(endpoint: str) -> bool:
+    """Return whether somebody listens at an endpoint, `tcp:host:port`."""
+    try:
+        place = split_host(endpoint.partition(":")[2])
+        socket.create_connection(place, _ANSWER_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _remove(path: pathlib.Path) -> None:

@@ -30,9 +30,10 @@ class AgentBackend(Backend):
         line: Line,
         boot: Callable[[WorkerSpec, int], bytes],
         log: Callable[[str], pathlib.Path],
-        leavings: Iterable[str] = (),
+        leavings: link.Leavings,
         *,
         loss: str = "the agent that held it was killed",
+        replaceable: bool = False,
     ) -> None:
         """Remember how to come by what is needed.
 
@@ -40,66 +41,80 @@ class AgentBackend(Backend):
           line: to the agent.
           boot: returns the pickled `WorkerBoot` of a worker's incarnation.
           log: returns the path of a worker's log file.
-          leavings: files and directories that the agent removes should this process be killed.
+          leavings: what the agent removes should this process be killed.
           loss: what has happened if the line to the agent breaks.
+          replaceable: whether another agent can take over its workers.
         """
         self._line = line
         self._boot = boot
         self._log = log
-        self._leavings = list(leavings)
+        self._leavings = leavings
         self._lock = threading.Lock()
         self._alive: set[str] = set()
+        self._serving: set[str] = set()
         self._loss = loss
+        self._replaceable = replaceable
         self._lost = ""  # how the agent was
         self._pids: dict[str, int] = {}
         self._signalled: set[tuple[str, int]] = set()
 
+    @property
+    def lost(self) -> str:
+        """How the agent was lost; empty while it was not."""
+        return self._lost
+
     def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
         """See the base class."""
-        specs = list(workers)
-        self._alive = {spec.name for spec in specs}
         self._post = post
-        self._serving = {spec.name for spec in specs if spec.services}
         self._line.open(self._hear, self._on_loss)
-        self._line.say(link.Leavings(self._leavings))
-        for spec in specs:
-            self._start(spec, 0)
+        self._line.say(self._leavings)
+        self.bring_up((spec, 0) for spec in workers)
 
     def restart(self, worker: WorkerSpec, incarnation: int) -> None:
         """See the base class."""
+        self.bring_up([(worker, incarnation)])
+
+    def bring_up(self, workers: Iterable[tuple[WorkerSpec, int]]) -> None:
+        """Start workers, each with how often it was brought up before."""
+        given = list(workers)
         with self._lock:
-            self._alive.add(worker.name)
-        self._start(worker, incarnation)
+            self._alive |= {spec.name for spec, _ in given}
+            self._serving |= {spec.name for spec, _ in given if spec.services}
+        for spec, incarnation in given:
+            self._line.say(
+                link.StartWorker(
+                    name=spec.name,
+                    log=str(self._log(spec.name)),
+                    env=dict(spec.env),
+                    cold=spec.cold,
+                    boot=self._boot(spec, incarnation),
+                    interpreter=spec.interpreter,
+                )
+            )
         if self._lost:  # the listener may have gone before
             self._lose()
-
-    def _start(self, spec: WorkerSpec, incarnation: int) -> None:
-        self._line.say(
-            link.StartWorker(
-                name=spec.name,
-                log=str(self._log(spec.name)),
-                env=dict(spec.env),
-                cold=spec.cold,
-                boot=self._boot(spec, incarnation),
-                interpreter=spec.interpreter,
-            )
-        )
 
     def _on_loss(self) -> None:
         self.lose(self._loss)
 
     def lose(self, reason: str) -> None:
         """Give up the agent, and with it the workers: nothing will be heard of them any more."""
-        self._lost = reason
+        self._lost = self._lost or reason
         self._lose()
+        self._line.close()  # should it be there after all, it ends its workers
 
     def _lose(self) -> None:
         with self._lock:
             lost, self._alive = self._alive, set()
-        if lost:
-            self._post(HostLost(tuple(lost), self._lost))
+            if lost:
+                self._post(HostLost(tuple(lost), self._lost, self._replaceable))
 
     def _hear(self, message: link.FromAgent) -> None:
+        with self._lock:  # so that nothing of a worker is posted after its loss
+            if not self._lost:
+                self._take(message)
+
+    def _take(self, message: link.FromAgent) -> None:
         if isinstance(message, link.WorkerStarted):
             self._note_process(message)
             if message.name not in self._serving:

@@ -354,7 +354,7 @@ class Controller:
     def status(self) -> RunStatus:
         """Return where the run is."""
         with self._lock:
-            states = dict(self._supervisor.states)
+            states, again_for = dict(self._supervisor.states), dict(self._supervisor.again_for)
             restarts = dict(self._supervisor.incarnations)
             phase, reason = self._supervisor.phase, self._supervisor.reason
             failed = self._supervisor.failed
@@ -372,7 +372,7 @@ class Controller:
                     state=states[worker.name].value,
                     endpoints=tuple(places),
                     restarts=again,
-                    note=noted if since == again else "",
+                    note=(noted if since == again else "") or again_for.get(worker.name, ""),
                 )
             )
         return RunStatus(

@@ -8,11 +8,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import UsageError, nearest
+from launchpad_lite.runtime import link
 from launchpad_lite.runtime.agent_backend import AgentBackend
 from launchpad_lite.runtime.backend import Backend
 from launchpad_lite.runtime.line import CalledLine
 from launchpad_lite.runtime.pulse import BEAT_S, MISSES, Pulse
-from launchpad_lite.runtime.supervisor import Event, Failure, HostLost, WorkerEnded
+from launchpad_lite.runtime.supervisor import Event, HostLost, WorkerEnded
 
 if TYPE_CHECKING:
     import pathlib
@@ -41,11 +42,63 @@ class Place:
     gpus: tuple[str, ...] = ()
 
 
+def _sockets(place: Place) -> link.Leavings:
+    return link.Leavings([place.socket_dir])
+
+
+@dataclasses.dataclass(eq=False)
+class _Agent:
+    """An agent, from when it is wanted until it is gone.
+
+    Attributes:
+      name: which.
+      workers: all that it is for: they share what its place has.
+      first: the name without what tells a successor from whom it follows.
+      number: how many it follows.
+      starts: the workers that it is to start when it comes, each with its incarnation.
+      gone: why it will never come; empty while it may, or has.
+      line: to it, once it has come; so are the next two.
+      backend: its workers.
+      place: where it is.
+      successor: which was wanted after its loss.
+    """
+
+    name: str
+    workers: tuple[WorkerSpec, ...]
+    first: str
+    number: int = 0
+    starts: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    gone: str = ""
+    line: CalledLine | None = None
+    backend: AgentBackend | None = None
+    place: Place | None = None
+    successor: _Agent | None = None
+
+    @property
+    def awaited(self) -> bool:
+        return self.backend is None and not self.gone
+
+    @property
+    def lost(self) -> str:
+        return self.gone if self.backend is None else self.backend.lost
+
+    def follow(self) -> _Agent:
+        """Return a new successor, which is to start nothing yet."""
+        number = self.number + 1
+        new = _Agent(f"{self.first}~{number}", self.workers, self.first, number)
+        self.successor = new
+        return new
+
+
 class Fleet(Backend):
     """The workers of several agents. What is to be done with one waits until its agent has come.
 
     Each agent has a name, by which it calls `arrive` once, and then `hear`, and `beat` every
     `BEAT_S` seconds. One that is silent for too long is lost with its host.
+
+    Where a lost agent can be replaced, its successor has a name of its own, `learner@0~1` after
+    `learner@0`, so that what comes late from the lost one is not taken for its word. It starts
+    those workers alone that are to be started again.
     """
 
     def __init__(
@@ -56,8 +109,9 @@ class Fleet(Backend):
         log: Callable[[str], pathlib.Path],
         share: Callable[[tuple[WorkerSpec, ...], Place], Iterable[WorkerSpec]],
         bring_up: Callable[[], object],
-        take_down: Callable[[Collection[str]], object],
-        leavings: Iterable[str] = (),
+        take_down: Callable[[Collection[str], Collection[str]], object],
+        replace: Callable[[str, str], object] | None = None,
+        leavings: Callable[[Place], link.Leavings] = _sockets,
     ) -> None:
         """Prepare.
 
@@ -67,27 +121,30 @@ class Fleet(Backend):
           log: returns the path of a worker's log file.
           share: hands out what the place has to its workers.
           bring_up: begins to bring up the agents; it need not wait for them.
-          take_down: is called when all of them were hung up on, with those whose hosts are gone.
-          leavings: files and directories that agents remove should this process be killed.
+          take_down: is called when all of them were hung up on, with those whose hosts are gone,
+            and those that have not come.
+          replace: begins to bring up another agent for one that is lost, and need not wait for it:
+            is called with both names. None where that cannot be done.
+          leavings: returns what an agent removes should this process be killed.
         """
-        self._waiting = {name: tuple(workers) for name, workers in agents.items()}
-        self._agent_of = {
-            worker.name: name for name, workers in self._waiting.items() for worker in workers
-        }
+        self._agents: dict[str, _Agent] = {}
+        self._agent_of: dict[str, _Agent] = {}
+        for name, workers in agents.items():
+            agent = self._agents[name] = _Agent(name, tuple(workers), name)
+            agent.starts = {worker.name: 0 for worker in agent.workers}
+            self._agent_of |= dict.fromkeys(agent.starts, agent)
         self._boot = boot
         self._log = log
         self._share = share
         self._bring_up = bring_up
         self._take_down = take_down
-        self._leavings = tuple(leavings)
+        self._replace = replace
+        self._leavings = leavings
         self._lock = threading.RLock()
-        self._present: dict[str, AgentBackend] = {}
-        self._lines: dict[str, CalledLine] = {}
         self._specs: dict[str, WorkerSpec] = {}
         self._pulse = Pulse()
         self._silent: set[str] = set()
         self._closed = threading.Event()
-        self.places: dict[str, Place] = {}
 
     def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
         """See the base class."""
@@ -98,14 +155,17 @@ class Fleet(Backend):
 
     def _listen_for_beats(self) -> None:
         while not self._closed.wait(BEAT_S):
-            for agent in self._pulse.beat():
-                self._silent.add(agent)
-                host, silence = self.places[agent].host, MISSES * BEAT_S
-                reason = (
-                    f"{host} is gone: nothing has come from it for {silence:.0f} s; it has lost "
-                    "its power or its network"
-                )
-                self._present[agent].lose(reason)
+            for name in self._pulse.beat():
+                self._silent.add(name)
+                self._miss(self._agents[name])
+
+    def _miss(self, agent: _Agent) -> None:
+        if agent.backend is not None and agent.place is not None:
+            reason = (
+                f"{agent.place.host} is gone: nothing has come from it for {MISSES * BEAT_S:.0f} "
+                "s; it has lost its power or its network"
+            )
+            agent.backend.lose(reason)
 
     # --- what agents call ---
 
@@ -116,38 +176,44 @@ class Fleet(Backend):
           UsageError: there is no such agent, or it has come before.
         """
         with self._lock:
-            if agent not in self._waiting:
-                known = "it has come before" if agent in self._lines else "there is no such agent"
-                message = f"agent {agent!r} on {place.host}: {known}{nearest(agent, self._waiting)}"
+            come = self._agents.get(agent)
+            if come is None or not come.awaited:
+                awaited = [each.name for each in self._agents.values() if each.awaited]
+                known = "it has come before" if come and come.backend else "there is no such agent"
+                message = f"agent {agent!r} on {place.host}: {known}{nearest(agent, awaited)}"
                 raise UsageError(message)
             try:
-                specs = tuple(self._share(self._waiting[agent], place))
+                specs = {spec.name: spec for spec in self._share(come.workers, place)}
             except UsageError as error:
-                self.give_up([agent], str(error))
+                self._give_up(come, str(error), replaceable=False)
                 raise
-            del self._waiting[agent]
-            line = self._lines[agent] = CalledLine()
-            self.places[agent] = place
-            backend = self._present[agent] = AgentBackend(
-                line,
+            come.place = place
+            come.line = CalledLine()
+            come.backend = AgentBackend(
+                come.line,
                 lambda spec, incarnation: self._boot(spec, incarnation, place),
                 self._log,
-                (*self._leavings, place.socket_dir),
+                self._leavings(place),
                 loss=f"{place.host} is gone, or the agent there that held it",
+                replaceable=self._replace is not None,
             )
-            self._specs |= {spec.name: spec for spec in specs}
-            backend.start(specs, self._post)
+            self._specs |= specs
+            come.backend.start((), self._post)
+            come.backend.bring_up((specs[name], number) for name, number in come.starts.items())
             self._pulse.heard(agent)
         _log.debug("agent %s has come up on %s", agent, place.host)
-        return line.told
+        return come.line.told
 
     def hear(self, agent: str, frame: bytes) -> None:
         """Take what an agent says of its workers: a frame of `link`, without its length."""
-        self._lines[agent].hear(frame)
+        line = self._agents[agent].line
+        if line is not None:
+            line.hear(frame)
 
     def beat(self, agent: str) -> None:
         """Take an agent's word that it is there."""
-        if agent in self._present:  # one that was refused may beat until it has ended
+        known = self._agents.get(agent)  # one that was refused may beat until it has ended
+        if known is not None and known.backend is not None and not known.lost:
             self._pulse.heard(agent)
 
     # --- what the launcher finds out ---
@@ -155,29 +221,43 @@ class Fleet(Backend):
     def awaits(self, agents: Iterable[str]) -> bool:
         """Whether one of some agents has not come yet, and is not given up."""
         with self._lock:
-            return any(name in self._waiting for name in agents)
+            return any(self._agents[name].awaited for name in agents)
 
     def give_up(self, agents: Iterable[str], reason: str) -> None:
         """Take it that some agents are gone, or will never come; their workers have failed."""
+        for name in agents:
+            self._give_up(self._agents[name], reason, replaceable=self._replace is not None)
+
+    def _give_up(self, agent: _Agent, reason: str, *, replaceable: bool) -> None:
         with self._lock:
-            never = [name for name in agents if name in self._waiting]
-            lost = [spec.name for name in never for spec in self._waiting.pop(name)]
-            gone = [self._present[name] for name in agents if name in self._present]
-        for backend in gone:
-            backend.lose(reason)
-        if lost:
-            self._post(HostLost(tuple(lost), reason))
+            awaited = agent.awaited
+            agent.gone = agent.gone or reason
+        if agent.backend is not None:
+            agent.backend.lose(reason)
+        elif awaited:
+            self._post(HostLost(tuple(agent.starts), reason, replaceable))
 
     # --- what the controller wants ---
 
     def restart(self, worker: WorkerSpec, incarnation: int) -> None:
         """See the base class."""
+        lost: _Agent | None = None
         with self._lock:
-            backend = self._present.get(self._agent_of[worker.name])
-        if backend is None:
-            self._post(WorkerEnded(worker.name, Failure("its agent is gone")))
-        else:
-            backend.restart(self._specs[worker.name], incarnation)
+            agent = self._agent_of[worker.name]
+            while agent.lost and agent.successor is not None:
+                agent = agent.successor
+            if agent.lost and self._replace is not None:
+                lost, agent = agent, agent.follow()
+                self._agents[agent.name] = agent
+            self._agent_of[worker.name] = agent
+            if agent.awaited:
+                agent.starts[worker.name] = incarnation
+            elif agent.backend is None:
+                self._post(HostLost((worker.name,), agent.lost))
+            else:
+                agent.backend.restart(self._specs[worker.name], incarnation)
+        if lost is not None and self._replace is not None:
+            self._replace(lost.name, agent.name)
 
     def notify(self, seconds: float, reason: str) -> None:
         """See the base class: the controller's stream tells the workers."""
@@ -194,25 +274,25 @@ class Fleet(Backend):
 
     def _by_agent(self, names: Iterable[str]) -> list[tuple[AgentBackend, list[str]]]:
         """Return the workers by their agents; those whose agents have not come are ended."""
-        found: dict[str, list[str]] = {}
+        found: dict[_Agent, list[str]] = {}
         for name in names:
             found.setdefault(self._agent_of[name], []).append(name)
         with self._lock:
-            for agent in [each for each in found if each in self._waiting]:
-                for spec in self._waiting.pop(agent):
-                    self._post(WorkerEnded(spec.name, forced=True))
+            for agent in [each for each in found if each.awaited]:
+                agent.gone = "nobody waits for it any more"
+                for name in agent.starts:
+                    self._post(WorkerEnded(name, forced=True))
             return [
-                (self._present[agent], some)
-                for agent, some in found.items()
-                if agent in self._present
+                (agent.backend, some) for agent, some in found.items() if agent.backend is not None
             ]
 
     def stacks(self, names: Iterable[str]) -> str:
         """See the base class."""
         lines: list[str] = []
         for backend, some in self._by_agent(names):
-            agent = self._agent_of[some[0]]
-            lines.append(f"on {self.places[agent].host}:\n{backend.stacks(some)}")
+            place = self._agent_of[some[0]].place
+            if place is not None:
+                lines.append(f"on {place.host}:\n{backend.stacks(some)}")
         return "\n".join(lines)
 
     def leftovers(self, timeout: float) -> list[str]:
@@ -224,8 +304,10 @@ class Fleet(Backend):
         """See the base class."""
         self._closed.set()
         with self._lock:
-            self._waiting.clear()
-            present = list(self._present.values())
+            absent = [agent.name for agent in self._agents.values() if agent.backend is None]
+            for agent in self._agents.values():
+                agent.gone = agent.gone or "the run has ended"
+            present = [agent.backend for agent in self._agents.values() if agent.backend]
         for backend in present:
             backend.close()
-        self._take_down(self._silent)
+        self._take_down(self._silent, absent)

@@ -56,9 +56,16 @@ class Leavings(msgspec.Struct, frozen=True, tag="leavings"):
     """Remove these files and directories at the end; of several such messages the last one counts.
 
     A controller that is killed removes nothing, so its agent does.
+
+    Attributes:
+      paths: what is the agent's alone.
+      shared: what is the controller's, and stays as long as that lives.
+      endpoint: where the controller listens; empty if nothing is shared.
     """
 
     paths: list[str]
+    shared: list[str] = []
+    endpoint: str = ""
 
 
 class WorkerStarted(msgspec.Struct, frozen=True, tag="started"):

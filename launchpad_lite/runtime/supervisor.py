@@ -102,10 +102,17 @@ class StopRequested:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostLost:
-    """An agent is gone, and with it its workers."""
+    """An agent is gone, and with it its workers.
+
+    Attributes:
+      names: the workers.
+      reason: how it was lost, for people.
+      replaceable: they can be brought up elsewhere.
+    """
 
     names: tuple[str, ...]
     reason: str
+    replaceable: bool = False
 
 
 Event = WorkerUp | RunEnded | WorkerEnded | StopRequested | HostLost
@@ -207,6 +214,7 @@ class Supervisor:
       phase: where the run is.
       states: where each worker is.
       incarnations: how often each worker was started again.
+      again_for: why workers that are not up yet are started again; for people.
       reason: why the run stops; empty while it does not.
       failed: the worker that failed first, and why.
       deadline: when `tick` must be called, in the seconds of `now`; None for never.
@@ -231,6 +239,7 @@ class Supervisor:
         self.failed: tuple[str, Failure] | None = None
         self.deadline: float | None = None
         self.incarnations = dict.fromkeys(has_run, 0)
+        self.again_for: dict[str, str] = {}
         self._has_run = dict(has_run)
         self._runs = dict(has_run)
         self._config = config
@@ -253,6 +262,7 @@ class Supervisor:
         if isinstance(event, WorkerUp):
             if self.states[event.name] is WorkerState.STARTING:
                 self.states[event.name] = WorkerState.RUNNING
+                self.again_for.pop(event.name, None)
             return []
         if isinstance(event, StopRequested):
             return self._stop(event.reason, now, immediately=event.immediately)
@@ -260,12 +270,17 @@ class Supervisor:
             self._runs[event.name] = False
             return self._look_who_runs(now)
         if isinstance(event, HostLost):
-            lost = [name for name in event.names if name in self._alive()]
-            commands: list[Command] = []
-            for name in lost:
-                commands += self._ended(WorkerEnded(name, Failure(event.reason)), now)
-            return commands
+            return self._lost(event, now)
         return self._restart(event) or self._ended(event, now)
+
+    def _lost(self, event: HostLost, now: float) -> list[Command]:
+        lost = [name for name in event.names if name in self._alive()]
+        commands: list[Command] = []
+        for name in lost:
+            ended = WorkerEnded(name, Failure(event.reason))
+            again = self._restart(ended) if event.replaceable else []
+            commands += again or self._ended(ended, now)
+        return commands
 
     def tick(self, now: float) -> list[Command]:
         """Act on a deadline that has passed."""
@@ -291,6 +306,7 @@ class Supervisor:
         done = unit.most - self._left[unit]
         limit = f"restart {done} of {unit.most} of {unit.title}"
         reason = f"it failed ({event.failure.summary}), {limit}"
+        self.again_for[name] = reason
         return [Restart(name, self.incarnations[name], reason)]
 
     def _ended(self, event: WorkerEnded, now: float) -> list[Command]:
@@ -299,6 +315,7 @@ class Supervisor:
         stopping = self.phase is not Phase.RUNNING
         failure = None if event.forced and stopping else event.failure
         self.states[event.name] = WorkerState.FAILED if failure else WorkerState.DONE
+        self.again_for.pop(event.name, None)
         reason = f"it failed ({failure.summary})" if failure else "it has ended"
         commands: list[Command] = [Retire(event.name, reason)]
         if failure and self.failed is None:

@@ -368,12 +368,13 @@ def test_a_node_s_note_is_part_of_the_status(bench: Bench) -> None:
         nodes = controller.status().nodes
         return [each.note for each in nodes if each.name.startswith("machine")]
 
+    why = "it failed (ValueError: boom), restart 1 of 1 of machine/0"
     controller.note("machine/0/0", 0, "of the one before")
-    assert notes() == ["", ""]
+    assert notes() == [why, ""]
     controller.note("machine/0/0", 1, "3 inserts wait")
     assert notes() == ["3 inserts wait", ""]
     controller.note("machine/0/0", 1, "")
-    assert notes() == ["", ""]
+    assert notes() == [why, ""]
     bench.end()
 
 

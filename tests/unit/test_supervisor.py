@@ -431,6 +431,31 @@ def test_others_are_not_started_again(event: Event) -> None:
     assert [type(command) for command in commands] == [Retire, Notify]
 
 
+def test_workers_of_a_lost_host_are_started_elsewhere() -> None:
+    supervisor = restarting(2)
+    names = ("m/0/0", "m/0/1")
+    reasons = {
+        name: f"it failed (node7 is gone), restart {number} of 2 of m/0"
+        for number, name in enumerate(names, 1)
+    }
+    commands = supervisor.handle(HostLost(names, "node7 is gone", replaceable=True), NOW)
+    assert commands == [Restart(name, 1, reason) for name, reason in reasons.items()]
+    assert supervisor.again_for == reasons
+    supervisor.handle(WorkerUp("m/0/0"), NOW)
+    assert supervisor.again_for == {"m/0/1": reasons["m/0/1"]}
+    commands = supervisor.handle(HostLost(names, "node8 is gone", replaceable=True), NOW)
+    assert [type(command) for command in commands] == [Retire, Notify, Retire]
+    assert supervisor.failed == ("m/0/0", Failure("node8 is gone"))
+    assert supervisor.again_for == {}
+
+
+def test_a_lost_host_whose_workers_are_not_started_again_fails_the_run() -> None:
+    supervisor = restarting(1)
+    commands = supervisor.handle(HostLost(("m/0/0", "r/0"), "gone", replaceable=True), NOW)
+    assert [type(command) for command in commands] == [Restart, Retire, Notify]
+    assert supervisor.reason == "node r/0 failed"
+
+
 def test_nothing_is_started_again_while_the_run_stops() -> None:
     supervisor = restarting(1)
     supervisor.handle(StopRequested("enough"), NOW)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import importlib
 import pickle
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import UsageError
@@ -48,8 +48,11 @@ class Actors:
         self._options = options
         self._run_id = run_id
         self._actors: dict[str, Any] = {}
+        self._places = {bundle.agent: n for n, bundle in enumerate(placement.bundles)}
         self._ended = threading.Condition()
         self._running: set[str] = set()
+        self._ending = False
+        self._tries: collections.Counter[str] = collections.Counter()
 
     def start(
         self, charge: Callable[[str], Charge], gone: Callable[[Iterable[str], str], object]
@@ -63,25 +66,56 @@ class Actors:
         Raises:
           UsageError: Ray does not take what is asked of it.
         """
-        for index, bundle in enumerate(self._placement.bundles):
-            agent = bundle.agent
-            try:
-                actor = self._actors[agent] = self._make(bundle, index)
-            except (TypeError, ValueError, RuntimeError) as error:
-                message = f"Ray refuses the actors of group {bundle.group!r}: {error}"
-                env = self._options.runtime_env_of(bundle.group)
-                raise UsageError(f"{message} (runtime_env={env})" if env else message) from error
-            self._running.add(agent)
-            answer = actor.hold.remote(pickle.dumps(charge(agent))).future()
-            answer.add_done_callback(functools.partial(self._note_end, agent, gone))
+        self._charge, self._gone = charge, gone
+        for agent in list(self._places):
+            self._start(agent)
 
-    def _make(self, bundle: Bundle, index: int) -> Any:
+    def replace(self, lost: str, agent: str) -> None:
+        """Start another actor in the room of one whose agent is lost.
+
+        Ray moves the room of a machine that is gone elsewhere, once it knows and there is any.
+
+        Args:
+          lost: the agent.
+          agent: that which takes its place.
+        """
+        self._places[agent] = self._places[lost]
+        self._kill(lost)  # one that has only lost its agent still takes the room
+        self._try(agent)
+
+    def _try(self, agent: str) -> None:
+        try:
+            self._start(agent)
+        except UsageError as error:
+            self._gone([agent], str(error))
+
+    def _start(self, agent: str) -> None:
+        index = self._places[agent]
+        bundle = self._placement.bundles[index]
+        try:
+            actor = self._make(agent, bundle, index)
+        except (TypeError, ValueError, RuntimeError) as error:
+            message = f"Ray refuses the actors of group {bundle.group!r}: {error}"
+            env = self._options.runtime_env_of(bundle.group)
+            raise UsageError(f"{message} (runtime_env={env})" if env else message) from error
+        with self._ended:
+            self._actors[agent] = actor
+            self._running.add(agent)
+            late = self._ending
+        if late:
+            self._kill(agent)
+        answer = actor.hold.remote(pickle.dumps(self._charge(agent))).future()
+        answer.add_done_callback(functools.partial(self._note_end, agent))
+
+    def _make(self, agent: str, bundle: Bundle, index: int) -> Any:
+        self._tries[agent] += 1  # Ray keeps an actor's name for a while after its end
+        again = f"#{self._tries[agent]}" if self._tries[agent] > 1 else ""
         strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
         counted = (CPU, GPU, MEMORY)  # which Ray has parameters for
         return (
             self._cluster.ray.remote(Host)
             .options(
-                name=f"{self._run_id}:{bundle.agent}",
+                name=f"{self._run_id}:{agent}{again}",
                 namespace=self._options.namespace,
                 num_cpus=bundle.resources.get(CPU, 0),
                 num_gpus=bundle.resources.get(GPU, 0),
@@ -97,34 +131,44 @@ class Actors:
             .remote()
         )
 
-    def _note_end(
-        self,
-        agent: str,
-        gone: Callable[[Iterable[str], str], object],
-        answer: futures.Future[str],
-    ) -> None:
+    def _note_end(self, agent: str, answer: futures.Future[str]) -> None:
         error = answer.exception()
-        how = answer.result() if error is None else explain(error)
-        gone([agent], f"its actor of Ray has ended{': ' if how else ''}{how}")
         with self._ended:
             self._running.discard(agent)
             self._ended.notify_all()
+            again = not self._ending and error is not None and _was_too_early(error)
+        if again:  # not in this thread, which is Ray's
+            threading.Thread(target=self._try, args=(agent,), name="lp-actor", daemon=True).start()
+            return
+        how = answer.result() if error is None else explain(error)
+        self._gone([agent], f"its actor of Ray has ended{': ' if how else ''}{how}")
 
-    def end(self, silent: Collection[str]) -> None:
+    def end(self, silent: Collection[str], absent: Collection[str]) -> None:
         """Wait for the end of all; end what does not end, and give their room back.
 
         Args:
           silent: agents whose machines are gone: nothing will be heard of them.
+          absent: agents that have not come; their actors may wait for room.
         """
-        deadline = time.monotonic() + END_S
         with self._ended:
-            self._ended.wait_for(
-                lambda: self._running <= set(silent), max(0.0, deadline - time.monotonic())
-            )
-        for actor in self._actors.values():
-            with contextlib.suppress(Exception):  # it, or the cluster, may be gone
-                self._cluster.ray.kill(actor)
+            self._ending = True
+        for agent in absent:
+            self._kill(agent)
+        with self._ended:
+            self._ended.wait_for(lambda: self._running <= {*silent, *absent}, END_S)
+        for agent in self._actors:
+            self._kill(agent)
         self._placement.remove()
+
+    def _kill(self, agent: str) -> None:
+        with contextlib.suppress(Exception):  # it, or the cluster, may be gone
+            self._cluster.ray.kill(self._actors[agent])
+
+
+def _was_too_early(error: BaseException) -> bool:
+    """Whether an actor was to start on a machine of whose loss Ray did not know yet."""
+    text = str(error)
+    return "its node has died" in text and "The actor never ran" in text
 
 
 def explain(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.launchers.ray.actors import Actors
 from launchpad_lite.launchers.ray.host import THREADS, Charge
 from launchpad_lite.owner import Owner
+from launchpad_lite.runtime import link
 from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.rundir import Rendezvous
 
@@ -64,7 +65,8 @@ class ActorsRun:
             share=_share,
             bring_up=self._bring_up,
             take_down=self._actors.end,
-            leavings=[str(directory.rendezvous_file)],
+            replace=self._actors.replace,
+            leavings=self._leavings,
         )
 
     def start(self) -> Run:
@@ -95,6 +97,10 @@ class ActorsRun:
             fleet.arrive, fleet.hear, fleet.beat, self._local.controller.told_to_end
         )
         self._actors.start(self._charge, fleet.give_up)
+
+    def _leavings(self, place: Place) -> link.Leavings:
+        shared = [str(self._local.alive)]
+        return link.Leavings([place.socket_dir], shared=shared, endpoint=self._endpoint)
 
     def _charge(self, agent: str) -> Charge:
         given = self._submission

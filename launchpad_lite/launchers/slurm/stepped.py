@@ -63,7 +63,7 @@ class SteppedRun:
             log=self._local.log,
             share=_share,
             bring_up=self._bring_up,
-            take_down=self._steps.end,
+            take_down=lambda silent, _: self._steps.end(silent),
         )
         self._others = OtherJobs(directory, submission, self._fleet)
 
