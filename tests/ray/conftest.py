@@ -21,9 +21,13 @@ ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLE
 
 
 def add_machine(cluster: Any, side: str) -> Any:
-    """Adds a raylet with a resource of its own."""
+    """Adds a raylet with a resource of its own, and a label."""
     return cluster.add_node(
-        num_cpus=SIDE_CPUS, resources={side: 4}, node_ip_address="127.0.0.1", wait=True
+        num_cpus=SIDE_CPUS,
+        resources={side: 4},
+        labels={"zone": side},
+        node_ip_address="127.0.0.1",
+        wait=True,
     )
 
 

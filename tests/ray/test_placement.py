@@ -78,6 +78,19 @@ def stopped(run: lp.Run) -> None:
     run.wait()
 
 
+def machines(run: lp.Run, **sizes: int) -> dict[str, set[str]]:
+    return {
+        label: {run.client(label, index).machine() for index in range(count)}
+        for label, count in sizes.items()
+    }
+
+
+def placement_groups() -> list[dict[str, Any]]:
+    """Those that have not been removed."""
+    util: Any = importlib.import_module("ray.util")
+    return [each for each in util.placement_group_table().values() if each["state"] != "REMOVED"]
+
+
 def test_groups_are_where_their_resources_are() -> None:
     side = {f"side{number}": lp.Resources(custom={f"side{number}": 1}) for number in range(2)}
     run = launched(make(side0=2, side1=2), options(), **side)
@@ -107,7 +120,7 @@ def test_an_actor_holds_so_many_nodes(most: int | None, actors: int) -> None:
     run = launched(make(facts=8), options(workers_per_actor=most), facts=lp.Resources(cpus=1))
     ray: Any = importlib.import_module("ray")
     named = ray.util.list_named_actors(all_namespaces=True)
-    mine = [each["name"] for each in named if each["name"].startswith(run.id)]
+    mine = [each["name"] for each in named if each["name"].startswith(f"{run.id}:facts")]
     assert sorted(mine) == [f"{run.id}:facts@{number}" for number in range(actors)]
     assert len({run.client("facts", index).process() for index in range(8)}) == 8
     stopped(run)
@@ -117,6 +130,53 @@ def test_spread_is_over_machines() -> None:
     run = launched(make(facts=3), options(strategy="STRICT_SPREAD"))
     assert len({run.client("facts", index).machine() for index in range(3)}) == 3
     stopped(run)
+
+
+def test_a_group_has_a_strategy_of_its_own() -> None:
+    groups = {"facts": lp.RayGroup(strategy="STRICT_SPREAD", workers_per_actor=1)}
+    run = launched(make(facts=3, other=2), options(groups=groups))
+    found = machines(run, facts=3, other=2)
+    assert (len(found["facts"]), len(found["other"])) == (3, 1)
+    assert len(placement_groups()) == 2
+    stopped(run)
+
+
+def test_a_group_is_beside_another() -> None:
+    given = options(groups={"facts": lp.RayGroup(beside="learner")})
+    run = launched(make(facts=2, learner=1), given, learner=lp.Resources(custom={"side1": 1}))
+    found = machines(run, facts=2, learner=1)
+    assert len(found["learner"]) == 1
+    assert found["facts"] == found["learner"]
+    stopped(run)
+
+
+def test_groups_are_where_the_labels_are() -> None:
+    groups = {"other": lp.RayGroup(labels={"zone": "in(nowhere, side0)"})}
+    given = options(labels={"zone": "side1"}, groups=groups)
+    program = make(facts=2, other=1, side1=1)
+    run = launched(program, given, side1=lp.Resources(custom={"side1": 1}))
+    found = machines(run, facts=2, other=1, side1=1)
+    assert found["facts"] == found["side1"]
+    assert found["other"].isdisjoint(found["facts"])
+    stopped(run)
+
+
+def test_labels_that_no_machine_has() -> None:
+    with pytest.raises(UsageError, match="No machine has zone=sied1; did you mean 'side1'"):
+        launched(make(facts=1), options(labels={"zone": "sied1"}))
+
+
+def test_all_placement_groups_come_or_none() -> None:
+    held = launched(make(facts=1), options(), facts=lp.Resources(custom={"side0": 4}))
+    before = len(placement_groups())
+    groups = {"late": lp.RayGroup(strategy="PACK")}
+    with pytest.raises(UsageError, match="no room for the program now") as caught:
+        launched(
+            make(facts=1, late=1), options(groups=groups), late=lp.Resources(custom={"side0": 1})
+        )
+    assert "There would be room for facts@0; but it is all or nothing." in str(caught.value)
+    assert len(placement_groups()) == before
+    stopped(held)
 
 
 def test_many_nodes_of_one_group() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
-import importlib
 import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.ray.host import Charge, Host
-from launchpad_lite.launchers.ray.layout import CPU, GPU, MEMORY
+from launchpad_lite.launchers.ray.machines import CPU, GPU, MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -48,7 +47,7 @@ class Actors:
         self._options = options
         self._run_id = run_id
         self._actors: dict[str, Any] = {}
-        self._places = {bundle.agent: n for n, bundle in enumerate(placement.bundles)}
+        self._places = {bundle.agent: bundle for bundle in placement.bundles}
         self._ended = threading.Condition()
         self._running: set[str] = set()
         self._ending = False
@@ -90,10 +89,9 @@ class Actors:
             self._gone([agent], str(error))
 
     def _start(self, agent: str) -> None:
-        index = self._places[agent]
-        bundle = self._placement.bundles[index]
+        bundle = self._places[agent]
         try:
-            actor = self._make(agent, bundle, index)
+            actor = self._make(agent, bundle)
         except (TypeError, ValueError, RuntimeError) as error:
             message = f"Ray refuses the actors of group {bundle.group!r}: {error}"
             env = self._options.runtime_env_of(bundle.group)
@@ -107,10 +105,9 @@ class Actors:
         answer = actor.hold.remote(pickle.dumps(self._charge(agent))).future()
         answer.add_done_callback(functools.partial(self._note_end, agent))
 
-    def _make(self, agent: str, bundle: Bundle, index: int) -> Any:
+    def _make(self, agent: str, bundle: Bundle) -> Any:
         self._tries[agent] += 1  # Ray keeps an actor's name for a while after its end
         again = f"#{self._tries[agent]}" if self._tries[agent] > 1 else ""
-        strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
         counted = (CPU, GPU, MEMORY)  # which Ray has parameters for
         return (
             self._cluster.ray.remote(Host)
@@ -123,9 +120,7 @@ class Actors:
                 resources={
                     name: amount for name, amount in bundle.resources.items() if name not in counted
                 },
-                scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(
-                    self._placement.group, placement_group_bundle_index=index
-                ),
+                scheduling_strategy=self._placement.strategy(bundle),
                 runtime_env=self._options.runtime_env_of(bundle.group) or None,
             )
             .remote()

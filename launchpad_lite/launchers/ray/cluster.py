@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import sigterm
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
-from launchpad_lite.launchers.ray.layout import Machine
+from launchpad_lite.launchers.ray.machines import Machine
 from launchpad_lite.launchers.ray.options import LOCAL
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class Cluster:
                 else f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
                 total=node["Resources"],
                 free=free.get(node["NodeID"], {}),
+                labels=node.get("Labels", {}),
             )
             for node in self.ray.nodes()
             if node["Alive"]

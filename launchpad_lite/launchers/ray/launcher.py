@@ -14,8 +14,9 @@ from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.ray import cluster as clusters
 from launchpad_lite.launchers.ray.following import FollowingActor, FollowingDetached
+from launchpad_lite.launchers.ray.groups import group_of
 from launchpad_lite.launchers.ray.held import HeldByActor
-from launchpad_lite.launchers.ray.layout import amounts, lay_out
+from launchpad_lite.launchers.ray.layout import describe, lay_out
 from launchpad_lite.launchers.ray.messages import Submission
 from launchpad_lite.launchers.ray.options import RayOptions
 from launchpad_lite.planning import Capabilities
@@ -51,12 +52,7 @@ class RayLauncher(Launcher):
             bundles = lay_out(plan.workers, asked, cluster.machines())
         finally:
             cluster.leave()
-        lines = [f"# {len(bundles)} actor(s) in a placement group, strategy {asked.strategy}:"]
-        lines += [
-            f"{each.agent}: {amounts(each.resources)}: {', '.join(each.workers)}"
-            for each in bundles
-        ]
-        return "\n\n".join([str(plan), "\n".join(lines)])
+        return f"{plan}\n\n{describe(bundles)}"
 
     def launch(self, plan: LaunchPlan, options: LaunchOptions) -> Run:
         """See the base class."""
@@ -130,8 +126,10 @@ def _unheeded(plan: LaunchPlan, options: RayOptions) -> list[str]:
         texts.append("pdb: nodes are processes of Ray, which have no terminal: none is debugged")
     if not options.keep_directory:
         texts.append("keep_directory=False: logs of all machines are kept in a run directory")
-    if options.strategy in ("PACK", "STRICT_PACK") and any(
-        (worker.resources.nodes or 1) > 1 for worker in plan.workers
+    if any(
+        (worker.resources.nodes or 1) > 1
+        and options.strategy_of(group_of(worker)) in ("PACK", "STRICT_PACK")
+        for worker in plan.workers
     ):
         texts.append("Resources(nodes=): Ray may put the actors on fewer machines; see strategy")
     if any(worker.resources.exclusive for worker in plan.workers):

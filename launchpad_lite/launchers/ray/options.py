@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
 from launchpad_lite import flags, validation
+from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.base import LaunchOptions
+from launchpad_lite.launchers.ray.labels import selector
 
 Strategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
 
@@ -39,6 +41,12 @@ def _groups(name: str, value: Any) -> Mapping[str, RayGroup]:
 _WHERE = {
     "workers_per_actor": validation.optional(validation.integer(1)),
     "runtime_env": _environment,
+    "labels": selector,
+}
+_GROUP_RULES = {
+    **_WHERE,
+    "strategy": validation.optional(validation.one_of(get_args(Strategy))),
+    "beside": validation.optional(validation.text),
 }
 _RULES = {
     **_WHERE,
@@ -57,21 +65,29 @@ class RayGroup:
 
     Attributes:
       workers_per_actor: at most so many of its nodes are held by one actor of Ray; None for what
-        holds for the others, as with the next one.
+        holds for the others.
       runtime_env: Ray's runtime environment of its actors, beyond that of all.
+      strategy: how Ray places its actors, which are then a placement group of their own; None to
+        place them with the others.
+      beside: another group; all nodes of both are on one machine, and on no other, with whatever
+        is beside either. They are a placement group of their own.
+      labels: what its machines are labelled, beyond what is asked for all; see `RayOptions`.
     """
 
     workers_per_actor: int | None = None
     runtime_env: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    strategy: Strategy | None = None
+    beside: str | None = None
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
 
         Raises:
-          UsageError: a value has another type.
+          UsageError: a value has another type, or Ray has no such strategy or labels.
         """
         with validation.within("RayGroup"):
-            validation.validate(self, _WHERE)
+            validation.validate(self, _GROUP_RULES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +106,9 @@ class RayOptions(LaunchOptions):
       workers_per_actor: at most so many nodes of a group are held by one actor of Ray; None for as
         many as its machine has room for.
       runtime_env: Ray's runtime environment of the actors: `pip`, `env_vars`, `working_dir` ...
-      groups: what is different for some groups, by their labels.
+      labels: what Ray's machines are labelled (`ray start --labels`) that actors are placed on:
+        `{"market-type": "spot"}`, or `!spot` for all others, `in(a,b)`, `!in(a,b)`.
+      groups: what is different for some groups, by their names.
       detach: do not wait for the run: it goes on in the cluster without this process.
     """
 
@@ -100,6 +118,7 @@ class RayOptions(LaunchOptions):
     wait_s: float = 0.0
     workers_per_actor: int | None = None
     runtime_env: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     groups: Mapping[str, RayGroup] = dataclasses.field(default_factory=dict[str, RayGroup])
     detach: bool = False
 
@@ -107,11 +126,28 @@ class RayOptions(LaunchOptions):
         """Refuse what cannot work.
 
         Raises:
-          UsageError: a value has another type.
+          UsageError: a value has another type, or groups contradict each other.
         """
         super().__post_init__()
         with validation.within("RayOptions"):
             validation.validate(self, _RULES)
+            for group, own in self.groups.items():
+                self._check_beside(group, own)
+
+    def _check_beside(self, group: str, own: RayGroup) -> None:
+        if own.beside is None:
+            return
+        if own.beside == group:
+            message = f"group {group!r} is beside itself: name another one."
+            raise UsageError(message)
+        for label in (group, own.beside):
+            strategy = self.groups.get(label, RayGroup()).strategy
+            if strategy not in (None, "STRICT_PACK"):
+                message = (
+                    f"group {group!r} is to be beside {own.beside!r}, on one machine, but group "
+                    f"{label!r} has strategy {strategy!r}: leave out one of them."
+                )
+                raise UsageError(message)
 
     @classmethod
     def of_flags(cls, options: LaunchOptions) -> RayOptions:
@@ -133,6 +169,17 @@ class RayOptions(LaunchOptions):
         if own is not None and own.workers_per_actor is not None:
             return own.workers_per_actor
         return self.workers_per_actor
+
+    def strategy_of(self, group: str) -> Strategy:
+        """Return how the actors of a group are placed."""
+        own = self.groups.get(group, RayGroup())
+        if own.beside is not None or any(each.beside == group for each in self.groups.values()):
+            return "STRICT_PACK"
+        return own.strategy or self.strategy
+
+    def labels_of(self, group: str) -> dict[str, str]:
+        """Return what is asked of the labels of a group's machines."""
+        return {**self.labels, **self.groups.get(group, RayGroup()).labels}
 
     def runtime_env_of(self, group: str) -> dict[str, Any]:
         """Return the runtime environment of a group's actors."""
