@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import Any
 
 from absl import app, flags
@@ -13,7 +15,41 @@ _MODE = flags.DEFINE_string("mode", "stop", "What the main node does at last.")
 _MAIN = flags.DEFINE_string("main", "head", "The machine that the main node is on.")
 
 
-def main(_: Any) -> None:
+class Frail:
+    """Its machine is lost."""
+
+    def incarnation(self) -> int:
+        return lp.get_context().incarnation
+
+
+class Caller:
+    """Calls a node until it answers for the second time that it was started."""
+
+    def __init__(self, frail: Frail) -> None:
+        self._frail = frail
+
+    def run(self) -> None:
+        incarnation = -1
+        while incarnation < 1:
+            with contextlib.suppress(lp.Unavailable):  # it died in the call
+                incarnation, before = self._frail.incarnation(), incarnation
+                if incarnation != before:
+                    print(f"incarnation {incarnation} answers", flush=True)
+            time.sleep(0.01)
+        lp.stop()
+
+
+def make_frail() -> tuple[lp.Program, dict[str, lp.Resources]]:
+    """A node on `side1` that may be started again, and one on the head that calls it."""
+    program = lp.Program("frail")
+    frail = lp.CourierNode(Frail)
+    program.add_node(lp.MultiProcessingColocation([frail], num_retries_on_failure=1), label="frail")
+    program.add_node(lp.CourierNode(Caller, frail.create_handle()), label="caller")
+    where = {"frail": "side1", "caller": "head"}
+    return program, {group: lp.Resources(custom={name: 1}) for group, name in where.items()}
+
+
+def make_spread() -> tuple[lp.Program, dict[str, lp.Resources]]:
     program = lp.Program("spread")
     workers: list[Worker] = []
     for side in ("side0", "side1"):
@@ -21,7 +57,11 @@ def main(_: Any) -> None:
             workers += [program.add_node(lp.CourierNode(Worker)) for _ in range(2)]
     program.add_node(lp.CourierNode(Main, workers, _MODE.value), label="main")
     where = {"side0": "side0", "side1": "side1", "main": _MAIN.value}
-    resources = {group: lp.Resources(custom={name: 1}) for group, name in where.items()}
+    return program, {group: lp.Resources(custom={name: 1}) for group, name in where.items()}
+
+
+def main(_: Any) -> None:
+    program, resources = make_frail() if _MODE.value == "frail" else make_spread()
     lp.launch(program, resources=resources).wait()
 
 

@@ -71,6 +71,17 @@ def test_a_machine_loses_its_network(lab: Lab) -> None:
     assert "side1 is gone: nothing has come from it for 10 s" in run.text()
 
 
+@pytest.mark.timeout(240)  # Ray takes its time to miss a machine
+def test_a_machine_that_lost_its_power_comes_back(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=frail")
+    run.await_text("incarnation 0 answers")
+    lab.power_off("side1")
+    run.await_text("starting frail/0/0 again: it failed (side1 is gone: nothing has come from it")
+    lab.power_on("side1")
+    run.await_text("incarnation 1 answers")
+    assert run.end() == 0, run.text()
+
+
 def test_a_raylet_is_killed(lab: Lab) -> None:
     run = lab.launch(HEAD, "--mode=wait")
     run.await_text("waiting")
