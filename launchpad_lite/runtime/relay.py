@@ -21,6 +21,7 @@ from launchpad_lite.runtime import link
 from launchpad_lite.runtime.pulse import BEAT_S
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Sequence
 
     from launchpad_lite.credentials import Credentials
@@ -59,6 +60,7 @@ def pass_on(
     credentials: Credentials,
     *,
     told_to_end: str,
+    logs: pathlib.Path | None = None,
 ) -> bool:
     """Introduce an agent to its controller, and pass on until either is gone.
 
@@ -71,11 +73,14 @@ def pass_on(
       endpoint: where the controller listens.
       credentials: of the run.
       told_to_end: what the controller is told at SIGTERM, upon which it ends the run.
+      logs: the directory of the nodes' logs, if the controller cannot see it: what is written there
+        is passed on too.
     """
     from launchpad_lite.config import ClientConfig
     from launchpad_lite.courier.client import client_at
     from launchpad_lite.courier.typed import stream
     from launchpad_lite.errors import CallError
+    from launchpad_lite.runtime.shipping import INTERVAL_S, LogShipper
 
     controller: Any = client_at(endpoint, credentials, ClientConfig(), internal=True)
     told = stream(controller.arrive, agent, place)
@@ -89,15 +94,24 @@ def pass_on(
     threading.Thread(target=_beat, args=(controller, agent), name="lp-beat", daemon=True).start()
     present = ClientConfig(wait_for_ready=False)  # it has answered: once gone, it is gone for good
     listening: Any = client_at(endpoint, credentials, present, internal=True)
+    shipper = None
+    if logs is not None:
+        shipper = LogShipper(logs, listening.take_log, INTERVAL_S)
+        shipper.start()
     reader = link.Reader(sock)
     try:
         while True:
             for frame in reader.frames():
+                if shipper is not None:
+                    shipper.ship()  # who hears of a node's end wants to see its last words
                 listening.hear(agent, frame)
     except CallError:
         lost.set()
     except (EOFError, OSError):
         pass  # the agent has ended
+    finally:
+        if shipper is not None:
+            shipper.stop()
     return not lost.is_set()
 
 

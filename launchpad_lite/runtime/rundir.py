@@ -101,7 +101,7 @@ class RunDirectory:
         run = cls(root / run_id)
         try:
             run.path.mkdir(mode=0o700)
-            (run.path / "logs").mkdir()
+            run.logs.mkdir()
             run.write_owner(Owner.this_process())
         except BaseException:
             run.remove()
@@ -134,7 +134,18 @@ class RunDirectory:
 
     def log(self, node: str) -> pathlib.Path:
         """Return a node's log file."""
-        return self.path / "logs" / f"{file_name(node)}.log"
+        return self.logs / f"{file_name(node)}.log"
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """Where the nodes' logs are."""
+        return self.path / "logs"
+
+    def remove_logs(self) -> None:
+        """Remove logs that were passed on to another machine; what nodes have saved stays."""
+        shutil.rmtree(self.logs, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it is not empty
+            self.path.rmdir()
 
     def write_private(self, name: str, data: bytes) -> None:
         """Replace a file at once, readable by this user alone.

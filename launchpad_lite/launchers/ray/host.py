@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.errors import ExitCode, LaunchpadError, brief
 from launchpad_lite.launchers.ray.cluster import VARIABLE
 from launchpad_lite.runtime import children, relay
+from launchpad_lite.runtime.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ class Charge:
       preload: modules that are imported before workers are forked.
       endpoint: where the controller listens.
       credentials: of the run.
-      logs: the directory of the nodes' logs.
+      directory: the path of the run's directory, where the controller is.
       path: where modules are, beyond what the machine's own Python knows.
       environment: the launching process's; what Ray sets on the machine itself is kept.
       sets_threads: whether the user has Ray set `OMP_NUM_THREADS`, in a runtime environment.
@@ -48,7 +49,7 @@ class Charge:
     preload: Sequence[str]
     endpoint: str
     credentials: Credentials
-    logs: str
+    directory: str
     path: Sequence[str]
     environment: Mapping[str, str]
     sets_threads: bool
@@ -136,8 +137,12 @@ def main() -> None:
     children.die_with_parent()
     here: _Here = pickle.loads(sys.stdin.buffer.read())
     charge = here.charge
+    run = RunDirectory(pathlib.Path(charge.directory))
+    shared = run.owner_file.exists()
     try:
-        pathlib.Path(charge.logs).mkdir(parents=True, exist_ok=True)
+        if not shared:
+            run.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            run.logs.mkdir(exist_ok=True)
         process, sock = relay.fork_agent(charge.preload)
         from launchpad_lite.courier import socket_dir
         from launchpad_lite.runtime.fleet import Place
@@ -152,11 +157,14 @@ def main() -> None:
                 charge.endpoint,
                 charge.credentials,
                 told_to_end="Ray told an actor to end (SIGTERM)",
+                logs=None if shared else run.logs,
             )
         finally:
             sock.close()
             os.waitpid(process, 0)
             socket_dir.remove(pathlib.Path(sockets))
+            if not shared:
+                run.remove_logs()
     except LaunchpadError as error:
         sys.stderr.write(f"{brief(error)}\n")
         sys.exit(error.exit_code)

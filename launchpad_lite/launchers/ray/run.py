@@ -13,6 +13,7 @@ from launchpad_lite.owner import Owner
 from launchpad_lite.runtime import link
 from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.rundir import Rendezvous
+from launchpad_lite.runtime.shipping import LogTaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +55,7 @@ class ActorsRun:
             host=cluster.address,
         )
         self._actors = Actors(cluster, placement, submission.options, directory.run_id)
+        self._logs = LogTaker(directory.log(worker.name) for worker in plan.workers)
         specs = {worker.name: worker for worker in plan.workers}
         self._fleet = Fleet(
             {
@@ -94,7 +96,11 @@ class ActorsRun:
     def _bring_up(self) -> None:
         fleet = self._fleet
         self._endpoint = self._local.serve_controller(
-            fleet.arrive, fleet.hear, fleet.beat, self._local.controller.told_to_end
+            fleet.arrive,
+            fleet.hear,
+            fleet.beat,
+            self._local.controller.told_to_end,
+            self._logs.take_log,
         )
         self._actors.start(self._charge, fleet.give_up)
 
@@ -110,7 +116,7 @@ class ActorsRun:
             preload=given.plan.preload,
             endpoint=self._endpoint,
             credentials=self._local.credentials,
-            logs=str(self._local.log("any").parent),
+            directory=given.directory,
             path=given.path,
             environment=given.environment,
             sets_threads=THREADS in runtime_env.get("env_vars", {}),
