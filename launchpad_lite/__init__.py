@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from launchpad_lite import courier, testing
     from launchpad_lite.address import Address
     from launchpad_lite.config import RunConfig
+    from launchpad_lite.connecting import connect
     from launchpad_lite.context import Context, bind, get_context
     from launchpad_lite.courier.batching import batched_handler
     from launchpad_lite.courier.cache import CachedResult
@@ -149,6 +150,7 @@ __all__ = [
     "bind",
     "broadcast",
     "cached",
+    "connect",
     "courier",
     "deadline",
     "get_call_context",
@@ -233,6 +235,7 @@ _HOMES = {
     "bind": "context",
     "broadcast": "courier.client_pool",
     "cached": "courier.cached",
+    "connect": "connecting",
     "deadline": "courier.deadline",
     "get_call_context": "courier.call_context",
     "get_context": "context",

@@ -27,16 +27,20 @@ class Reach:
       services: where the services are that were followed.
     """
 
-    def __init__(self, run_id: str, request_stop: Callable[[str], object]) -> None:
+    def __init__(
+        self, run_id: str, request_stop: Callable[[str], object], who: str = "(launcher)"
+    ) -> None:
         """Begin without a controller.
 
         Args:
           run_id: the run.
           request_stop: asks for its end, also before it can be reached.
+          who: the name of this process for the controller, which has one line to each.
         """
         self._request_stop = request_stop
         self.services = Directory()
         self._run_id = run_id
+        self._who = who
         self._changed = threading.Condition()
         self._closed = False
         self._rendezvous: Rendezvous | None = None
@@ -88,7 +92,7 @@ class Reach:
                     rendezvous.endpoint,
                     rendezvous.credentials,
                     self._run_id,
-                    "(launcher)",
+                    self._who,
                     self.services,
                 )
                 self._remote.attach(_ignore_notice)

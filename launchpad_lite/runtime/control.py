@@ -40,6 +40,10 @@ def serve(controller: Controller, scope: Scope, more: Iterable[Callable[..., Any
       scope: of the launching process, with the transports to serve on.
       more: methods that a launcher adds, by their names.
     """
+
+    def services() -> list[str]:
+        return sorted(controller.plan.services)
+
     config = ServerConfig(thread_pool_size=_THREADS, max_streams=_MAX_STREAMS)
     server = Server.in_run(NAME, scope, None, config, internal=True)
     methods: tuple[Callable[..., Any], ...] = (
@@ -51,6 +55,7 @@ def serve(controller: Controller, scope: Scope, more: Iterable[Callable[..., Any
         controller.request_stop,
         controller.status,
         controller.metrics,
+        services,
         controller.measuring.report,
         controller.attach,
         controller.watch,
@@ -188,6 +193,15 @@ class RunViewer:
         """
         metrics: RunMetrics = self._client.metrics()
         return metrics
+
+    def services(self) -> list[str]:
+        """Return the names under which something can be called in the run.
+
+        Raises:
+          CallError: the controller cannot be reached.
+        """
+        services: list[str] = self._client.services()
+        return services
 
     def stop(self, reason: str, *, immediately: bool = False) -> None:
         """Ask for the end of the run.

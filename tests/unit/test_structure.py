@@ -49,7 +49,7 @@ FLOORS = (
     ("replay", "runtime"),
     ("nodes",),
     ("launchers",),
-    ("launching", "dashboard", "graph"),
+    ("launching", "connecting", "dashboard", "graph"),
     ("cli", "testing", "compat"),
 )
 FLOOR_OF = {f"{PACKAGE}.{name}": floor for floor, names in enumerate(FLOORS) for name in names}

@@ -87,6 +87,10 @@ class Head:
         """Return the pickled `RunMetrics`; see `Controller`."""
         return pickle.dumps(self._begun().controller.metrics())
 
+    def rendezvous(self) -> bytes:
+        """Return how to reach the controller: the pickled `Rendezvous`."""
+        return pickle.dumps(self._begun().rendezvous)
+
     # --- its own ---
 
     def _begun(self) -> ActorsRun:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.errors import ControllerLost, RunError, Unavailable, UsageError
 from launchpad_lite.launchers.ray.actors import explain
 from launchpad_lite.launchers.ray.head import Head
-from launchpad_lite.launchers.ray.messages import Begun, Over, Told
+from launchpad_lite.launchers.ray.messages import CONTROLLER, Begun, Over, Told
 from launchpad_lite.launchers.ray.placement import remove_room
 from launchpad_lite.runtime.signals import signals
 
@@ -49,7 +49,7 @@ class HeldByActor:
             self._actor: Any = (
                 cluster.ray.remote(Head)
                 .options(
-                    name=f"{run_id}:controller",
+                    name=f"{run_id}:{CONTROLLER}",
                     namespace=options.namespace,
                     num_cpus=0,
                     max_concurrency=_CALLS,

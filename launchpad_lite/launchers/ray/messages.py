@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.rundir import Rendezvous
 
 
+CONTROLLER = "controller"
+"""What the actor of each run is called, behind the run's name."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submission:
     """A program, and what its launching process knows that the cluster does not.
