@@ -66,12 +66,20 @@ def connect(run: str, target: str, index: int = 0, **client_kwargs: Unpack[Clien
             connection = _connections[run_id] = _connect(run_id, rendezvous)
     try:
         services = connection.viewer.services()
+        nodes = connection.viewer.status().nodes
     except CallError as error:
         message = f"{run_id}: its controller does not answer: {error}"
         raise ControllerLost(message) from error
     name = f"{target}/{index}"
     if name not in services:
         message = f"{run_id} has no node {name!r} that can be called{nearest(name, services)}"
+        raise UsageError(message)
+    places = [place for node in nodes for place in node.endpoints]
+    if places and all(place.startswith("inproc:") for place in places):
+        message = (
+            f"{run_id}: its nodes are threads of one process, which others cannot call. Launch it "
+            "with --launcher=process, or with --lp_transport=unix."
+        )
         raise UsageError(message)
     return client_in_run(connection.scope, name, with_settings(ClientConfig(), client_kwargs))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import launchpad_lite as lp
+from launchpad_lite.runtime import rundir
 from tests.faults.bench import SOON_S, Bench, eventually
+from tests.faults.conftest import bench
+from tests.faults.programs import DIRECTORY
 
 PROGRAM = """
+import os
+
 import launchpad_lite as lp
 
 
@@ -24,37 +28,41 @@ class Adder:
         return self.total
 
 
-def work() -> None:
+def work(adder: Adder) -> None:
+    adder.add(0)
+    with open(os.path.join(os.environ["{directory}"], "notes"), "a") as file:
+        file.write("work is up\\n")
     lp.wait_for_stop()
 
 
 program = lp.Program("apart")
 with program.group("adder"):
     for _ in range(2):
-        program.add_node(lp.CourierNode(Adder))
-program.add_node(lp.PyNode(work), label="work")
+        adder = program.add_node(lp.CourierNode(Adder))
+program.add_node(lp.PyNode(work, adder), label="work")
 
 if __name__ == "__main__":
     lp.launch(program, "{launcher}").wait()
 """
 
 
-@pytest.fixture(params=["thread", "process"])
-def run_id(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    bench = Bench(tmp_path)
+__all__ = ["bench"]
+
+
+def start(bench: Bench, tmp_path: Path, launcher: str) -> str:
+    """Launches the program; returns the run's name."""
     script = tmp_path / "apart.py"
-    script.write_text(PROGRAM.replace("{launcher}", request.param))
+    script.write_text(PROGRAM.replace("{launcher}", launcher).replace("{directory}", DIRECTORY))
     bench.start(str(script))
-    living: list[str] = []
+    bench.wait_for("is up", 1)
+    assert eventually(lambda: any(run.rendezvous() for run in rundir.list_runs()))
+    (run,) = [run for run in rundir.list_runs() if run.rendezvous() is not None]
+    return run.run_id
 
-    def find() -> bool:
-        from launchpad_lite.runtime import rundir
 
-        living[:] = [run.run_id for run in rundir.list_runs() if run.rendezvous() is not None]
-        return bool(living)
-
-    assert eventually(find)
-    yield living[0]
+@pytest.fixture
+def run_id(bench: Bench, tmp_path: Path) -> Iterator[str]:
+    yield start(bench, tmp_path, "process")
     bench.interrupt()
     bench.ended()
     assert bench.nothing_is_left()
@@ -82,28 +90,24 @@ def test_nodes_that_cannot_be_called(run_id: str, target: str, index: int, says:
         lp.connect(run_id, target, index)
 
 
-def test_the_run_ends(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    script = tmp_path / "apart.py"
-    script.write_text(PROGRAM.replace("{launcher}", "process"))
-    bench.start(str(script))
-
-    def connected() -> bool:
-        try:
-            return bool(lp.connect("apart", "adder").add(1) == 1)
-        except lp.UsageError:
-            return False
-
-    assert eventually(connected)
-    adder = lp.connect("apart", "adder")
+def test_the_run_ends(bench: Bench, tmp_path: Path) -> None:
+    run_id = start(bench, tmp_path, "process")
+    adder = lp.connect(run_id, "adder")
+    assert adder.add(1) == 1
     bench.interrupt()
     bench.ended()
     with pytest.raises((lp.Stopped, lp.Unavailable)):
         adder.add(1)
     with pytest.raises(lp.UsageError, match="needs a run that lives"):
-        lp.connect("apart", "adder")
-    assert bench.nothing_is_left()
-    assert os.getpid()
+        lp.connect(run_id, "adder")
+
+
+def test_nodes_that_are_threads(bench: Bench, tmp_path: Path) -> None:
+    run_id = start(bench, tmp_path, "thread")
+    with pytest.raises(lp.UsageError, match="its nodes are threads of one process"):
+        lp.connect(run_id, "adder")
+    bench.interrupt()
+    bench.ended()
 
 
 def test_no_such_run() -> None:

@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -104,8 +105,33 @@ class Lab:
         words = ("-P", "-m", "lp_launch", *arguments)
         return self._run(name, *words, env=self._test_environment())
 
-    def launch(self, name: str, *arguments: str) -> Launched:
-        """Launches `programs.py` from a machine."""
+    def call(self, name: str, run: str, group: str, machine: str) -> str:
+        """Calls a node of a run from outside, on one machine and in a task on another."""
+        caller = (str(_HERE / "caller.py"), ADDRESS, run, group, machine)
+        done = self._run(
+            name, *caller, env=self.env | {STATE_VARIABLE: f"{self.directory}/ray/state"}
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def state(self, name: str) -> Path:
+        """Where this process sees the state directory of a launch with `shares=False`."""
+        return self.directory / name / "state"
+
+    def launch(self, name: str, *arguments: str, shares: bool = True) -> Launched:
+        """Launches `programs.py` from a machine.
+
+        Args:
+          name: The machine.
+          *arguments: Flags of the program.
+          shares: Whether the other machines see the run directory.
+        """
+        env, state = self._test_environment(), Path(os.environ[STATE_VARIABLE])
+        if not shares:  # what is mounted there is another directory on each machine
+            env[STATE_VARIABLE], state = f"{self.directory}/ray/state", self.state(name)
+            for each in ADDRESSES:
+                shutil.rmtree(self.state(each), ignore_errors=True)
+            state.mkdir()
         words = self.words(
             name,
             *(
@@ -118,8 +144,8 @@ class Lab:
             *("--launcher=ray", f"--ray_address={ADDRESS}", *arguments),
         )
         output = self.directory / "log" / f"launched-{len(self._launched)}"
-        process = start(words, self._test_environment(), output)
-        self._launched.append(Launched(process, output, Path(os.environ[STATE_VARIABLE])))
+        process = start(words, env, output)
+        self._launched.append(Launched(process, output, state))
         return self._launched[-1]
 
     def cut(self, name: str) -> None:

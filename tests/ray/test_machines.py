@@ -51,6 +51,24 @@ def test_calls_between_machines_are_encrypted(lab: Lab) -> None:
     assert "twice: True" in run.text()
 
 
+def test_logs_come_from_machines_that_share_no_files(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--main=side1", "--mode=raise", shares=False)
+    assert run.end() == 1
+    assert "[main/0] machines: [('side0', None)" in run.text()
+    assert "node main/0 failed: ValueError: on purpose" in run.text()
+    assert "ways: ['TlsStream'" in (run.run / "logs" / "main-0.log").read_text()
+    assert not list(lab.state("side1").rglob("*.log"))
+
+
+def test_a_node_is_called_from_outside_of_the_program(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=wait", shares=False)
+    run.await_text("waiting")
+    answers = "here: ('side0', None) in a task: ('side0', None)\n"
+    assert lab.call("side0", run.run.name, "side0", "side1") == answers
+    run.interrupt()
+    assert run.end() == 130
+
+
 def test_any_machine_may_launch(lab: Lab) -> None:
     run = lab.launch("side0", "--mode=wait")
     run.await_text("waiting")

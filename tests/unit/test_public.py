@@ -25,9 +25,9 @@ NodesStuck NotAuthenticated PayloadTooLarge Program ProgramError PyClassNode PyN
 RayGroup RayOptions RemoteError ResourceExhausted Resources ReverbHandle ReverbNode Run RunConfig
 RunError SlurmGroup SlurmOptions StatusCode Stopped Stream Unavailable UnpicklableError
 UnresolvedReference UsageError VersionMismatch
-__version__ aio batched_handler bind broadcast cached courier deadline get_call_context get_context
-launch make_program make_program_stopper plan pool register_stop_handler seconds_left stop
-stop_event stream submit testing unregister_stop_handler wait_for_stop
+__version__ aio batched_handler bind broadcast cached connect courier deadline get_call_context
+get_context launch make_program make_program_stopper plan pool register_stop_handler seconds_left
+stop stop_event stream submit testing unregister_stop_handler wait_for_stop
 """
 
 
