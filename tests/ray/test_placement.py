@@ -251,14 +251,21 @@ def test_what_others_hold() -> None:
 
 
 def test_an_environment_that_cannot_be_made() -> None:
-    run = launched(make(facts=1), options(runtime_env={"conda": "no-such-environment"}))
+    environment = {"conda": "no-such-environment"}
+    with pytest.raises(UsageError, match=r"(?s)Ray cannot start the controller .*Conda"):
+        launched(make(facts=1), options(runtime_env=environment))
+    group = {"facts": lp.RayGroup(runtime_env=environment)}
+    run = launched(make(facts=1), options(groups=group))
     with pytest.raises(lp.NodeFailed, match="conda"):
         run.wait()
 
 
 def test_an_environment_that_ray_refuses() -> None:
-    with pytest.raises(UsageError, match=r"refuses .* 'facts': /no/such/directory"):
+    with pytest.raises(UsageError, match=r"refuses .*: /no/such/directory is not"):
         launched(make(facts=1), options(runtime_env={"working_dir": "/no/such/directory"}))
+    group = {"facts": lp.RayGroup(runtime_env={"working_dir": "/no/such/directory"})}
+    with pytest.raises(UsageError, match=r"refuses .* 'facts': /no/such/directory"):
+        launched(make(facts=1), options(groups=group))
 
 
 def test_a_machine_is_lost(cluster: Any) -> None:

@@ -17,6 +17,7 @@ from launchpad_lite.runtime.signals import signals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from launchpad_lite.errors import LaunchpadError
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.messages import News, Submission
     from launchpad_lite.runtime.measuring import RunMetrics
@@ -44,7 +45,7 @@ class HeldByActor:
         self._ray = cluster.ray
         self._run_id = run_id
         options = submission.options
-        env = options.runtime_env
+        self._env = dict(options.runtime_env)
         try:
             self._actor: Any = (
                 cluster.ray.remote(Head)
@@ -55,13 +56,12 @@ class HeldByActor:
                     max_concurrency=_CALLS,
                     lifetime="detached" if options.detach else None,
                     scheduling_strategy=cluster.here_strategy(),
-                    runtime_env=dict(env) or None,
+                    runtime_env=self._env or None,
                 )
                 .remote()
             )
         except (TypeError, ValueError, RuntimeError) as error:
-            message = f"Ray refuses the actor of the controller: {error}"
-            raise UsageError(f"{message} (runtime_env={env})" if env else message) from error
+            raise UsageError(f"Ray refuses runtime_env={self._env}: {error}") from error
         self._actor.hold.remote(pickle.dumps(submission))
         self._begun = False
         self._news = self._hear()
@@ -99,10 +99,17 @@ class HeldByActor:
                     self._await(asked)
                 fresh = self._ray.get(asked)
             except self._ray.exceptions.RayError as error:
-                message = f"{self._run_id}: its controller, an actor of Ray, is gone"
-                raise ControllerLost(f"{message}: {explain(error)}") from None
+                raise self._gone(explain(error)) from None
             seen += len(fresh)
             yield from map(pickle.loads, fresh)
+
+    def _gone(self, why: str) -> LaunchpadError:
+        if self._begun:
+            return ControllerLost(
+                f"{self._run_id}: its controller, an actor of Ray, is gone: {why}"
+            )
+        env = f" (runtime_env={self._env})" if self._env else ""
+        return UsageError(f"Ray cannot start the controller of the run{env}: {why}")
 
     def _await(self, asked: Any) -> None:
         """Wait for an answer, and pass on a signal that comes before there is a run to stop."""
