@@ -113,4 +113,4 @@ def test_without_a_way_to_the_machines_calls_from_outside_are_refused(
         run.end()
     assert "error: this machine cannot reach the run's machines" in run.text()
     assert "the controller cannot be told to stop" in run.text()
-    assert "cancelling its jobs" in run.text()
+    assert "ending it by force" in run.text()
