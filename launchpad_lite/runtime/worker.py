@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from launchpad_lite import context, source
 from launchpad_lite.errors import ContextError
-from launchpad_lite.runtime import children, link
+from launchpad_lite.runtime import children, link, ray_guest
 from launchpad_lite.runtime.control import RemoteControl
 from launchpad_lite.runtime.outcome import run_node
 from launchpad_lite.runtime.scope import RunScope
@@ -258,6 +258,7 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
     control.attach(on_notice)
     gc.enable()  # the agent does without; from here on it is the user's to switch
     source.install(pickle.loads(boot.source))
+    ray_guest.expect()
     node: Node[Any] = pickle.loads(boot.payload)
     scope = RunScope(
         run_id=boot.run_id,

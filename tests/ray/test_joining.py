@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import signal
+import threading
 from typing import Any
 
 import pytest
 
 import launchpad_lite as lp
 from launchpad_lite.errors import UsageError
-from tests.ray.test_placement import launched, make, options, stopped
+from tests.ray.test_placement import Asker, Facts, launched, make, options, stopped
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("address")]
 
@@ -70,3 +71,22 @@ def test_gpus_that_are_set_twice_are_told() -> None:
     )
     with pytest.raises(lp.NodeFailed, match="its env sets CUDA_VISIBLE_DEVICES"):
         run.wait()
+
+
+def test_what_cannot_be_pickled_is_named_first(ray: Any) -> None:
+    program = lp.Program("unpicklable")
+    program.add_node(lp.CourierNode(Facts), label="facts")
+    given: Any = {"lock": threading.Lock()}
+    program.add_node(lp.CourierNode(Asker, given), label="asker")
+    with pytest.raises(lp.UnpicklableError, match=r"node asker/0 .* argument other\['lock'\]"):
+        launched(program, options())
+    assert not ray.is_initialized()
+
+
+def test_a_reference_of_a_cluster_that_was_left_is_named(ray: Any) -> None:
+    program = lp.Program("left")
+    given: Any = [ray.ObjectRef(bytes(28))]
+    program.add_node(lp.CourierNode(Asker, given), label="asker")
+    with pytest.raises(lp.UnpicklableError, match=r"argument other\[0\] .* has left"):
+        launched(program, options())
+    assert not ray.is_initialized()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import importlib
+import pickle
+import subprocess
 import sys
 from typing import Any
 
@@ -11,6 +14,8 @@ import numpy as np
 import pytest
 
 import launchpad_lite as lp
+from launchpad_lite import payload, references
+from launchpad_lite.courier import codec
 from tests.ray.test_placement import options
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("joined")]
@@ -73,14 +78,15 @@ def launcher(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_an_argument_of_a_node(joined: Any, launcher: str) -> None:
+def test_an_argument_of_a_node(joined: Any, launcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program = lp.Program("given")
     array = np.arange(SIZE, dtype=np.float64)
     held = {"tables": [joined.put(array)], "n": 3}
     program.add_node(lp.CourierNode(Holder, held), label="holder")
     run = launched(program, launcher)
     del held, program
-    gc.collect()
+    monkeypatch.setattr(references, "_held", collections.deque())
+    gc.collect()  # the run has it still
     assert run.client("holder").kinds() == ("ndarray", False, array.sum())
     run.stop()
     run.wait()
@@ -137,3 +143,52 @@ def test_a_call_with_an_object_whose_owner_has_ended(lost: Any) -> None:
     assert run.client("holder").total(np.ones(2)) == 2.0
     run.stop()
     run.wait()
+
+
+FAR = references.Found(
+    title="argument table of node learner/0",
+    object_id=bytes(28),
+    owner=b"",
+    status=b"",
+    address="127.0.0.1:1",
+    cluster="",
+    namespace="",
+)
+
+
+def test_a_machine_that_is_not_in_the_cluster() -> None:
+    code = f"""
+import launchpad_lite as lp
+from launchpad_lite import references
+from launchpad_lite.references import Found
+try:
+    references.resolve({FAR!r})
+except lp.UnresolvedReference as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "argument table of node learner/0: the object is in the store of the Ray" in done.stdout
+    assert "of which no node is here" in done.stdout
+
+
+def test_a_process_of_another_cluster() -> None:
+    with pytest.raises(lp.UnresolvedReference, match="this process has joined another, at 127"):
+        references.resolve(FAR)
+
+
+def test_what_is_sent_is_held_for_a_while(joined: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: Any = collections.deque()
+    monkeypatch.setattr(references, "_held", held)
+    first = joined.put(1)
+    assert codec.decode(codec.encode([first])) == [1]
+    assert [reference for _, reference in held] == [first]
+    held[0] = (0.0, first)  # long ago
+    assert payload.dumps({"again": joined.put(2)})
+    assert first not in [reference for _, reference in held]
+
+
+def test_ray_pickles_references_in_its_own_way(joined: Any) -> None:
+    reference = joined.put(np.ones(3))
+    assert joined.get(joined.put([reference])) == [reference]
+    assert pickle.loads(pickle.dumps(reference)) == reference
