@@ -21,6 +21,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       pid: its number.
       process_started: when it was started, in seconds since 1970.
+      host: the name of the machine that it is on; empty for this one.
       job: where it is no process of this host: what it is, for people.
       asks: the command that prints something as long as that is there.
       ends: and the command that ends it.
@@ -28,6 +29,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     process_started: float
+    host: str = ""
     job: str = ""
     asks: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
@@ -37,7 +39,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
         """Return the calling process."""
         import psutil  # takes a moment, and few processes need it
 
-        return cls(pid=os.getpid(), process_started=psutil.Process().create_time())
+        started = psutil.Process().create_time()
+        return cls(pid=os.getpid(), process_started=started, host=os.uname().nodename)
 
     @classmethod
     def elsewhere(cls, job: str, asks: tuple[str, ...], ends: tuple[str, ...]) -> Owner:
@@ -47,12 +50,15 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """What it is, for people."""
-        return self.job or f"process {self.pid}"
+        where = f" on {self.host}" if self._is_elsewhere else ""
+        return self.job or f"process {self.pid}{where}"
 
     def is_alive(self) -> bool:
-        """Whether it is still there; so it is taken to be if a scheduler cannot be asked now."""
+        """Whether it is still there; so it is taken to be if that cannot be found out here now."""
         if self.asks:
             return self._ask()
+        if self._is_elsewhere:
+            return True
         import psutil
 
         with contextlib.suppress(psutil.Error):
@@ -70,6 +76,11 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
             _answers.pop(self.asks, None)
             return True
         return False
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether it is on another machine, which shares the files that tell of it."""
+        return self.host not in ("", os.uname().nodename)
 
     def _ask(self) -> bool:
         known = _answers.get(self.asks)

@@ -63,6 +63,7 @@ class Lab:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "120",  # a head takes long to come up again
         }
         # What Ray is told for a cluster on the loopback interface is none of this one's.
         others = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
@@ -199,6 +200,10 @@ class Lab:
         machine.start_again()
         self._damaged.discard(name)
 
+    def await_raylets(self) -> None:
+        """Waits until there is one on each machine."""
+        self._until(lambda: len(self._nodes()) == len(ADDRESSES), "Ray does not start")
+
     def reset(self) -> None:
         """Ends what was launched, starts what is off, and waits until the cluster is as new.
 
@@ -212,7 +217,7 @@ class Lab:
                 self.power_on(name)
             elif name in self._damaged:
                 self.start_ray(name)
-        self._until(lambda: len(self._nodes()) == len(ADDRESSES), "Ray does not start")
+        self.await_raylets()
         self._until(lambda: not self._actors(), "actors are left")
         census = (str(_HERE / "census.py"), ADDRESS, str(PATIENCE_S), *self._nodes())
         done = self._run(HEAD, *census, env=self.env)
@@ -235,7 +240,8 @@ class Lab:
         variables = {
             **self._settings,
             "HOME": os.environ.get("HOME", "/"),
-            "RAY_raylet_start_wait_time_s": "120",
+            "RAY_raylet_start_wait_time_s": "120",  # on a machine that is busy
+            "RAY_agent_register_timeout_ms": "120000",
             "RAY_gcs_storage": "rocksdb",
             "RAY_gcs_storage_path": f"{self.directory}/gcs",
             # A daemon that was killed is missed after 7 s, a machine after 20 s.
@@ -248,7 +254,7 @@ class Lab:
         return [
             *("env", *(f"{key}={value}" for key, value in variables.items())),
             *(sys.executable, "-m", _RAY_START, "start", *where),
-            *(f"--node-ip-address={ADDRESSES[name]}", f'--resources={{"{name}": 4}}'),
+            *(f"--node-ip-address={ADDRESSES[name]}", f'--resources={{"{name}": 8}}'),
             *("--block", "--num-cpus=2", f"--object-store-memory={_STORE_BYTES}"),
             *(f"--temp-dir={self.directory}/ray", "--include-log-monitor=false"),
         ]

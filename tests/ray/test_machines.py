@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from launchpad_lite.errors import ExitCode
 from tests.helpers import require_backend
 from tests.machines.directory import remove_abandoned
 from tests.ray.lab import ADDRESSES, HEAD, Lab, missing
@@ -69,13 +70,13 @@ def test_a_node_is_called_from_outside_of_the_program(lab: Lab) -> None:
     assert run.end() == 130
 
 
-def test_any_machine_may_launch(lab: Lab) -> None:
+def test_any_machine_may_launch_see_and_stop(lab: Lab) -> None:
     run = lab.launch("side0", "--mode=wait")
     run.await_text("waiting")
-    status = lab.lp_launch("side0", "status", run.run.name).stdout
+    status = lab.lp_launch("side1", "status", run.run.name).stdout
     for name, where in ADDRESSES.items():
         assert re.search(rf"tcp:{re.escape(where)}:\d+", status), (name, status)
-    stopped = lab.lp_launch("side0", "stop", run.run.name)
+    stopped = lab.lp_launch("side1", "stop", run.run.name)
     assert stopped.returncode == 0, stopped.stderr
     assert run.end() == 0, run.text()
     assert "told to stop: True" in run.text()
@@ -113,3 +114,19 @@ def test_the_driver_is_killed(lab: Lab) -> None:
     run.await_text("calling")
     run.send(signal.SIGKILL)
     assert run.end() == -signal.SIGKILL
+
+
+@pytest.mark.timeout(240)
+def test_the_head_is_lost_and_started_again(lab: Lab) -> None:
+    run = lab.launch("side0", "--mode=call", "--main=side0")
+    other = lab.launch(HEAD, "--mode=call")
+    for each in (run, other):
+        each.await_text("calling")
+    lab.kill(HEAD, "gcs_server")
+    assert other.end() == ExitCode.CONTROLLER_LOST
+    assert "its controller, an actor of Ray, is gone" in other.text()
+    lab.start_ray(HEAD)
+    lab.await_raylets()
+    run.interrupt()
+    assert run.end() == 128 + signal.SIGINT, run.text()
+    assert "failed" not in run.text()

@@ -29,3 +29,9 @@ def test_a_process_that_is_gone_does_not() -> None:
 def test_nor_does_one_whose_number_another_has_now() -> None:
     ours = Owner.this_process()
     assert not Owner(pid=ours.pid, process_started=ours.process_started - 100).is_alive()
+
+
+def test_one_on_another_machine_is_taken_to_live() -> None:
+    owner = Owner(pid=os.getpid(), process_started=0.0, host="another.example")
+    assert owner.is_alive()
+    assert owner.title == f"process {os.getpid()} on another.example"

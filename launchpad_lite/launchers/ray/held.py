@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import threading
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import ControllerLost, RunError, Unavailable, UsageError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.status import RunStatus
 
 _ANSWER_S = 10.0
+_END_S = 5.0
 _LOOK_S = 1.0  # between two looks at whether a signal has come
 _CALLS = 16  # that the actor answers at the same time: one holds the run, others wait for news
 
@@ -141,7 +143,16 @@ class HeldByActor:
             raise Unavailable(message, maybe_executed=True) from error
 
     def end(self) -> None:
-        """End the actor, and give back what it may have left."""
+        """End the actor, give back what it may have left, and leave the cluster.
+
+        A cluster that has lost its GCS answers nothing, and Ray ends this process after a minute of
+        that; what the run has failed of is told before.
+        """
+        ending = threading.Thread(target=self._end, name="lp-ray-end", daemon=True)
+        ending.start()
+        ending.join(_END_S)
+
+    def _end(self) -> None:
         if self._ray.is_initialized():  # or else Ray would begin a new cluster
             with contextlib.suppress(Exception):  # it, or the cluster, may be gone
                 self._ray.kill(self._actor)
