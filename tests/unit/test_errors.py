@@ -32,6 +32,7 @@ EXAMPLES: list[LaunchpadError] = [
     errors.NodesStuck(["a/0", "b/1"], "their stacks"),
     errors.ControllerLost("text"),
     errors.Stopped("text"),
+    errors.UnresolvedReference("text"),
     errors.CallError("text"),
     errors.Unavailable("text", maybe_executed=True),
     errors.DeadlineExceeded("text"),
