@@ -8,17 +8,26 @@ import os
 import secrets
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite import validation
+from launchpad_lite import forks, validation
 from launchpad_lite.config import ClientConfig, RunConfig, with_settings
 from launchpad_lite.courier.client import client_in_run
-from launchpad_lite.errors import CallError, ContextError, ControllerLost, UsageError, nearest
+from launchpad_lite.errors import (
+    CallError,
+    ContextError,
+    ControllerLost,
+    Stopped,
+    UsageError,
+    nearest,
+)
 from launchpad_lite.launchers.ray import finding
 from launchpad_lite.launchers.reach import Reach
 from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.scope import RunScope
+from launchpad_lite.runtime.supervisor import Phase
 from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
@@ -125,9 +134,10 @@ def _connect(run_id: str, rendezvous: Rendezvous) -> _Connection:
     )
 
     def await_end() -> None:
-        with contextlib.suppress(CallError):
-            for _ in viewer.changes():
-                pass
+        while _is_there(viewer):
+            with contextlib.suppress(CallError, Stopped):
+                for _ in viewer.changes():
+                    pass
         with _lock:
             _connections.pop(run_id, None)
         reach.close()
@@ -135,6 +145,25 @@ def _connect(run_id: str, rendezvous: Rendezvous) -> _Connection:
 
     threading.Thread(target=await_end, name=f"lp-connect {run_id}", daemon=True).start()
     return _Connection(scope=scope, viewer=viewer)
+
+
+def _is_there(viewer: RunViewer) -> bool:
+    """Whether a run goes on, as far as can be heard; its controller may be busy for a while."""
+    for pause in (0.0, 1.0, 2.0):
+        time.sleep(pause)
+        with contextlib.suppress(CallError, Stopped):
+            return viewer.status().phase != Phase.ENDED.value
+    return False
+
+
+def _after_fork() -> None:
+    """Forget the parent's connections, whose threads a child that it forked has not."""
+    global _lock  # noqa: PLW0603 - the parent's may be taken for ever
+    _lock = threading.Lock()
+    _connections.clear()
+
+
+forks.forget(_after_fork)
 
 
 def _no_name(address: HasName) -> str:

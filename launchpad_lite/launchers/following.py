@@ -180,8 +180,10 @@ class Following(abc.ABC):
                 return
             self.error, self.detached, self._over = error, detached, True
         self._requests.put(None)
-        with contextlib.suppress(Exception):
+        try:
             self._let_go()
+        except Exception:
+            _log.exception("%s: letting go of it failed", self.run_id)
         self.ended.set()
         self._reach.close()
         with self._changed:
@@ -265,7 +267,7 @@ class Following(abc.ABC):
                     self._cancel()
                 else:
                     viewer.stop(reason, immediately=immediately)
-            except CallError as error:
+            except Exception as error:
                 self._say(f"the controller cannot be told to stop ({error}); ending it by force")
                 self._cancel()
 

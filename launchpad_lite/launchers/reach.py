@@ -94,6 +94,7 @@ class Reach:
                     self._run_id,
                     self._who,
                     self.services,
+                    waits=False,
                 )
                 self._remote.attach(_ignore_notice)
             return self._remote

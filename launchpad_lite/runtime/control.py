@@ -77,6 +77,8 @@ class RemoteControl:
         run_id: str,
         worker: str,
         directory: Directory | None = None,
+        *,
+        waits: bool = True,
     ) -> None:
         """Name the controller's endpoint; connect in `attach`.
 
@@ -86,9 +88,12 @@ class RemoteControl:
           run_id: the run.
           worker: who listens.
           directory: is told what the controller says of services; None for a new one.
+          waits: whether calls wait for a controller that is not there: an agent ends a worker whose
+            controller is gone.
         """
         self._run_id = run_id
-        self._client: Any = client_at(endpoint, credentials, ClientConfig(), internal=True)
+        config = ClientConfig(wait_for_ready=waits)
+        self._client: Any = client_at(endpoint, credentials, config, internal=True)
         self._worker = worker
         self._lock = threading.Lock()
         self._followed: set[str] = set()

@@ -239,11 +239,6 @@ class Controller:
             self.error = NodesStuck(stuck, self._backend.stacks(stuck))
         elif self._taken:
             self.error = RunError(f"{self.run_id}: {self._taken}")
-        with self._lock:
-            followers = list(self._followers.values())
-            watchers = list(self._watchers)
-        for subscription in (*followers, *watchers):
-            subscription.end()
         self._clean_up()
         self._end()
 
@@ -253,6 +248,10 @@ class Controller:
             self._progress.notify_all()
 
     def _clean_up(self) -> None:
+        with self._lock:
+            listeners = [*self._followers.values(), *self._watchers]
+        for subscription in listeners:
+            subscription.end()
         for function in (self._backend.close, *self._at_end):
             try:
                 function()

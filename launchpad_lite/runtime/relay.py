@@ -60,7 +60,7 @@ def pass_on(
     credentials: Credentials,
     *,
     told_to_end: str,
-    logs: pathlib.Path | None = None,
+    logs: Sequence[pathlib.Path] = (),
 ) -> bool:
     """Introduce an agent to its controller, and pass on until either is gone.
 
@@ -73,8 +73,8 @@ def pass_on(
       endpoint: where the controller listens.
       credentials: of the run.
       told_to_end: what the controller is told at SIGTERM, upon which it ends the run.
-      logs: the directory of the nodes' logs, if the controller cannot see it: what is written there
-        is passed on too.
+      logs: those of its workers, if the controller cannot see them: what is written there is passed
+        on too.
     """
     from launchpad_lite.config import ClientConfig
     from launchpad_lite.courier.client import client_at
@@ -95,7 +95,7 @@ def pass_on(
     present = ClientConfig(wait_for_ready=False)  # it has answered: once gone, it is gone for good
     listening: Any = client_at(endpoint, credentials, present, internal=True)
     shipper = None
-    if logs is not None:
+    if logs:
         shipper = LogShipper(logs, listening.take_log, INTERVAL_S)
         shipper.start()
     reader = link.Reader(sock)

@@ -25,12 +25,14 @@ from launchpad_lite.owner import Owner
 from launchpad_lite.runtime.status import RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 KEPT_RUNS = 50
 """How many run directories are kept; older ones go when a new run starts."""
 
 TAIL_BYTES = 2**14
+
+_PLAN = "plan.txt"
 
 _MAX_LABEL = 180
 """Characters of a label in a file name, which has 255 at most, with what is put around it."""
@@ -141,11 +143,35 @@ class RunDirectory:
         """Where the nodes' logs are."""
         return self.path / "logs"
 
-    def remove_logs(self) -> None:
+    def is_here(self) -> bool:
+        """Whether this machine sees the directory that the launching one has made."""
+        return (self.path / _PLAN).exists()
+
+    def make_logs(self) -> None:
+        """Make room for logs on a machine that shares no file system with the launching one.
+
+        Raises:
+          UsageError: it cannot be made.
+        """
+        mask = os.umask(0o077)
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = (
+                f"{self.path} cannot be made on {os.uname().nodename}: {error.strerror}. "
+                "Nodes write their logs there: set XDG_STATE_HOME to one that can be made everywhere."
+            )
+            raise UsageError(message) from error
+        finally:
+            os.umask(mask)
+
+    def remove_logs(self, logs: Iterable[pathlib.Path]) -> None:
         """Remove logs that were passed on to another machine; what nodes have saved stays."""
-        shutil.rmtree(self.logs, ignore_errors=True)
-        with contextlib.suppress(OSError):  # it is not empty
-            self.path.rmdir()
+        for log in logs:
+            log.unlink(missing_ok=True)
+        for path in (self.logs, self.path):
+            with contextlib.suppress(OSError):  # it is not empty
+                path.rmdir()
 
     def write_private(self, name: str, data: bytes) -> None:
         """Replace a file at once, readable by this user alone.
@@ -166,7 +192,7 @@ class RunDirectory:
 
     def write_plan(self, table: str) -> None:
         """Keep the plan, for people."""
-        self.write_private("plan.txt", table.encode())
+        self.write_private(_PLAN, table.encode())
 
     def write_status(self, status: RunStatus) -> None:
         """Keep the status."""

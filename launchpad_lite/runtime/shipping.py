@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -12,29 +13,34 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable, Iterable
 
+_log = logging.getLogger(__name__)
+
 INTERVAL_S = 0.5
 CHUNK_BYTES = 2**20
 """The most that is passed on in one call."""
 
 
 class LogShipper:
-    """Watches the logs of one machine, in a thread, and passes on what they grow by."""
+    """Watches the logs of one agent's workers, in a thread, and passes on what they grow by."""
 
     def __init__(
-        self, directory: pathlib.Path, take: Callable[[str, bytes], object], interval_s: float
+        self,
+        logs: Iterable[pathlib.Path],
+        take: Callable[[str, bytes], object],
+        interval_s: float,
     ) -> None:
         """Begin with what is there already, which was passed on by whoever was here before.
 
         Args:
-          directory: of the logs.
+          logs: the logs; they need not exist yet.
           take: takes a log's name and what has been added to it.
           interval_s: seconds between two looks.
         """
-        self._directory = directory
         self._take = take
         self._interval_s = interval_s
         self._lock = threading.Lock()  # each byte goes once, in order
-        self._passed_on = {path: path.stat().st_size for path in directory.glob("*.log")}
+        self._passed_on = {path: path.stat().st_size if path.exists() else 0 for path in logs}
+        self._complained = False
 
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lp-ship", daemon=True)
@@ -56,18 +62,25 @@ class LogShipper:
                 self.ship()
 
     def ship(self) -> None:
-        """Pass on all there is.
+        """Pass on all there is, as far as files can be read here and written there.
 
         Raises:
           CallError: the controller is gone.
         """
         with self._lock:
-            for path in self._directory.glob("*.log"):
-                self._ship(path)
+            for path in self._passed_on:
+                try:
+                    self._ship(path)
+                except FileNotFoundError:  # it has not begun
+                    continue
+                except OSError as error:  # here, or there: that disk is full
+                    if not self._complained:
+                        self._complained = True
+                        _log.warning("what %s holds is not passed on: %s", path, error)
 
     def _ship(self, path: pathlib.Path) -> None:
         with path.open("rb") as file:
-            file.seek(self._passed_on.get(path, 0))
+            file.seek(self._passed_on[path])
             while data := file.read(CHUNK_BYTES):
                 self._passed_on[path] = file.tell()  # before: what is lost must not come twice
                 self._take(path.name, data)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.ray.host import Charge, Host
 from launchpad_lite.launchers.ray.machines import CPU, GPU, MEMORY
+from launchpad_lite.launchers.ray.options import show_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -54,12 +55,12 @@ class Actors:
         self._tries: collections.Counter[str] = collections.Counter()
 
     def start(
-        self, charge: Callable[[str], Charge], gone: Callable[[Iterable[str], str], object]
+        self, charge: Callable[[str, Bundle], Charge], gone: Callable[[Iterable[str], str], object]
     ) -> None:
         """Start them.
 
         Args:
-          charge: returns what the actor of an agent is to hold.
+          charge: returns what the actor of an agent is to hold, by its name and place.
           gone: is told of each agent whose actor has ended, and why.
 
         Raises:
@@ -92,9 +93,14 @@ class Actors:
         bundle = self._places[agent]
         try:
             actor = self._make(agent, bundle)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (
+            TypeError,
+            ValueError,
+            RuntimeError,
+            self._cluster.ray.exceptions.RayError,
+        ) as error:
             message = f"Ray refuses the actors of group {bundle.group!r}: {error}"
-            env = self._options.runtime_env_of(bundle.group)
+            env = show_environment(self._options.runtime_env_of(bundle.group))
             raise UsageError(f"{message} (runtime_env={env})" if env else message) from error
         with self._ended:
             self._actors[agent] = actor
@@ -102,7 +108,7 @@ class Actors:
             late = self._ending
         if late:
             self._kill(agent)
-        answer = actor.hold.remote(pickle.dumps(self._charge(agent))).future()
+        answer = actor.hold.remote(pickle.dumps(self._charge(agent, bundle))).future()
         answer.add_done_callback(functools.partial(self._note_end, agent))
 
     def _make(self, agent: str, bundle: Bundle) -> Any:

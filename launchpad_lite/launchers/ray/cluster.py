@@ -108,6 +108,13 @@ class Cluster:
         """The address of this machine by which the other machines of the cluster reach it."""
         return str(self.ray.util.get_node_ip_address())
 
+    @property
+    def ends_with_process(self) -> bool:
+        """Whether it was started by this process, here or by `ray.init`, and is stopped with it."""
+        worker: Any = importlib.import_module("ray._private.worker")
+        node = worker._global_node  # noqa: SLF001 - nothing else tells
+        return self.local or bool(node is not None and node.is_head())
+
     def here_strategy(self) -> Any:
         """Return what has Ray start an actor on this machine."""
         strategies: Any = importlib.import_module("ray.util.scheduling_strategies")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
+import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import CallError, ControllerLost, Stopped
+from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped
 from launchpad_lite.launchers.following import Following
 from launchpad_lite.launchers.ray.held import HeldByActor, tell
 from launchpad_lite.launchers.ray.messages import Begun, Over, Told
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 
-_OUTCOME_S = 10.0
+_AGAIN_S = 2.0  # between two tries to hear of a run that is not over
 
 
 class FollowingActor(Following):
@@ -71,11 +72,13 @@ class FollowingActor(Following):
         return error
 
     def _cancel(self) -> None:
-        self._held.end()
+        self._held.kill()
 
     def _let_go(self) -> None:
-        self._held.end()
-        super()._let_go()
+        try:
+            self._held.end()
+        finally:
+            super()._let_go()
 
     def leftovers(self, timeout: float) -> list[str]:
         """See `HeldRun`: nothing that could be seen from here."""
@@ -100,14 +103,23 @@ class FollowingDetached(Following):
         self._begin(self._line, rendezvous)
 
     def _follow(self) -> LaunchpadError | None:
-        with contextlib.suppress(CallError, Stopped):
-            for status in self._line.changes():
-                self._take(status)
-        self._await_outcome(_OUTCOME_S)
-        outcome = self._directory.outcome()
-        if outcome is None:
+        while True:
+            alive = self._owner.is_alive()
+            with contextlib.suppress(CallError, Stopped):
+                for status in self._line.changes():
+                    self._take(status)
+            outcome = self._directory.outcome()
+            if outcome is not None:
+                return outcome[0]
+            if not alive:
+                return self._without_outcome()
+            time.sleep(_AGAIN_S)
+
+    def _without_outcome(self) -> LaunchpadError | None:
+        status = self._directory.status()
+        if status is None or status.phase != Phase.ENDED.value:
             return ControllerLost(f"{self.run_id}: its controller, an actor of Ray, is gone")
-        return outcome[0]
+        return RunError(f"{self.run_id}: {status.error}") if status.error else None
 
     def _cancel(self) -> None:
         if self._owner.is_alive():  # on this machine, or the run would not have begun

@@ -7,6 +7,7 @@ import logging
 import pathlib
 import pickle
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import LaunchpadError, RunError, Stopped
@@ -34,6 +35,7 @@ class Head:
         self._news: list[bytes] = []
         self._changed = threading.Condition()
         self._run: ActorsRun | None = None
+        self._detached = False
         self._stopping: tuple[str, bool] | None = None
 
     # --- what the launching process calls ---
@@ -45,6 +47,7 @@ class Head:
           submission: the pickled `Submission`.
         """
         given: Submission = pickle.loads(submission)
+        self._detached = given.options.detach
         error: LaunchpadError | None = None
         with _Teller(self._post).telling():
             try:
@@ -54,10 +57,16 @@ class Head:
             except Exception as problem:
                 logging.getLogger(__name__).exception("the run failed")
                 error = RunError(f"the controller failed: {problem!r}")
-        self._post(Over(error))
-        if given.options.detach:
-            with contextlib.suppress(OSError):  # its status tells it too
-                RunDirectory(pathlib.Path(given.directory)).write_outcome(error)
+        try:
+            self._post(Over(error))
+        except Exception as problem:  # it cannot be pickled
+            self._post(Over(RunError(f"{error} ({problem})")))
+        if self._detached:
+            if self._run is None:  # its launching process still wants to hear that, and ends it
+                time.sleep(_PATIENCE_S)
+            else:
+                with contextlib.suppress(Exception):  # its status tells it too
+                    RunDirectory(pathlib.Path(given.directory)).write_outcome(error)
             load().actor.exit_actor()
 
     def news(self, seen: int) -> list[bytes]:
@@ -118,7 +127,8 @@ class Head:
             run.controller.request_stop(stopping[0], immediately=stopping[1])
         self._post(Begun(run.rendezvous))
         for status in run.controller.watch():
-            self._post(status)
+            if not self._detached:  # nobody would ever take it
+                self._post(status)
         started.wait()
 
     def _post(self, news: News) -> None:

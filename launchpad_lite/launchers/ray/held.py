@@ -6,12 +6,14 @@ import contextlib
 import logging
 import pickle
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import ControllerLost, RunError, Unavailable, UsageError
+from launchpad_lite.errors import ControllerLost, RunError, Stopped, Unavailable, UsageError
 from launchpad_lite.launchers.ray.actors import explain
 from launchpad_lite.launchers.ray.head import Head
 from launchpad_lite.launchers.ray.messages import CONTROLLER, Begun, Over, Told
+from launchpad_lite.launchers.ray.options import show_environment
 from launchpad_lite.launchers.ray.placement import remove_room
 from launchpad_lite.runtime.signals import signals
 
@@ -47,7 +49,8 @@ class HeldByActor:
         self._ray = cluster.ray
         self._run_id = run_id
         options = submission.options
-        self._env = dict(options.runtime_env)
+        self._env = show_environment(options.runtime_env)
+        data = pickle.dumps(submission)
         try:
             self._actor: Any = (
                 cluster.ray.remote(Head)
@@ -58,13 +61,13 @@ class HeldByActor:
                     max_concurrency=_CALLS,
                     lifetime="detached" if options.detach else None,
                     scheduling_strategy=cluster.here_strategy(),
-                    runtime_env=self._env or None,
+                    runtime_env=dict(options.runtime_env) or None,
                 )
                 .remote()
             )
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"Ray refuses runtime_env={self._env}: {error}") from error
-        self._actor.hold.remote(pickle.dumps(submission))
+        self._holding = self._actor.hold.remote(data)
         self._begun = False
         self._news = self._hear()
 
@@ -97,8 +100,7 @@ class HeldByActor:
         while True:
             try:
                 asked = self._actor.news.remote(seen)
-                if not self._begun:
-                    self._await(asked)
+                self._await(asked)
                 fresh = self._ray.get(asked)
             except self._ray.exceptions.RayError as error:
                 raise self._gone(explain(error)) from None
@@ -114,12 +116,23 @@ class HeldByActor:
         return UsageError(f"Ray cannot start the controller of the run{env}: {why}")
 
     def _await(self, asked: Any) -> None:
-        """Wait for an answer, and pass on a signal that comes before there is a run to stop."""
-        told = False
-        while not self._ray.wait([asked], timeout=_LOOK_S)[0]:
-            if signals.early and not told:
-                told = True
+        """Wait for an answer, and pass on a signal that comes before there is a run to stop.
+
+        Raises:
+          RayError: the actor is gone, or cannot do what it is for.
+          Stopped: a signal came, and the actor does not hear.
+        """
+        told: float | None = None
+        both = [asked, self._holding]
+        while not (ready := self._ray.wait(both, timeout=None if self._begun else _LOOK_S)[0]):
+            if told is not None and time.monotonic() - told > _ANSWER_S:
+                message = f"{self._run_id}: a signal came before there was a controller"
+                raise Stopped(message)
+            if signals.early and told is None:
+                told = time.monotonic()
                 self._actor.stop.remote("a signal came", immediately=False)
+        if self._holding in ready:
+            self._ray.get(self._holding)
 
     def status(self) -> RunStatus:
         """See `Viewer`."""
@@ -132,12 +145,17 @@ class HeldByActor:
         return metrics
 
     def stop(self, reason: str, *, immediately: bool = False) -> None:
-        """See `Viewer`."""
-        self._ask(self._actor.stop, reason, immediately)
+        """See `Viewer`. That the actor is slow is no reason to do without a clean stop."""
+        answer = self._actor.stop.remote(reason, immediately)
+        if immediately:
+            self._get(answer)
 
-    def _ask(self, method: Any, *args: object) -> Any:
+    def _ask(self, method: Any) -> Any:
+        return pickle.loads(self._get(method.remote()))
+
+    def _get(self, answer: Any) -> Any:
         try:
-            return pickle.loads(self._ray.get(method.remote(*args), timeout=_ANSWER_S))
+            return self._ray.get(answer, timeout=_ANSWER_S)
         except self._ray.exceptions.RayError as error:
             message = f"the actor that holds {self._run_id} does not answer: {explain(error)}"
             raise Unavailable(message, maybe_executed=True) from error
@@ -152,10 +170,15 @@ class HeldByActor:
         ending.start()
         ending.join(_END_S)
 
-    def _end(self) -> None:
+    def kill(self) -> None:
+        """End the actor, and with it the run."""
         if self._ray.is_initialized():  # or else Ray would begin a new cluster
             with contextlib.suppress(Exception):  # it, or the cluster, may be gone
                 self._ray.kill(self._actor)
+
+    def _end(self) -> None:
+        self.kill()
+        if self._ray.is_initialized():
             remove_room(self._run_id)
         self._cluster.leave()
 

@@ -40,6 +40,7 @@ class Charge:
       endpoint: where the controller listens.
       credentials: of the run.
       directory: the path of the run's directory, where the controller is.
+      workers: the names of those that the agent may have.
       path: where modules are, beyond what the machine's own Python knows.
       environment: the launching process's; what Ray sets on the machine itself is kept.
       sets_threads: whether the user has Ray set `OMP_NUM_THREADS`, in a runtime environment.
@@ -50,6 +51,7 @@ class Charge:
     endpoint: str
     credentials: Credentials
     directory: str
+    workers: Sequence[str]
     path: Sequence[str]
     environment: Mapping[str, str]
     sets_threads: bool
@@ -63,6 +65,7 @@ class _Here:
     host: str
     address: str
     gpus: tuple[str, ...]
+    actor: int  # its process
 
 
 class Host:
@@ -86,6 +89,7 @@ class Host:
             host=os.uname().nodename,
             address=ray.util.get_node_ip_address(),
             gpus=tuple(str(gpu) for gpu in ray.get_gpu_ids()),
+            actor=os.getpid(),
         )
         known = [entry for entry in sys.path if entry]
         path = known + [entry for entry in given.path if entry not in known]
@@ -136,13 +140,14 @@ def main() -> None:
     """Run an agent, told by standard input what and where, and end the process."""
     children.die_with_parent()
     here: _Here = pickle.loads(sys.stdin.buffer.read())
+    if os.getppid() != here.actor:  # it has ended before this process could end with it
+        sys.exit(ExitCode.OK)
     charge = here.charge
     run = RunDirectory(pathlib.Path(charge.directory))
-    shared = run.owner_file.exists()
+    logs = [] if run.is_here() else [run.log(worker) for worker in charge.workers]
     try:
-        if not shared:
-            run.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            run.logs.mkdir(exist_ok=True)
+        if logs:
+            run.make_logs()
         process, sock = relay.fork_agent(charge.preload)
         from launchpad_lite.courier import socket_dir
         from launchpad_lite.runtime.fleet import Place
@@ -157,14 +162,14 @@ def main() -> None:
                 charge.endpoint,
                 charge.credentials,
                 told_to_end="Ray told an actor to end (SIGTERM)",
-                logs=None if shared else run.logs,
+                logs=logs,
             )
         finally:
             sock.close()
             os.waitpid(process, 0)
             socket_dir.remove(pathlib.Path(sockets))
-            if not shared:
-                run.remove_logs()
+            if logs:
+                run.remove_logs(logs)
     except LaunchpadError as error:
         sys.stderr.write(f"{brief(error)}\n")
         sys.exit(error.exit_code)

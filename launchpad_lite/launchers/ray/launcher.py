@@ -83,7 +83,7 @@ def _ray(options: LaunchOptions) -> RayOptions:
 
 
 def _launch(plan: LaunchPlan, options: RayOptions, cluster: Cluster) -> Run:
-    if options.detach and cluster.local:
+    if options.detach and cluster.ends_with_process:
         message = (
             "detach: this program would have a Ray cluster of its own, which ends with this "
             "process. Leave detach out, or name a cluster: --ray_address=auto or host:port."
@@ -107,13 +107,14 @@ def _launch(plan: LaunchPlan, options: RayOptions, cluster: Cluster) -> Run:
         held = HeldByActor(cluster, submission, directory.run_id)
         try:
             rendezvous = held.begin()
+            if options.detach:
+                run = FollowingDetached(plan, submission, directory, rendezvous).start()
+                cluster.leave()
+                return run
+            return FollowingActor(plan, submission, directory, held, rendezvous).start()
         except BaseException:
             held.end()
             raise
-        if options.detach:
-            cluster.leave()
-            return FollowingDetached(plan, submission, directory, rendezvous).start()
-        return FollowingActor(plan, submission, directory, held, rendezvous).start()
     except BaseException:
         directory.remove()
         raise

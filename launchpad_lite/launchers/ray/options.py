@@ -59,6 +59,15 @@ _RULES = {
 }
 
 
+def show_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a runtime environment for people: of variables, which may be secret, the names."""
+    variables = environment.get("env_vars")
+    if not isinstance(variables, Mapping):
+        return dict(environment)
+    names = sorted(map(str, cast("Mapping[Any, Any]", variables)))
+    return {**environment, "env_vars": names}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RayGroup:
     """What is different for the nodes of one group.

@@ -144,7 +144,10 @@ class Placement:
 def remove_room(run_id: str) -> None:
     """Give back what a run has left of its room, if it could not do so itself."""
     module: Any = importlib.import_module("ray.util.placement_group")
-    with contextlib.suppress(Exception):  # there is none, or the cluster is gone
-        for each in module.placement_group_table().values():
-            if each["name"].startswith(f"{run_id}:") and each["state"] != "REMOVED":
+    known: list[Any] = []
+    with contextlib.suppress(Exception):  # the cluster is gone
+        known = list(module.placement_group_table().values())
+    for each in known:
+        if each["name"].startswith(f"{run_id}:") and each["state"] != "REMOVED":
+            with contextlib.suppress(Exception):  # the same, or it has been removed just now
                 module.remove_placement_group(module.get_placement_group(each["name"]))

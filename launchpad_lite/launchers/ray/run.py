@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from launchpad_lite.launchers.ray.cluster import Cluster
+    from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.launchers.ray.messages import Submission
     from launchpad_lite.launchers.ray.placement import Placement
     from launchpad_lite.planning import WorkerSpec
@@ -108,15 +109,16 @@ class ActorsRun:
         shared = [str(self._local.alive)]
         return link.Leavings([place.socket_dir], shared=shared, endpoint=self._endpoint)
 
-    def _charge(self, agent: str) -> Charge:
+    def _charge(self, agent: str, bundle: Bundle) -> Charge:
         given = self._submission
-        runtime_env = given.options.runtime_env_of(agent.rpartition("@")[0])
+        runtime_env = given.options.runtime_env_of(bundle.group)
         return Charge(
             agent=agent,
             preload=given.plan.preload,
             endpoint=self._endpoint,
             credentials=self._local.credentials,
             directory=given.directory,
+            workers=bundle.workers,
             path=given.path,
             environment=given.environment,
             sets_threads=THREADS in runtime_env.get("env_vars", {}),
