@@ -159,7 +159,7 @@ class RunDirectory:
         except OSError as error:
             message = (
                 f"{self.path} cannot be made on {os.uname().nodename}: {error.strerror}. "
-                "Nodes write their logs there: set XDG_STATE_HOME to one that can be made everywhere."
+                "Nodes write their logs there: set XDG_STATE_HOME to one that can be everywhere."
             )
             raise UsageError(message) from error
         finally:

@@ -5,15 +5,37 @@ from __future__ import annotations
 import importlib
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import launchpad_lite as lp
 from launchpad_lite.errors import UsageError
+from tests.helpers import run_python
 from tests.ray.test_placement import Asker, Facts, launched, make, options, stopped
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("address")]
+
+
+OWN = """
+import os
+
+import launchpad_lite as lp
+
+
+def work() -> None: ...
+
+
+if __name__ == "__main__":
+    import ray
+
+    program = lp.Program("own")
+    program.add_node(lp.PyNode(work), label="work")
+    before = dict(os.environ)
+    lp.launch(program, "ray", options=lp.RayOptions(address="local")).wait()
+    print("the same:", before == dict(os.environ))
+"""
 
 
 @pytest.fixture
@@ -47,10 +69,20 @@ def test_a_launch_that_fails_leaves(ray: Any) -> None:
     assert not ray.is_initialized()
 
 
-def test_a_cluster_of_its_own_is_not_detached(ray: Any) -> None:
-    with pytest.raises(UsageError, match="--ray_address=auto or host:port"):
-        launched(make(facts=1), options(address="local", detach=True))
-    assert not ray.is_initialized()
+def test_a_cluster_of_its_own_is_not_detached(ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS")
+    for address in ("local", None):
+        with pytest.raises(UsageError, match="--ray_address=auto or host:port"):
+            launched(make(facts=1), options(address=address, detach=True))
+        assert not ray.is_initialized()
+
+
+def test_what_ray_sets_for_a_cluster_of_its_own_does_not_stay(tmp_path: Path) -> None:
+    """Or a cluster without a token, joined afterwards, would not know the process."""
+    script = tmp_path / "own.py"
+    script.write_text(OWN)
+    done = run_python(str(script), cwd=tmp_path, seconds=100)
+    assert "the same: True" in done.stdout
 
 
 def test_threads_are_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ VARIABLE = "RAY_ADDRESS"
 
 _ANSWER_S = 5.0
 _lock = threading.Lock()
+_before: dict[str, str | None] = {}
 _users: list[str] = []
 """For each program of this process that is in a cluster which was joined here: its address."""
 
@@ -31,6 +32,13 @@ _ELSEWHERE = (
     "A program is launched from a machine of the cluster, whose controller it has. From elsewhere: "
     "`ray job submit --address {} --working-dir . -- lp-launch PROGRAM --launcher=ray`"
 )
+
+_OWN = (
+    "detach: this program would be in a Ray cluster that this process has started, and that ends "
+    "with it. Leave detach out, or name another: --ray_address=auto or host:port."
+)
+_SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")
+"""Variables that Ray sets for a cluster which it starts; others may ask for something else."""
 
 
 def installed() -> bool:
@@ -69,6 +77,8 @@ class Cluster:
         with _lock:
             if ray.is_initialized():
                 _check_joined(ray, options.address)
+                if options.detach and _started_here():
+                    raise UsageError(_OWN)
                 if _users:
                     _users.append(_users[-1])
                 return cls(ray, local=bool(_users) and _users[-1] == LOCAL, joined=bool(_users))
@@ -83,6 +93,8 @@ class Cluster:
     def _begin(cls, ray: Any, options: RayOptions) -> Cluster:
         address = options.address or os.environ.get(VARIABLE) or LOCAL
         check_address(address)
+        if options.detach and address == LOCAL:
+            raise UsageError(_OWN)
         settings: dict[str, Any] = {
             "namespace": options.namespace,
             "log_to_driver": False,  # nodes' output comes from their own logs
@@ -91,11 +103,13 @@ class Cluster:
         }
         if address == LOCAL:
             settings["include_dashboard"] = False
+        _before.update({name: os.environ.get(name) for name in _SET_BY_RAY})
         try:
             with _without_variable(), sigterm.kept():
                 ray.init(address=address, **settings)
         except BaseException as error:
             ray.shutdown()
+            _put_back()
             known = (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError)
             if isinstance(error, known):
                 raise LauncherUnavailableError(_explain(address, error)) from error
@@ -107,13 +121,6 @@ class Cluster:
     def address(self) -> str:
         """The address of this machine by which the other machines of the cluster reach it."""
         return str(self.ray.util.get_node_ip_address())
-
-    @property
-    def ends_with_process(self) -> bool:
-        """Whether it was started by this process, here or by `ray.init`, and is stopped with it."""
-        worker: Any = importlib.import_module("ray._private.worker")
-        node = worker._global_node  # noqa: SLF001 - nothing else tells
-        return self.local or bool(node is not None and node.is_head())
 
     def here_strategy(self) -> Any:
         """Return what has Ray start an actor on this machine."""
@@ -146,6 +153,7 @@ class Cluster:
                 _users.pop()
                 if not _users:
                     self.ray.shutdown()
+                    _put_back()
 
 
 @contextlib.contextmanager
@@ -157,6 +165,21 @@ def _without_variable() -> Any:
     finally:
         if value is not None:
             os.environ[VARIABLE] = value
+
+
+def _put_back() -> None:
+    for name, value in _before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _started_here() -> bool:
+    """Whether this process has started the cluster that it is in."""
+    worker: Any = importlib.import_module("ray._private.worker")
+    node = worker._global_node  # noqa: SLF001 - nothing else tells
+    return node is not None and bool(node.is_head())
 
 
 def check_address(address: str) -> None:

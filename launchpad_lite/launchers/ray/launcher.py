@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.ray import cluster as clusters
@@ -83,12 +82,6 @@ def _ray(options: LaunchOptions) -> RayOptions:
 
 
 def _launch(plan: LaunchPlan, options: RayOptions, cluster: Cluster) -> Run:
-    if options.detach and cluster.ends_with_process:
-        message = (
-            "detach: this program would have a Ray cluster of its own, which ends with this "
-            "process. Leave detach out, or name a cluster: --ray_address=auto or host:port."
-        )
-        raise UsageError(message)
     directory = RunDirectory.create(new_run_id(plan.program))
     try:
         directory.write_plan(str(plan))
