@@ -18,6 +18,7 @@ from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
     from launchpad_lite.planning import LaunchPlan, WorkerSpec
+    from launchpad_lite.runtime.fleet import Place
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _SMI_TIMEOUT_S = 20.0
@@ -41,6 +42,11 @@ def hand_out(plan: LaunchPlan) -> LaunchPlan:
         where = f"{VARIABLE}={os.environ[VARIABLE]}"
     workers = share(plan.workers, there, where)
     return dataclasses.replace(plan, workers=workers)
+
+
+def share_at(workers: tuple[WorkerSpec, ...], place: Place) -> tuple[WorkerSpec, ...]:
+    """Return the same for the workers at a place of a fleet; see `share`."""
+    return share(workers, place.gpus, place.host)
 
 
 def share(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from launchpad_lite.launchers.base import LaunchOptions
     from launchpad_lite.planning import LaunchPlan, WorkerSpec
     from launchpad_lite.runtime.backend import Backend
+    from launchpad_lite.runtime.fleet import Place
     from launchpad_lite.runtime.postmortem import Debugger
 
 HANDLERS_S = 1.0
@@ -182,6 +183,18 @@ class LocalRun:
                 checkpoint=self.checkpoint(spec.name),
                 debugger=self.debugger,
             )
+        )
+
+    def boot_at(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
+        """Return the same for a worker at a place of a fleet, once the controller is served."""
+        return self.boot(
+            spec,
+            incarnation,
+            controller=self.serve_controller(),
+            schemes=self.schemes("inproc", "unix", "tcp"),
+            host=place.address,
+            socket_dir=place.socket_dir,
+            hears_term=False,
         )
 
     def start(self, backend: Backend, *, shows_output: bool = False) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,5 +114,6 @@ def test_nodes_that_are_threads(bench: Bench, tmp_path: Path) -> None:
 def test_no_such_run() -> None:
     with pytest.raises(lp.UsageError, match=r"'no-such' begins: none"):
         lp.connect("no-such", "adder")
+    wrong: Any = 3
     with pytest.raises(lp.UsageError, match=r"lp.connect\(run\)"):
-        lp.connect(3, "adder")  # type: ignore[arg-type] # what is refused
+        lp.connect(wrong, "adder")

@@ -80,11 +80,6 @@ class FollowingActor(Following):
         finally:
             super()._let_go()
 
-    def leftovers(self, timeout: float) -> list[str]:
-        """See `HeldRun`: nothing that could be seen from here."""
-        del timeout
-        return []
-
 
 class FollowingDetached(Following):
     """A run that goes on without this process, which has left the cluster again."""
@@ -124,8 +119,3 @@ class FollowingDetached(Following):
     def _cancel(self) -> None:
         if self._owner.is_alive():  # on this machine, or the run would not have begun
             children.signal_quietly(self._owner.pid, signal.SIGKILL)
-
-    def leftovers(self, timeout: float) -> list[str]:
-        """See `HeldRun`: nothing that could be seen from here."""
-        del timeout
-        return []

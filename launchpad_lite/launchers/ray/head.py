@@ -79,14 +79,13 @@ class Head:
             self._changed.wait_for(lambda: len(self._news) > seen, _PATIENCE_S)
             return self._news[seen:]
 
-    def stop(self, reason: str, immediately: bool) -> bytes:  # noqa: FBT001 - Ray passes it on
+    def stop(self, reason: str, immediately: bool) -> None:  # noqa: FBT001 - Ray passes it on
         """Ask for the end of the run, also before it has begun."""
         with self._changed:
             self._stopping = self._stopping or (reason, immediately)
             run = self._run
         if run is not None:
             run.controller.request_stop(reason, immediately=immediately)
-        return pickle.dumps(None)
 
     def status(self) -> bytes:
         """Return the pickled `RunStatus`; see `Controller`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers import gpus
@@ -16,13 +15,10 @@ from launchpad_lite.runtime.rundir import Rendezvous
 from launchpad_lite.runtime.shipping import LogTaker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.launchers.ray.messages import Submission
     from launchpad_lite.launchers.ray.placement import Placement
-    from launchpad_lite.planning import WorkerSpec
     from launchpad_lite.runtime.controller import Controller
     from launchpad_lite.runtime.run import Run
     from launchpad_lite.runtime.rundir import RunDirectory
@@ -63,9 +59,9 @@ class ActorsRun:
                 bundle.agent: [specs[name] for name in bundle.workers]
                 for bundle in placement.bundles
             },
-            boot=self._boot,
+            boot=self._local.boot_at,
             log=self._local.log,
-            share=_share,
+            share=gpus.share_at,
             bring_up=self._bring_up,
             take_down=self._actors.end,
             replace=self._actors.replace,
@@ -123,22 +119,3 @@ class ActorsRun:
             environment=given.environment,
             sets_threads=THREADS in runtime_env.get("env_vars", {}),
         )
-
-    @functools.cached_property
-    def _schemes(self) -> tuple[str, ...]:
-        return self._local.schemes("inproc", "unix", "tcp")
-
-    def _boot(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
-        return self._local.boot(
-            spec,
-            incarnation,
-            controller=self._endpoint,
-            schemes=self._schemes,
-            host=place.address,
-            socket_dir=place.socket_dir,
-            hears_term=False,
-        )
-
-
-def _share(specs: tuple[WorkerSpec, ...], place: Place) -> Iterable[WorkerSpec]:
-    return gpus.share(specs, place.gpus, place.host)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers import gpus
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.launchers.slurm.others import OtherJobs
 from launchpad_lite.launchers.slurm.steps import Steps
-from launchpad_lite.runtime.fleet import Fleet, Place
+from launchpad_lite.runtime.fleet import Fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from launchpad_lite.launchers.slurm.submission import Submission
-    from launchpad_lite.planning import WorkerSpec
     from launchpad_lite.runtime.run import Run
     from launchpad_lite.runtime.rundir import RunDirectory
 
@@ -59,9 +57,9 @@ class SteppedRun:
                 for step in submission.layout.steps
                 for agent, names in zip(step.agents, step.workers, strict=True)
             },
-            boot=self._boot,
+            boot=self._local.boot_at,
             log=self._local.log,
-            share=_share,
+            share=gpus.share_at,
             bring_up=self._bring_up,
             take_down=lambda silent, _: self._steps.end(silent),
         )
@@ -95,27 +93,6 @@ class SteppedRun:
         self._local.controller.at_end(self._others.end)
         self._local.controller.at_end(self._at_end)
         fleet = self._fleet
-        self._endpoint = self._local.serve_controller(
-            fleet.arrive, fleet.hear, fleet.beat, self.told_to_end
-        )
+        self._local.serve_controller(fleet.arrive, fleet.hear, fleet.beat, self.told_to_end)
         self._steps.start(self._fleet.give_up)
         self._others.start()
-
-    @functools.cached_property
-    def _schemes(self) -> tuple[str, ...]:
-        return self._local.schemes("inproc", "unix", "tcp")
-
-    def _boot(self, spec: WorkerSpec, incarnation: int, place: Place) -> bytes:
-        return self._local.boot(
-            spec,
-            incarnation,
-            controller=self._endpoint,
-            schemes=self._schemes,
-            host=place.address,
-            socket_dir=place.socket_dir,
-            hears_term=False,
-        )
-
-
-def _share(specs: tuple[WorkerSpec, ...], place: Place) -> Iterable[WorkerSpec]:
-    return gpus.share(specs, place.gpus, place.host)
