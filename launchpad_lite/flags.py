@@ -116,6 +116,12 @@ SHARED_MEMORY = flags.DEFINE_integer(
     "(default: a quarter of the host's). Beyond it, and with 0, they go through sockets.",
     lower_bound=0,
 )
+RESOURCES = flags.DEFINE_multi_string(
+    "lp_resources",
+    [],
+    "What each node of a group asks for, beyond what the program says: "
+    "actor:cpus=2,gpus=1,memory_gb=4,nodes=3,exclusive,TPU=4",
+)
 DETACH = flags.DEFINE_bool(
     "lp_detach", False, "Return when the program is submitted; a cluster's launcher does it."
 )
@@ -135,13 +141,13 @@ SLURM_LAYOUT = flags.DEFINE_enum(
     "One allocation with a step for each group, a heterogeneous job, or a job for each group.",
 )
 SLURM_SETUP = flags.DEFINE_multi_string(
-    "lp_slurm_setup", [], "A line of shell that SLURM's jobs begin with: module load cuda."
+    "lp_slurm_setup", [], "A line of shell that SLURM's jobs begin with: module load cuda"
 )
 SLURM_CONTAINER_IMAGE = flags.DEFINE_string(
     "lp_slurm_container_image", None, "The image that workers run in (SLURM's plugin pyxis)."
 )
 SLURM_EXTRA = flags.DEFINE_multi_string(
-    "lp_slurm_extra", [], "A further option of sbatch: --lp_slurm_extra=--reservation=x."
+    "lp_slurm_extra", [], "A further option of sbatch: --lp_slurm_extra=--reservation=x"
 )
 SLURM_REQUEUE = flags.DEFINE_bool(
     "lp_slurm_requeue", False, "Queue the job again after a preemption or the loss of a machine."

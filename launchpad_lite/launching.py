@@ -16,6 +16,7 @@ from launchpad_lite.launch_type import LaunchType, launch_type_named, launcher_o
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.base import LaunchOptions
 from launchpad_lite.program import Program
+from launchpad_lite.resources import with_texts
 from launchpad_lite.runtime.signals import signals
 from launchpad_lite.stop_token import call_handler
 
@@ -63,7 +64,8 @@ def launch(
         `--lp_launcher` or `--lp_launch_type` flag says, or else `thread`.
       xm_resources: accepted as in the original, and not used.
       config: the run's settings; None for what the flags say.
-      resources: what the nodes of each group ask for, by label.
+      resources: what the nodes of each group ask for, by label; the `--lp_resources` flag has the
+        last word.
       local_resources: how the processes of each group are started, by label; what names no group
         is a warning.
       terminal: where nodes that are processes show their output, see `LaunchOptions`; None for
@@ -185,7 +187,7 @@ def plan(
         program,
         registry.get(launcher_of(chosen)).capabilities(),
         config=config or flags.run_config(),
-        resources=resources,
+        resources=with_texts(resources or {}, flags.value(flags.RESOURCES)),
         processes=local_resources,
         pickle_nodes=pickle_nodes,
         launch_type=None if launch_type is None else launch_type.value,

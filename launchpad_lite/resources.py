@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import validation
 from launchpad_lite.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 _RULES = {
@@ -72,3 +73,68 @@ class Resources:
         asked += [f"nodes={self.nodes}"] if self.nodes is not None else []
         asked += ["exclusive"] if self.exclusive else []
         return " ".join(asked) or "-"
+
+
+_NUMBERS: dict[str, Callable[[str], float]] = {
+    "cpus": float,
+    "gpus": int,
+    "memory_gb": float,
+    "nodes": int,
+}
+_EXCLUSIVE = "exclusive"
+_FORM = "--resources=GROUP:NAME=AMOUNT,... such as --resources=actor:cpus=2,gpus=1"
+
+
+def with_texts(given: Mapping[str, Resources], texts: Iterable[str]) -> dict[str, Resources]:
+    """Return what groups ask for when a command line has the last word, amount by amount.
+
+    Args:
+      given: what the program asks for, by group.
+      texts: `actor:cpus=2,gpus=1,memory_gb=4,nodes=3,exclusive,TPU=4`; a name that is no attribute
+        of `Resources` is a launcher's own resource.
+
+    Raises:
+      UsageError: a text has another form.
+    """
+    result = dict(given)
+    for text in texts:
+        group, colon, amounts = text.rpartition(":")
+        if not (colon and group and amounts):
+            raise _not_of_form(text, "it names no group" if amounts else "it names no amount")
+        before = result.get(group, Resources())
+        own: dict[str, Any] = {}
+        custom = dict(before.custom)
+        for each in amounts.split(","):
+            name, _, amount = each.partition("=")
+            if each == _EXCLUSIVE:
+                own[name] = True
+            elif name in _NUMBERS:
+                own[name] = _number(text, each, _NUMBERS[name], amount)
+            else:
+                _check_custom(text, name)
+                custom[name] = _number(text, each, float, amount)
+        with validation.within(f"--resources={text}"):
+            result[group] = dataclasses.replace(before, **own, custom=custom)
+    return result
+
+
+def _number(text: str, each: str, kind: Callable[[str], float], amount: str) -> float:
+    try:
+        return kind(amount)
+    except ValueError:
+        what = "whole number" if kind is int else "number"
+        raise _not_of_form(text, f"{each!r} has no {what}") from None
+
+
+def _check_custom(text: str, name: str) -> None:
+    """Refuse what is rather a misspelt attribute of `Resources` than a launcher's own resource."""
+    if name == _EXCLUSIVE:
+        raise _not_of_form(text, f"{name!r} has no amount")
+    close = difflib.get_close_matches(name, [*_NUMBERS, _EXCLUSIVE], n=1)
+    if not name or close:
+        meant = f", but {close[0]!r}" if close else ""
+        raise _not_of_form(text, f"there is no resource {name!r}{meant}")
+
+
+def _not_of_form(text: str, why: str) -> UsageError:
+    return UsageError(f"--resources={text}: {why}. Give {_FORM}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from absl import flags as absl_flags
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PREFIX = "lp_"
 SHORT = (
     *("launcher", "dry_run", "compat", "compat_reverb"),
-    *("tmux_session_name", "tmux_open_window", "detach"),
+    *("resources", "tmux_session_name", "tmux_open_window", "detach"),
     *("slurm_partition", "slurm_account", "slurm_qos", "slurm_time", "slurm_constraint"),
     *("slurm_layout", "slurm_setup", "slurm_container_image", "slurm_extra", "slurm_requeue"),
     *("slurm_submit", "ray_address", "ray_namespace", "ray_strategy", "ray_wait"),
@@ -33,7 +33,8 @@ class CommandLine:
     """What `lp-launch TARGET ...` was given.
 
     Attributes:
-      ours: our own flags, by their full names, with their values as text; the last one counts.
+      ours: our own flags, by their full names, with their values as text. The last one counts,
+        and all of a flag that may be repeated.
       short: which of them were given without the prefix.
       wants_help: help was asked for.
       target: the target; None when there is none.
@@ -142,9 +143,13 @@ def apply(ours: Iterable[tuple[str, str]]) -> None:
     Raises:
       UsageError: a value is of the wrong type, or out of its range.
     """
+    given: dict[str, list[str]] = {}
     for name, text in ours:
+        given.setdefault(name, []).append(text)
+    for name, texts in given.items():
+        repeats = isinstance(cast("Any", flags.FLAGS)[name], absl_flags.MultiFlag)
         try:
-            flags.FLAGS.set_default(name, text)
+            flags.FLAGS.set_default(name, texts if repeats else texts[-1])
         except absl_flags.Error as error:
             raise UsageError(str(error)) from error
     if flags.LAUNCHER.default is not None:

@@ -79,6 +79,7 @@ def fresh_flags(monkeypatch: pytest.MonkeyPatch) -> absl_flags.FlagValues:
     absl_flags.DEFINE_string("lp_launcher", None, "", flag_values=values)
     absl_flags.DEFINE_bool("lp_dry_run", False, "", flag_values=values)
     absl_flags.DEFINE_integer("lp_seed", 0, "", flag_values=values, lower_bound=0)
+    absl_flags.DEFINE_multi_string("lp_resources", [], "", flag_values=values)
     monkeypatch.setattr(flags, "FLAGS", values)
     return values
 
@@ -87,10 +88,20 @@ def test_our_flags_become_defaults_that_later_parsing_keeps(
     fresh_flags: absl_flags.FlagValues,
 ) -> None:
     arguments.apply([("lp_launcher", "process"), ("lp_dry_run", "true"), ("lp_seed", "3")])
-    given = {"lp_launcher": "process", "lp_dry_run": True, "lp_seed": 3}
+    given = {"lp_launcher": "process", "lp_dry_run": True, "lp_seed": 3, "lp_resources": []}
     assert fresh_flags.flag_values_dict() == given
     fresh_flags(["script"])
     assert fresh_flags.flag_values_dict() == given
+
+
+def test_of_flags_given_twice_the_last_counts_unless_they_may_be_repeated(
+    fresh_flags: absl_flags.FlagValues,
+) -> None:
+    given = [("lp_seed", "1"), ("lp_resources", "a:cpus=1"), ("lp_resources", "b:cpus=1")]
+    arguments.apply([*given, ("lp_seed", "2")])
+    values = fresh_flags.flag_values_dict()
+    assert values["lp_seed"] == 2
+    assert values["lp_resources"] == ["a:cpus=1", "b:cpus=1"]
 
 
 @pytest.mark.parametrize(
