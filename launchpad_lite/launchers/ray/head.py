@@ -16,6 +16,7 @@ from launchpad_lite.launchers.ray.layout import lay_out
 from launchpad_lite.launchers.ray.messages import Begun, Over, Told
 from launchpad_lite.launchers.ray.placement import Placement
 from launchpad_lite.launchers.ray.run import ActorsRun
+from launchpad_lite.runtime.log_reader import LogReader
 from launchpad_lite.runtime.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Head:
         self._news: list[bytes] = []
         self._changed = threading.Condition()
         self._run: ActorsRun | None = None
+        self._logs: LogReader | None = None
         self._detached = False
         self._stopping: tuple[str, bool] | None = None
 
@@ -48,15 +50,20 @@ class Head:
         """
         given: Submission = pickle.loads(submission)
         self._detached = given.options.detach
+        directory = RunDirectory(pathlib.Path(given.directory))
+        logs = self._logs = LogReader(
+            {worker.name: directory.log(worker.name) for worker in given.plan.workers}
+        )
         error: LaunchpadError | None = None
         with _Teller(self._post).telling():
             try:
-                self._hold(given)
+                self._hold(given, directory)
             except LaunchpadError as failure:
                 error = failure
             except Exception as problem:
                 logging.getLogger(__name__).exception("the run failed")
                 error = RunError(f"the controller failed: {problem!r}")
+        logs.finish()  # who hears that it is over may end this actor
         try:
             self._post(Over(error))
         except Exception as problem:  # it cannot be pickled
@@ -66,7 +73,7 @@ class Head:
                 time.sleep(_PATIENCE_S)
             else:
                 with contextlib.suppress(Exception):  # its status tells it too
-                    RunDirectory(pathlib.Path(given.directory)).write_outcome(error)
+                    directory.write_outcome(error)
             load().actor.exit_actor()
 
     def news(self, seen: int) -> list[bytes]:
@@ -99,16 +106,25 @@ class Head:
         """Return how to reach the controller: the pickled `Rendezvous`."""
         return pickle.dumps(self._begun().rendezvous)
 
+    def logs(self, seen: dict[str, int], names: list[str] | None = None) -> dict[str, bytes]:
+        """Return what is new in the nodes' logs; nothing after some time, or when it is over.
+
+        Args:
+          seen: how many bytes of each node's log are known already, by the nodes' names.
+          names: the nodes whose logs are wanted; None for all.
+        """
+        if self._logs is None:
+            raise _not_begun()
+        return self._logs.read(seen, _PATIENCE_S, names)
+
     # --- its own ---
 
     def _begun(self) -> ActorsRun:
         if self._run is None:
-            message = "the run has not begun"
-            raise Stopped(message)
+            raise _not_begun()
         return self._run
 
-    def _hold(self, given: Submission) -> None:
-        directory = RunDirectory(pathlib.Path(given.directory))
+    def _hold(self, given: Submission, directory: RunDirectory) -> None:
         cluster = Cluster.here(local=given.local)
         bundles = lay_out(given.plan.workers, given.options, cluster.machines())
         placement = Placement(cluster, bundles, given.options, directory.run_id)
@@ -134,6 +150,10 @@ class Head:
         with self._changed:
             self._news.append(pickle.dumps(news))
             self._changed.notify_all()
+
+
+def _not_begun() -> Stopped:
+    return Stopped("the run has not begun")
 
 
 class _Teller(logging.Handler):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _ANSWER_S = 10.0
 _END_S = 5.0
 _LOOK_S = 1.0  # between two looks at whether a signal has come
-_CALLS = 16  # that the actor answers at the same time: one holds the run, others wait for news
+_CALLS = 64  # that the actor answers at the same time: one holds the run, most wait for news
 
 
 class HeldByActor:
