@@ -14,8 +14,8 @@ from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
 from launchpad_lite.runtime.backend import Backend
+from launchpad_lite.runtime.events import Event, WorkerEnded
 from launchpad_lite.runtime.node_threads import NodeThread, NodeThreads, stack
-from launchpad_lite.runtime.supervisor import Event, WorkerEnded
 from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from launchpad_lite.errors import LaunchpadError, NodeFailed
 from launchpad_lite.node import Node, Problem
 from launchpad_lite.nodes import standalone
 from launchpad_lite.nodes.colocation import Colocation
+from launchpad_lite.runtime import events as ev
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.node_threads import NodeThread, NodeThreads
 from launchpad_lite.runtime.rundir import file_name
@@ -96,7 +97,7 @@ class _Colocated:
         self._scope = context.scope
         self._ends_with_first = ends_with_first
         # None says that the colocation's own time is over
-        self._events: queue.SimpleQueue[sv.Event | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[ev.Event | None] = queue.SimpleQueue()
         self._over = threading.Event()
         self._error: BaseException | None = None
         self._nodes = {f"{context.name}/{i}": node for i, node in enumerate(members)}
@@ -127,7 +128,7 @@ class _Colocated:
             seed=self._scope.config.seed_of(name),
             checkpoint=place,
             launch_type=own.launch_type,
-            scope=self._scope.inner(StopToken(), lambda node: self._events.put(sv.RunEnded(node))),
+            scope=self._scope.inner(StopToken(), lambda node: self._events.put(ev.RunEnded(node))),
         )
 
     def run(self) -> None:
@@ -173,7 +174,7 @@ class _Colocated:
             self._group.close()
             self._over.set()
 
-    def _next(self) -> list[sv.Command]:
+    def _next(self) -> list[ev.Command]:
         deadline = self._supervisor.deadline
         wait = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
@@ -183,35 +184,35 @@ class _Colocated:
         if event is None:
             return self._end(self._scope.stop.reason)
         commands = self._supervisor.handle(event, time.monotonic())
-        if self._ends_with_first and isinstance(event, sv.WorkerEnded):
-            stop = sv.StopRequested(f"{event.name} has ended")
+        if self._ends_with_first and isinstance(event, ev.WorkerEnded):
+            stop = ev.StopRequested(f"{event.name} has ended")
             commands += self._supervisor.handle(stop, time.monotonic())
         return commands
 
-    def _end(self, reason: str) -> list[sv.Command]:
+    def _end(self, reason: str) -> list[ev.Command]:
         """Stop the members now: they have had notice as long as the colocation has."""
         now = time.monotonic()
-        commands = self._supervisor.handle(sv.StopRequested(reason), now)
+        commands = self._supervisor.handle(ev.StopRequested(reason), now)
         if self._supervisor.phase is sv.Phase.NOTICE and self._supervisor.deadline is not None:
             commands += self._supervisor.tick(self._supervisor.deadline)
         return commands
 
-    def _do(self, command: sv.Command) -> None:
-        if isinstance(command, sv.Notify):
+    def _do(self, command: ev.Command) -> None:
+        if isinstance(command, ev.Notify):
             self._group.notify(command.seconds, command.reason)
-        elif isinstance(command, sv.Terminate):
+        elif isinstance(command, ev.Terminate):
             self._group.terminate(command.names, command.seconds)
-        elif isinstance(command, sv.Kill):
+        elif isinstance(command, ev.Kill):
             self._group.kill(command.names)
-        elif isinstance(command, sv.Retire):
+        elif isinstance(command, ev.Retire):
             self._retire(command)
-        elif isinstance(command, sv.Hint):
+        elif isinstance(command, ev.Hint):
             with contextlib.suppress(LaunchpadError):  # the run ends
                 self._scope.run_ended(self._context.name)
-        elif isinstance(command, sv.Finish) and command.stuck:
+        elif isinstance(command, ev.Finish) and command.stuck:
             _log.warning("%s did not end in time and are left behind", ", ".join(command.stuck))
 
-    def _retire(self, command: sv.Retire) -> None:
+    def _retire(self, command: ev.Retire) -> None:
         if self._supervisor.phase is not sv.Phase.RUNNING:
             return  # the colocation ends, and with it all that it serves
         for address in self._nodes[command.name].addresses:

@@ -12,7 +12,7 @@ import psutil
 
 from launchpad_lite.runtime import children, link
 from launchpad_lite.runtime.backend import Backend
-from launchpad_lite.runtime.supervisor import Event, Failure, HostLost, WorkerEnded, WorkerUp
+from launchpad_lite.runtime.events import Event, Failure, HostLost, WorkerEnded, WorkerUp
 
 if TYPE_CHECKING:
     import pathlib

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from concurrent import futures
 
     from launchpad_lite.planning import WorkerSpec
-    from launchpad_lite.runtime.supervisor import Event
+    from launchpad_lite.runtime.events import Event
 
 
 class Backend(abc.ABC):

@@ -48,7 +48,7 @@ def serve(controller: Controller, scope: Scope, more: Iterable[Callable[..., Any
     server = Server.in_run(NAME, scope, None, config, internal=True)
     methods: tuple[Callable[..., Any], ...] = (
         controller.publish,
-        controller.follow,
+        controller.followers.follow,
         controller.retire,
         controller.run_ended,
         controller.note,
@@ -57,7 +57,7 @@ def serve(controller: Controller, scope: Scope, more: Iterable[Callable[..., Any
         controller.metrics,
         services,
         controller.measuring.report,
-        controller.attach,
+        controller.followers.attach,
         controller.watch,
         *more,
     )

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite.endpoint import EndpointRecord
 from launchpad_lite.errors import LaunchpadError, NodesStuck, RunError
 from launchpad_lite.groups import node_name, units
+from launchpad_lite.runtime import events as ev
 from launchpad_lite.runtime import supervisor as sv
-from launchpad_lite.runtime.directory import Directory, EndedRecord
+from launchpad_lite.runtime.followers import Followers
 from launchpad_lite.runtime.measuring import Measuring
 from launchpad_lite.runtime.outcome import node_failed
-from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
+from launchpad_lite.runtime.status import NodeStatus, RunStatus
 from launchpad_lite.runtime.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Controller:
         """
         self.run_id = run_id
         self.plan = plan
-        self.directory = Directory(plan.services)
+        self.followers = Followers(plan.services, [worker.name for worker in plan.workers])
+        self.directory = self.followers.directory
         self.ended = threading.Event()
         self.error: LaunchpadError | None = None
         self.detached = False  # it never is: this process is what holds the run together
@@ -75,21 +77,17 @@ class Controller:
         self._started = time.time()
         has_run = {worker.name: worker.has_run for worker in plan.workers}
         self._supervisor = sv.Supervisor(has_run, plan.config, restarts_of(plan))
-        self._events: queue.SimpleQueue[sv.Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
         self._specs = {worker.name: worker for worker in plan.workers}
         self._workers = {
             service: worker.name for worker in plan.workers for service in worker.services
         }
         self._lock = threading.Lock()
-        self._news = threading.Lock()  # news of a service go out in the order they came
         self._progress = threading.Condition()
-        self._followers: dict[str, Subscription] = {}
-        self._followed: dict[str, set[str]] = {}
-        self.measuring = Measuring(run_id, self._followers.copy)
+        self.measuring = Measuring(run_id, self.followers.lines)
         self._notes: dict[str, tuple[int, str]] = {}
         self._watchers: set[Subscription] = set()
         self._taken = ""
-        self._notice: tuple[float, str] | None = None
         self._at_notice: list[Callable[[float, str], object]] = []
         self._at_end: list[Callable[[], object]] = []
         self._thread = threading.Thread(
@@ -120,13 +118,13 @@ class Controller:
         """Call a function after the run has ended, before `ended` is set."""
         self._at_end.append(function)
 
-    def post(self, event: sv.Event) -> None:
+    def post(self, event: ev.Event) -> None:
         """Tell the supervisor what happened; never waits."""
         self._events.put(event)
 
     def request_stop(self, reason: str, *, immediately: bool = False) -> None:
         """Ask for the end of the run; never waits, and may be called from a signal handler."""
-        self.post(sv.StopRequested(reason, immediately))
+        self.post(ev.StopRequested(reason, immediately))
 
     def told_to_end(self, why: str) -> None:
         """Stop because what the run is on is taken from it; it ends with an error that says so.
@@ -178,7 +176,7 @@ class Controller:
         while self._supervisor.phase is not sv.Phase.ENDED:
             deadline = self._supervisor.deadline
             wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-            event: sv.Event | None = None
+            event: ev.Event | None = None
             try:
                 event = self._events.get(timeout=wait)
             except queue.Empty:
@@ -188,42 +186,38 @@ class Controller:
             if self._supervisor.phase is not shown:
                 shown = self._supervisor.phase
                 self._changed()
-            elif isinstance(event, sv.WorkerEnded):
+            elif isinstance(event, ev.WorkerEnded):
                 self._tell_watchers(self.status())
             for command in commands:
                 self._do(command)
 
-    def _handle(self, event: sv.Event) -> list[sv.Command]:
+    def _handle(self, event: ev.Event) -> list[ev.Command]:
         with self._lock:
             commands = self._supervisor.handle(event, time.monotonic())
         with self._progress:
             self._progress.notify_all()
         return commands
 
-    def _do(self, command: sv.Command) -> None:
-        if isinstance(command, sv.Notify):
-            with self._lock:
-                self._notice = (time.monotonic() + command.seconds, command.reason)
-                followers = list(self._followers.values())
-            for follower in followers:
-                follower.put(Notice(command.seconds, command.reason))
+    def _do(self, command: ev.Command) -> None:
+        if isinstance(command, ev.Notify):
+            self.followers.notify(command.seconds, command.reason)
             self._backend.notify(command.seconds, command.reason)
             for function in self._at_notice:
                 function(command.seconds, command.reason)
-        elif isinstance(command, sv.Retire):
+        elif isinstance(command, ev.Retire):
             for service in self._specs[command.name].services:
                 self.retire(service, command.reason)
-        elif isinstance(command, sv.Restart):
+        elif isinstance(command, ev.Restart):
             cause = self.causes.get(command.name)  # other workers leave it in their logs
             text = "%s: starting %s again: %s"
             _log.warning(text, self.run_id, command.name, command.reason, exc_info=cause)
             self._backend.restart(self._specs[command.name], command.incarnation)
-        elif isinstance(command, sv.Terminate):
+        elif isinstance(command, ev.Terminate):
             self._backend.terminate(command.names, command.seconds)
-        elif isinstance(command, sv.Kill):
+        elif isinstance(command, ev.Kill):
             _log.warning("%s: ending by force: %s", self.run_id, ", ".join(command.names))
             self._backend.kill(command.names)
-        elif isinstance(command, sv.Hint):
+        elif isinstance(command, ev.Hint):
             _log.warning("%s: %s", self.run_id, command.text)
         else:
             self._finish(command.stuck)
@@ -248,10 +242,11 @@ class Controller:
             self._progress.notify_all()
 
     def _clean_up(self) -> None:
+        self.followers.end()
         with self._lock:
-            listeners = [*self._followers.values(), *self._watchers]
-        for subscription in listeners:
-            subscription.end()
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.end()
         for function in (self._backend.close, *self._at_end):
             try:
                 function()
@@ -290,65 +285,21 @@ class Controller:
 
     def publish(self, record: EndpointRecord) -> None:
         """Take a worker's word for where its service listens."""
-        with self._news:
-            taken = self.directory.publish(record)
-            if taken:
-                self._tell(record.name, record)
+        taken = self.followers.publish(record)
         if taken and record.name in self._workers:
-            self.post(sv.WorkerUp(self._workers[record.name]))
+            self.post(ev.WorkerUp(self._workers[record.name]))
 
     def retire(self, name: str, reason: str) -> None:
         """Tell everyone that a service will not come back."""
-        with self._news:
-            known = self.directory.get(name)
-            ended = EndedRecord(name, reason, known.incarnation if known else 0)
-            self.directory.end(ended)
-            self._tell(name, ended)
+        self.followers.retire(name, reason)
 
     def run_ended(self, worker: str) -> None:
         """Take a worker's word that it has done what it runs, and only serves from now on."""
-        self.post(sv.RunEnded(worker))
+        self.post(ev.RunEnded(worker))
 
     def note(self, worker: str, incarnation: int, text: str) -> None:
         """Take a worker's word on what holds it up; empty when nothing does."""
         self._notes[worker] = (incarnation, text)
-
-    def _tell(self, name: str, news: EndpointRecord | EndedRecord) -> None:
-        with self._lock:
-            interested = [
-                subscription
-                for worker, subscription in self._followers.items()
-                if name in self._followed.get(worker, ())
-            ]
-        for subscription in interested:
-            subscription.put(news)
-
-    def attach(self, worker: str) -> Subscription:
-        """Return the stream of what a worker must know: records it follows, and the notice."""
-        subscription = Subscription(lambda ended: self._detach(worker, ended))
-        with self._lock:
-            self._followers[worker] = subscription
-            followed = list(self._followed.get(worker, ()))
-            notice = self._notice
-        for name in followed:  # a call of `follow` may have overtaken this one
-            news = self.directory.get(name)
-            if news is not None:
-                subscription.put(news)
-        if notice is not None:
-            left = max(0.0, notice[0] - time.monotonic())
-            subscription.put(Notice(left, notice[1]))
-        return subscription
-
-    def _detach(self, worker: str, subscription: Subscription) -> None:
-        with self._lock:
-            if self._followers.get(worker) is subscription:  # not that of its next incarnation
-                del self._followers[worker]
-
-    def follow(self, worker: str, name: str) -> EndpointRecord | EndedRecord | None:
-        """Send a worker all news of a service from now on; return what is known of it."""
-        with self._lock:
-            self._followed.setdefault(worker, set()).add(name)
-        return self.directory.get(name)
 
     def status(self) -> RunStatus:
         """Return where the run is."""

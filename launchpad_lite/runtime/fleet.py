@@ -11,9 +11,9 @@ from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.runtime import link
 from launchpad_lite.runtime.agent_backend import AgentBackend
 from launchpad_lite.runtime.backend import Backend
+from launchpad_lite.runtime.events import Event, HostLost, WorkerEnded
 from launchpad_lite.runtime.line import CalledLine
 from launchpad_lite.runtime.pulse import BEAT_S, MISSES, Pulse
-from launchpad_lite.runtime.supervisor import Event, HostLost, WorkerEnded
 
 if TYPE_CHECKING:
     import pathlib

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import context
 from launchpad_lite.frames import is_machinery
+from launchpad_lite.runtime.events import Event, WorkerEnded, WorkerUp
 from launchpad_lite.runtime.outcome import run_node
-from launchpad_lite.runtime.supervisor import Event, WorkerEnded, WorkerUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

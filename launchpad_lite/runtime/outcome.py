@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import NodeFailed, Stopped, Unavailable
 from launchpad_lite.frames import format_error
-from launchpad_lite.runtime.supervisor import Failure
+from launchpad_lite.runtime.events import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,9 +22,9 @@ from launchpad_lite import context, source
 from launchpad_lite.errors import ContextError
 from launchpad_lite.runtime import children, link, ray_guest
 from launchpad_lite.runtime.control import RemoteControl
+from launchpad_lite.runtime.events import Failure
 from launchpad_lite.runtime.outcome import run_node
 from launchpad_lite.runtime.scope import RunScope
-from launchpad_lite.runtime.supervisor import Failure
 from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:

@@ -63,6 +63,21 @@ def test_the_last_of_two_runs_leaves(ray: Any) -> None:
     assert not ray.is_initialized()
 
 
+def test_a_connection_that_the_user_makes_meanwhile_is_the_users(ray: Any, address: str) -> None:
+    lost = launched(make(facts=1), options())
+    ray.shutdown()  # and with it goes what the process has started
+    ray.init(address, logging_level="ERROR", log_to_driver=False)
+    try:
+        run = launched(make(facts=1), options())
+        with pytest.raises(lp.ControllerLost, match=r"ray\.shutdown"):
+            lost.wait()
+        assert run.client("facts").twice(2) == 4
+        stopped(run)
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
 def test_a_launch_that_fails_leaves(ray: Any) -> None:
     with pytest.raises(UsageError, match="refuses"):
         launched(make(facts=1), options(runtime_env={"working_dir": "/no/such/directory"}))

@@ -17,6 +17,7 @@ from launchpad_lite.nodes.multi_processing import MultiProcessingColocation
 from launchpad_lite.nodes.python import PyNode
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
 from launchpad_lite.program import Program
+from launchpad_lite.runtime import events as ev
 from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.backend import Backend
 from launchpad_lite.runtime.controller import Controller
@@ -43,7 +44,7 @@ class FakeBackend(Backend):
     def told(self) -> tuple[str, object]:
         return self._told.get(timeout=PATIENCE_S)
 
-    def start(self, workers: Iterable[WorkerSpec], post: Callable[[sv.Event], None]) -> None:
+    def start(self, workers: Iterable[WorkerSpec], post: Callable[[ev.Event], None]) -> None:
         self.workers = [worker.name for worker in workers]
         if self._error is not None:
             raise self._error
@@ -104,7 +105,7 @@ class Bench:
     def end(self) -> None:
         for controller in self._controllers:
             for name in self.backend.workers:
-                controller.post(sv.WorkerEnded(name))
+                controller.post(ev.WorkerEnded(name))
             assert controller.join(PATIENCE_S)
 
 
@@ -136,7 +137,7 @@ def test_workers_are_brought_up(bench: Bench) -> None:
 def test_what_is_published_is_up_and_found(bench: Bench) -> None:
     controller = bench.start()
     controller.publish(record())
-    controller.post(sv.WorkerUp("runner/0"))
+    controller.post(ev.WorkerUp("runner/0"))
     changes = controller.watch()
     assert next(changes).nodes[0].endpoints == ("inproc:1",)
     controller.request_stop("enough")
@@ -149,11 +150,11 @@ def test_a_run_that_stops(bench: Bench) -> None:
     controller = bench.start()
     controller.request_stop("enough")
     assert bench.backend.told() == ("notify", (10.0, "enough"))
-    controller.post(sv.WorkerEnded("runner/0"))
+    controller.post(ev.WorkerEnded("runner/0"))
     assert bench.backend.told() == ("terminate", ("server/0", "server/1"))
     assert not controller.join(0.0)
     for name in ("server/0", "server/1"):
-        controller.post(sv.WorkerEnded(name, sv.Failure("killed"), forced=True))
+        controller.post(ev.WorkerEnded(name, ev.Failure("killed"), forced=True))
     assert controller.join(PATIENCE_S)
     assert controller.error is None
     assert bench.backend.closed == 1
@@ -179,7 +180,7 @@ def test_a_run_whose_machines_are_taken(bench: Bench, *, asked_before: bool) -> 
     if not asked_before:
         assert bench.backend.told() == ("notify", (10.0, "the job is cancelled"))
     for name in ("runner/0", "server/0", "server/1"):
-        controller.post(sv.WorkerEnded(name))
+        controller.post(ev.WorkerEnded(name))
     assert controller.join(PATIENCE_S)
     told = "" if asked_before else "the job is cancelled"
     assert controller.status().error == told
@@ -192,7 +193,7 @@ def test_a_node_that_fails(bench: Bench) -> None:
     controller = bench.start()
     cause = ValueError("boom")
     controller.causes["runner/0"] = cause
-    controller.post(sv.WorkerEnded("runner/0", sv.Failure("ValueError: boom", TRACE)))
+    controller.post(ev.WorkerEnded("runner/0", ev.Failure("ValueError: boom", TRACE)))
     assert bench.backend.told() == ("notify", (10.0, "node runner/0 failed"))
     bench.end()
     error = controller.error
@@ -221,7 +222,7 @@ def test_a_node_that_fails(bench: Bench) -> None:
 def test_the_tail_of_a_log(bench: Bench, log: str, trace: str, tail: str) -> None:
     bench.logs["runner/0"] = log
     controller = bench.start()
-    controller.post(sv.WorkerEnded("runner/0", sv.Failure("boom", trace)))
+    controller.post(ev.WorkerEnded("runner/0", ev.Failure("boom", trace)))
     bench.end()
     assert isinstance(controller.error, NodeFailed)
     assert controller.error.log_tail == tail
@@ -231,7 +232,7 @@ def test_nodes_that_cannot_be_ended(bench: Bench, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sv, "KILL_WAIT_S", 0.0)
     controller = bench.start(RunConfig(notice_s=0.0, grace_s=0.0))
     for name in ("server/0", "server/1"):
-        controller.post(sv.WorkerEnded(name))
+        controller.post(ev.WorkerEnded(name))
     controller.request_stop("enough")
     assert controller.join(PATIENCE_S)
     assert isinstance(controller.error, NodesStuck)
@@ -271,7 +272,7 @@ def test_cleaning_up_goes_on_after_an_error(bench: Bench, caplog: pytest.LogCapt
 def test_the_hint_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         controller = bench.start()
-        controller.post(sv.WorkerEnded("runner/0"))
+        controller.post(ev.WorkerEnded("runner/0"))
         bench.end()
     assert "server/0, server/1 only serve(s)" in caplog.text
     assert "bench-1" in caplog.text
@@ -279,14 +280,14 @@ def test_the_hint_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> N
 
 def test_workers_hear_of_what_they_follow(bench: Bench) -> None:
     controller = bench.start()
-    news = controller.attach("runner/0")
-    assert controller.follow("runner/0", "server/0") is None
+    news = controller.followers.attach("runner/0")
+    assert controller.followers.follow("runner/0", "server/0") is None
     controller.publish(record("server/1"))  # is not followed
     controller.publish(record("server/0", incarnation=1))
     controller.publish(record("server/0", incarnation=0))  # is old
     assert next(news) == record("server/0", incarnation=1)
-    assert controller.follow("runner/0", "server/1") == record("server/1")
-    controller.post(sv.WorkerEnded("server/1"))
+    assert controller.followers.follow("runner/0", "server/1") == record("server/1")
+    controller.post(ev.WorkerEnded("server/1"))
     assert next(news) == EndedRecord("server/1", "it has ended")
     controller.request_stop("enough")
     assert next(news) == Notice(10.0, "enough")
@@ -298,15 +299,15 @@ def test_a_worker_that_comes_late_is_told_that_the_run_stops(bench: Bench) -> No
     controller = bench.start()
     controller.request_stop("enough")
     bench.backend.told()
-    notice = next(controller.attach("runner/0"))
+    notice = next(controller.followers.attach("runner/0"))
     assert notice.reason == "enough"
     assert 0 < notice.seconds <= 10.0
 
 
 def test_a_worker_that_hangs_up_hears_no_more(bench: Bench) -> None:
     controller = bench.start()
-    news = controller.attach("runner/0")
-    controller.follow("runner/0", "server/0")
+    news = controller.followers.attach("runner/0")
+    controller.followers.follow("runner/0", "server/0")
     news.close()
     news.close()
     controller.publish(record())
@@ -317,7 +318,7 @@ def test_whoever_watches_sees_each_change_and_the_end(bench: Bench) -> None:
     controller = bench.start()
     changes = controller.watch()
     assert next(changes).phase == "running"
-    controller.post(sv.WorkerEnded("runner/0"))
+    controller.post(ev.WorkerEnded("runner/0"))
     assert [node.state for node in next(changes).nodes] == ["starting", "starting", "done"]
     controller.request_stop("enough")
     assert next(changes).phase == "terminating"  # none is left that could use the notice
@@ -340,7 +341,7 @@ def restart_one(bench: Bench) -> Controller:
     bench.program.add_node(colocation, label="machine")
     controller = bench.start()
     controller.publish(record("machine/0/0"))
-    controller.post(sv.WorkerEnded("machine/0/0", sv.Failure("ValueError: boom", TRACE)))
+    controller.post(ev.WorkerEnded("machine/0/0", ev.Failure("ValueError: boom", TRACE)))
     assert bench.backend.told() == ("restart", ("machine/0/0", 1))
     return controller
 
@@ -354,7 +355,7 @@ def test_a_node_that_is_started_again(bench: Bench, caplog: pytest.LogCaptureFix
     again = record("machine/0/0", incarnation=1)
     controller.publish(again)
     assert controller.directory.get("machine/0/0") == again
-    controller.post(sv.WorkerEnded("machine/0/1", sv.Failure("ValueError: bang", TRACE)))
+    controller.post(ev.WorkerEnded("machine/0/1", ev.Failure("ValueError: bang", TRACE)))
     assert bench.backend.told() == ("notify", (10.0, "node machine/0/1 failed"))
     bench.end()
     assert isinstance(controller.error, NodeFailed)
@@ -380,9 +381,9 @@ def test_a_node_s_note_is_part_of_the_status(bench: Bench) -> None:
 
 def test_a_stream_that_ends_late_is_not_taken_for_its_successor(bench: Bench) -> None:
     controller = restart_one(bench)
-    before = controller.attach("machine/0/1")
-    after = controller.attach("machine/0/1")
-    controller.follow("machine/0/1", "server/0")
+    before = controller.followers.attach("machine/0/1")
+    after = controller.followers.attach("machine/0/1")
+    controller.followers.follow("machine/0/1", "server/0")
     before.close()
     controller.publish(record())
     assert next(after) == record()

@@ -15,9 +15,9 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
 from launchpad_lite.runtime import fleet as fleets
 from launchpad_lite.runtime import link
+from launchpad_lite.runtime.events import HostLost, WorkerEnded, WorkerUp
 from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.subscription import Subscription
-from launchpad_lite.runtime.supervisor import HostLost, WorkerEnded, WorkerUp
 
 
 def work() -> None: ...

@@ -12,8 +12,8 @@ import pytest
 from launchpad_lite.context import Context
 from launchpad_lite.errors import NodeFailed, Stopped, Unavailable
 from launchpad_lite.nodes.python import PyNode
+from launchpad_lite.runtime.events import Failure
 from launchpad_lite.runtime.outcome import run_node
-from launchpad_lite.runtime.supervisor import Failure
 from tests.unit.fake_scope import FakeScope
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launchpad_lite.config import RunConfig
-from launchpad_lite.runtime.supervisor import (
-    KILL_WAIT_S,
+from launchpad_lite.runtime.events import (
     Command,
     Event,
     Failure,
@@ -15,18 +14,15 @@ from launchpad_lite.runtime.supervisor import (
     HostLost,
     Kill,
     Notify,
-    Phase,
     Restart,
-    Restarts,
     Retire,
     RunEnded,
     StopRequested,
-    Supervisor,
     Terminate,
     WorkerEnded,
-    WorkerState,
     WorkerUp,
 )
+from launchpad_lite.runtime.supervisor import KILL_WAIT_S, Phase, Restarts, Supervisor, WorkerState
 
 NOTICE_S = 10.0
 GRACE_S = 5.0

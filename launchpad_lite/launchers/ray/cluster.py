@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import logging
@@ -17,6 +18,8 @@ from launchpad_lite.launchers.ray.machines import Machine
 from launchpad_lite.launchers.ray.options import LOCAL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from launchpad_lite.launchers.ray.options import RayOptions
 
 AUTO = "auto"
@@ -24,9 +27,6 @@ VARIABLE = "RAY_ADDRESS"
 
 _ANSWER_S = 5.0
 _lock = threading.Lock()
-_before: dict[str, str | None] = {}
-_users: list[str] = []
-"""For each program of this process that is in a cluster which was joined here: its address."""
 
 _ELSEWHERE = (
     "A program is launched from a machine of the cluster, whose controller it has. From elsewhere: "
@@ -51,6 +51,38 @@ def load() -> Any:
     return importlib.import_module("ray")
 
 
+@dataclasses.dataclass(eq=False)
+class _Session:
+    """What programs of this process share that are in a cluster which was joined for them.
+
+    Attributes:
+      address: the cluster's.
+      connection: that of this process, which the user may have ended since.
+      before: variables of the environment, as they were before.
+      users: how many programs there are.
+    """
+
+    address: str
+    connection: str
+    before: dict[str, str | None]
+    users: int = 1
+
+    @property
+    def local(self) -> bool:
+        return self.address == LOCAL
+
+
+_session: _Session | None = None
+
+
+def _connection(ray: Any) -> str:
+    """Return which connection to a cluster this process has; empty for none."""
+    if not ray.is_initialized():
+        return ""
+    context = ray.get_runtime_context()
+    return f"{context.gcs_address} {context.get_job_id()}"
+
+
 class Cluster:
     """A cluster that this process has joined.
 
@@ -59,11 +91,12 @@ class Cluster:
       local: whether it was started for this program, and ends with it.
     """
 
-    def __init__(self, ray: Any, *, local: bool, joined: bool) -> None:
+    def __init__(self, ray: Any, *, local: bool, session: _Session | None = None) -> None:
         """Take a cluster as it is; see `join`."""
         self.ray = ray
         self.local = local
-        self._joined = joined
+        self._session = session
+        self._connection = _connection(ray)
 
     @classmethod
     def join(cls, options: RayOptions) -> Cluster:
@@ -79,18 +112,20 @@ class Cluster:
                 _check_joined(ray, options.address)
                 if options.detach and _started_here():
                     raise UsageError(_OWN)
-                if _users:
-                    _users.append(_users[-1])
-                return cls(ray, local=bool(_users) and _users[-1] == LOCAL, joined=bool(_users))
+                if _session is None or _session.connection != _connection(ray):  # the user's own
+                    return cls(ray, local=False)
+                _session.users += 1
+                return cls(ray, local=_session.local, session=_session)
             return cls._begin(ray, options)
 
     @classmethod
     def here(cls, *, local: bool) -> Cluster:
         """Return the cluster that this process is an actor of."""
-        return cls(load(), local=local, joined=False)
+        return cls(load(), local=local)
 
     @classmethod
     def _begin(cls, ray: Any, options: RayOptions) -> Cluster:
+        global _session  # noqa: PLW0603 - Ray joins a process to one cluster
         address = options.address or os.environ.get(VARIABLE) or LOCAL
         check_address(address)
         if options.detach and address == LOCAL:
@@ -103,19 +138,24 @@ class Cluster:
         }
         if address == LOCAL:
             settings["include_dashboard"] = False
-        _before.update({name: os.environ.get(name) for name in _SET_BY_RAY})
+        before = {name: os.environ.get(name) for name in _SET_BY_RAY}
         try:
             with _without_variable(), sigterm.kept():
                 ray.init(address=address, **settings)
         except BaseException as error:
             ray.shutdown()
-            _put_back()
+            _put_back(before)
             known = (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError)
             if isinstance(error, known):
                 raise LauncherUnavailableError(_explain(address, error)) from error
             raise
-        _users.append(address)
-        return cls(ray, local=address == LOCAL, joined=True)
+        _session = _Session(address, _connection(ray), before)
+        return cls(ray, local=_session.local, session=_session)
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether this process is still in it: the user may have ended that, and joined again."""
+        return self._connection == _connection(self.ray) != ""
 
     @property
     def address(self) -> str:
@@ -148,12 +188,13 @@ class Cluster:
     def leave(self) -> None:
         """Leave it, or stop it, if this process has joined or started it here."""
         with _lock:
-            if self._joined:
-                self._joined = False
-                _users.pop()
-                if not _users:
-                    self.ray.shutdown()
-                    _put_back()
+            session, self._session = self._session, None
+            if session is None:
+                return
+            session.users -= 1
+            if session.users == 0 and _connection(self.ray) in ("", session.connection):
+                self.ray.shutdown()
+                _put_back(session.before)
 
 
 @contextlib.contextmanager
@@ -167,8 +208,8 @@ def _without_variable() -> Any:
             os.environ[VARIABLE] = value
 
 
-def _put_back() -> None:
-    for name, value in _before.items():
+def _put_back(before: Mapping[str, str | None]) -> None:
+    for name, value in before.items():
         if value is None:
             os.environ.pop(name, None)
         else:

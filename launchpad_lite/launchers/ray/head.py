@@ -14,6 +14,7 @@ from launchpad_lite.errors import LaunchpadError, RunError, Stopped
 from launchpad_lite.launchers.ray.cluster import Cluster, load
 from launchpad_lite.launchers.ray.layout import lay_out
 from launchpad_lite.launchers.ray.messages import Begun, Over, Told
+from launchpad_lite.launchers.ray.outbox import Outbox
 from launchpad_lite.launchers.ray.placement import Placement
 from launchpad_lite.launchers.ray.run import ActorsRun
 from launchpad_lite.runtime.log_reader import LogReader
@@ -33,8 +34,8 @@ class Head:
 
     def __init__(self) -> None:
         """Begin without a run."""
-        self._news: list[bytes] = []
-        self._changed = threading.Condition()
+        self._outbox = Outbox()
+        self._lock = threading.Lock()
         self._run: ActorsRun | None = None
         self._logs: LogReader | None = None
         self._detached = False
@@ -55,7 +56,7 @@ class Head:
             {worker.name: directory.log(worker.name) for worker in given.plan.workers}
         )
         error: LaunchpadError | None = None
-        with _Teller(self._post).telling():
+        with _Teller(self._outbox.put).telling():
             try:
                 self._hold(given, directory)
             except LaunchpadError as failure:
@@ -65,9 +66,9 @@ class Head:
                 error = RunError(f"the controller failed: {problem!r}")
         logs.finish()  # who hears that it is over may end this actor
         try:
-            self._post(Over(error))
+            self._outbox.put(Over(error))
         except Exception as problem:  # it cannot be pickled
-            self._post(Over(RunError(f"{error} ({problem})")))
+            self._outbox.put(Over(RunError(f"{error} ({problem})")))
         if self._detached:
             if self._run is None:  # its launching process still wants to hear that, and ends it
                 time.sleep(_PATIENCE_S)
@@ -82,13 +83,11 @@ class Head:
         Args:
           seen: how many news are known already.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._news) > seen, _PATIENCE_S)
-            return self._news[seen:]
+        return self._outbox.take(seen, _PATIENCE_S)
 
     def stop(self, reason: str, immediately: bool) -> None:  # noqa: FBT001 - Ray passes it on
         """Ask for the end of the run, also before it has begun."""
-        with self._changed:
+        with self._lock:
             self._stopping = self._stopping or (reason, immediately)
             run = self._run
         if run is not None:
@@ -135,21 +134,17 @@ class Head:
         except BaseException:
             placement.remove()
             raise
-        with self._changed:
+        with self._lock:
             self._run = run
             stopping = self._stopping
         if stopping is not None:
             run.controller.request_stop(stopping[0], immediately=stopping[1])
-        self._post(Begun(run.rendezvous))
+        self._outbox.put(Begun(run.rendezvous))
+        if self._detached:
+            self._outbox.close()
         for status in run.controller.watch():
-            if not self._detached:  # nobody would ever take it
-                self._post(status)
+            self._outbox.put(status)
         started.wait()
-
-    def _post(self, news: News) -> None:
-        with self._changed:
-            self._news.append(pickle.dumps(news))
-            self._changed.notify_all()
 
 
 def _not_begun() -> Stopped:

@@ -7,6 +7,7 @@ import logging
 import pickle
 import threading
 import time
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import ControllerLost, RunError, Stopped, Unavailable, UsageError
@@ -15,6 +16,7 @@ from launchpad_lite.launchers.ray.head import Head
 from launchpad_lite.launchers.ray.messages import CONTROLLER, Begun, Over, Told
 from launchpad_lite.launchers.ray.options import show_environment
 from launchpad_lite.launchers.ray.placement import remove_room
+from launchpad_lite.runtime.pulse import BEAT_S
 from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _ANSWER_S = 10.0
 _END_S = 5.0
 _LOOK_S = 1.0  # between two looks at whether a signal has come
+_LEFT = "this process has left the cluster (ray.shutdown), and with it what it had started"
 _CALLS = 64  # that the actor answers at the same time: one holds the run, most wait for news
 
 
@@ -67,7 +70,7 @@ class HeldByActor:
             )
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"Ray refuses runtime_env={self._env}: {error}") from error
-        self._holding = self._actor.hold.remote(data)
+        self._holding: futures.Future[None] = self._actor.hold.remote(data).future()
         self._begun = False
         self._news = self._hear()
 
@@ -99,11 +102,12 @@ class HeldByActor:
         seen = 0
         while True:
             try:
-                asked = self._actor.news.remote(seen)
+                asked: futures.Future[list[bytes]] = self._actor.news.remote(seen).future()
                 self._await(asked)
-                fresh = self._ray.get(asked)
+                fresh = asked.result()
             except self._ray.exceptions.RayError as error:
-                raise self._gone(explain(error)) from None
+                why = explain(error) if self._cluster.is_joined else _LEFT
+                raise self._gone(why) from None
             seen += len(fresh)
             yield from map(pickle.loads, fresh)
 
@@ -115,24 +119,29 @@ class HeldByActor:
         env = f" (runtime_env={self._env})" if self._env else ""
         return UsageError(f"Ray cannot start the controller of the run{env}: {why}")
 
-    def _await(self, asked: Any) -> None:
+    def _await(self, asked: futures.Future[Any]) -> None:
         """Wait for an answer, and pass on a signal that comes before there is a run to stop.
+
+        It does not wait inside of Ray, which would end this process if the user shut it down now.
 
         Raises:
           RayError: the actor is gone, or cannot do what it is for.
+          ControllerLost: this process has left the cluster.
           Stopped: a signal came, and the actor does not hear.
         """
         told: float | None = None
-        both = [asked, self._holding]
-        while not (ready := self._ray.wait(both, timeout=None if self._begun else _LOOK_S)[0]):
+        both = (asked, self._holding)
+        while not futures.wait(both, self._pause, futures.FIRST_COMPLETED).done:
+            if not self._cluster.is_joined:
+                raise self._gone(_LEFT)
             if told is not None and time.monotonic() - told > _ANSWER_S:
                 message = f"{self._run_id}: a signal came before there was a controller"
                 raise Stopped(message)
             if signals.early and told is None:
                 told = time.monotonic()
                 self._actor.stop.remote("a signal came", immediately=False)
-        if self._holding in ready:
-            self._ray.get(self._holding)
+        if self._holding.done():
+            self._holding.result()
 
     def status(self) -> RunStatus:
         """See `Viewer`."""
@@ -146,12 +155,22 @@ class HeldByActor:
 
     def stop(self, reason: str, *, immediately: bool = False) -> None:
         """See `Viewer`. That the actor is slow is no reason to do without a clean stop."""
+        self._check_joined()
         answer = self._actor.stop.remote(reason, immediately)
         if immediately:
             self._get(answer)
 
+    @property
+    def _pause(self) -> float:
+        return BEAT_S if self._begun else _LOOK_S
+
     def _ask(self, method: Any) -> Any:
+        self._check_joined()
         return pickle.loads(self._get(method.remote()))
+
+    def _check_joined(self) -> None:
+        if not self._cluster.is_joined:
+            raise Unavailable(f"{self._run_id}: {_LEFT}", maybe_executed=False)
 
     def _get(self, answer: Any) -> Any:
         try:
@@ -172,13 +191,13 @@ class HeldByActor:
 
     def kill(self) -> None:
         """End the actor, and with it the run."""
-        if self._ray.is_initialized():  # or else Ray would begin a new cluster
+        if self._cluster.is_joined:  # or else Ray would begin a new cluster
             with contextlib.suppress(Exception):  # it, or the cluster, may be gone
                 self._ray.kill(self._actor)
 
     def _end(self) -> None:
         self.kill()
-        if self._ray.is_initialized():
+        if self._cluster.is_joined:
             remove_room(self._run_id)
         self._cluster.leave()
 

@@ -133,7 +133,7 @@ class Placement:
 
     def remove(self) -> None:
         """Give it back, once."""
-        if self._removed or not self._cluster.ray.is_initialized():  # Ray would begin a new cluster
+        if self._removed or not self._cluster.is_joined:  # Ray would begin a new cluster
             return
         self._removed = True
         for group in self._groups.values():
