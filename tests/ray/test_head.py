@@ -67,3 +67,13 @@ def test_what_the_controller_logs_is_heard(joined: Any, caplog: pytest.LogCaptur
     run = launched(program, options())
     assert eventually(lambda: "all nodes that run have ended" in caplog.text, SOON_S)
     stopped(run)
+
+
+def test_what_nodes_print_is_among_rays_logs(cluster: Any, joined: Any) -> None:
+    assert joined
+    program = lp.Program("speaks")
+    program.add_node(lp.PyNode(print, "hello, Ray"), label="speaker")
+    run = launched(program, options())
+    run.wait(SOON_S)
+    logs = Path(cluster.head_node.get_logs_dir_path())
+    assert (logs / f"{run.id}-speaker-0.log").read_text() == "hello, Ray\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import importlib
 import os
 import pathlib
 import pickle
@@ -16,6 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, brief
+from launchpad_lite.launchers.ray import ray_logs
 from launchpad_lite.launchers.ray.cluster import VARIABLE
 from launchpad_lite.runtime import children, relay
 from launchpad_lite.runtime.rundir import RunDirectory
@@ -66,6 +68,7 @@ class _Here:
     address: str
     gpus: tuple[str, ...]
     actor: int  # its process
+    logs: str  # Ray's directory of them
 
 
 class Host:
@@ -90,6 +93,7 @@ class Host:
             address=ray.util.get_node_ip_address(),
             gpus=tuple(str(gpu) for gpu in ray.get_gpu_ids()),
             actor=os.getpid(),
+            logs=_logs_of_ray(),
         )
         known = [entry for entry in sys.path if entry]
         path = known + [entry for entry in given.path if entry not in known]
@@ -121,6 +125,11 @@ class Host:
         return "\n  ".join([f"the agent's process ended with {status}", *last])
 
 
+def _logs_of_ray() -> str:
+    worker: Any = importlib.import_module("ray._private.worker")
+    return str(worker._global_node.get_logs_dir_path())  # noqa: SLF001 - nothing else tells
+
+
 def _environment(charge: Charge, address: str) -> dict[str, str]:
     """Return what the nodes have of the launching process's environment, and of Ray's.
 
@@ -144,10 +153,12 @@ def main() -> None:
         sys.exit(ExitCode.OK)
     charge = here.charge
     run = RunDirectory(pathlib.Path(charge.directory))
-    logs = [] if run.is_here() else [run.log(worker) for worker in charge.workers]
+    every = [run.log(worker) for worker in charge.workers]
+    logs = [] if run.is_here() else every
     try:
         if logs:
             run.make_logs()
+        ray_logs.show(every, run.run_id, pathlib.Path(here.logs))
         process, sock = relay.fork_agent(charge.preload)
         from launchpad_lite.courier import socket_dir
         from launchpad_lite.runtime.fleet import Place
