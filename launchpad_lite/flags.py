@@ -129,7 +129,9 @@ SLURM_PARTITION = flags.DEFINE_string("lp_slurm_partition", None, "SLURM's parti
 SLURM_ACCOUNT = flags.DEFINE_string("lp_slurm_account", None, "SLURM's account: who pays.")
 SLURM_QOS = flags.DEFINE_string("lp_slurm_qos", None, "SLURM's quality of service.")
 SLURM_TIME = flags.DEFINE_string(
-    "lp_slurm_time", None, "The limit: minutes, h:mm:ss or days-hours:mm:ss."
+    "lp_slurm_time",
+    None,
+    "The limit: minutes, minutes:seconds (5:00 is five minutes), h:mm:ss or days-hours:mm:ss.",
 )
 SLURM_CONSTRAINT = flags.DEFINE_string(
     "lp_slurm_constraint", None, "The features that SLURM's machines must have."

@@ -102,7 +102,7 @@ class Following(abc.ABC):
           credentials: of the run.
           waits: whether this process waits for the run's end, and so shows its output.
           asks: whether Ctrl-C asks if the run is to go on without this process.
-          logs: further files that are shown like nodes' logs, by name.
+          logs: further files that are shown like nodes' logs, by name, if this process waits.
         """
         self.run_id = directory.run_id
         self.plan = plan
@@ -113,7 +113,7 @@ class Following(abc.ABC):
         self._waits = waits
         self._question = Question(self.run_id, self.detach) if asks and has_terminal() else None
         shown = dataclasses.replace(options, show_output=options.show_output and waits)
-        self._output = Output(plan, shown, directory, self._question, logs)
+        self._output = Output(plan, shown, directory, self._question, logs if waits else None)
         self._stop = StopToken()
         self._noticing: list[threading.Thread] = []
         self._begun = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers import terminals
@@ -38,16 +39,16 @@ class Output:
           options: what is shown, and where.
           directory: the run's.
           busy: while it has the terminal, nothing is shown.
-          more: further files that are shown like nodes' logs, by name.
+          more: further files that are shown like nodes' logs, by name; by this process in any case.
         """
         self._begun = False
         self._options = options
         self._directory = directory
         self._logs = {worker.name: directory.log(worker.name) for worker in plan.workers}
-        self._logs |= more or {}
+        self._shown = (self._logs if self.in_process else {}) | dict(more or {})
         self._viewer = LogViewer(
-            self._logs,
-            standard_output(),
+            self._shown,
+            standard_output() if self.in_process else sys.stderr,
             color=options.color,
             busy=busy,
             interval_s=_INTERVAL_S,
@@ -55,16 +56,16 @@ class Output:
 
     @property
     def in_process(self) -> bool:
-        """Whether it is shown by this process."""
+        """Whether the nodes' is shown by this process."""
         return self._options.show_output and self._options.terminal == terminals.CURRENT
 
     def start(self) -> None:
         """Begin to show it."""
         self._begun = True
         options = self._options
-        if self.in_process:
+        if self._shown:
             self._viewer.start()
-        elif options.show_output and options.terminal != terminals.FILES:
+        if not self.in_process and options.show_output and options.terminal != terminals.FILES:
             terminals.open_windows(
                 options.terminal,
                 self._logs,
@@ -75,7 +76,7 @@ class Output:
 
     def stop(self) -> None:
         """Show what is left; all of it, if it has not begun."""
-        if self.in_process:
+        if self._shown:
             if not self._begun:
                 self._viewer.start()
             self._viewer.stop()

@@ -87,7 +87,6 @@ class Controller:
         self.measuring = Measuring(run_id, self.followers.lines)
         self._notes: dict[str, tuple[int, str]] = {}
         self._watchers: set[Subscription] = set()
-        self._taken = ""
         self._at_notice: list[Callable[[float, str], object]] = []
         self._at_end: list[Callable[[], object]] = []
         self._thread = threading.Thread(
@@ -127,15 +126,13 @@ class Controller:
         self.post(ev.StopRequested(reason, immediately))
 
     def told_to_end(self, why: str) -> None:
-        """Stop because what the run is on is taken from it; it ends with an error that says so.
+        """Stop because what the run is on is taken from it, as `why` says: an error."""
+        self.post(ev.StopRequested(why, taken=True))
 
-        Args:
-          why: who takes what; for people.
-        """
-        with self._lock:
-            if self._supervisor.phase is sv.Phase.RUNNING:
-                self._taken = self._taken or why
-        self.request_stop(why)
+    @property
+    def taken(self) -> str:
+        """Why the run was told to end, if it went on until then; empty if it ends otherwise."""
+        return self._supervisor.taken
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end of the run; return whether it has ended."""
@@ -231,8 +228,8 @@ class Controller:
             self.error.__cause__ = self.causes.get(name)
         elif stuck:
             self.error = NodesStuck(stuck, self._backend.stacks(stuck))
-        elif self._taken:
-            self.error = RunError(f"{self.run_id}: {self._taken}")
+        elif self.taken:
+            self.error = RunError(f"{self.run_id}: {self.taken}")
         self._clean_up()
         self._end()
 
@@ -307,7 +304,7 @@ class Controller:
             states, again_for = dict(self._supervisor.states), dict(self._supervisor.again_for)
             restarts = dict(self._supervisor.incarnations)
             phase, reason = self._supervisor.phase, self._supervisor.reason
-            failed = self._supervisor.failed
+            failed, taken = self._supervisor.failed, self._supervisor.taken
         nodes: list[NodeStatus] = []
         for worker in self.plan.workers:
             records = [self.directory.get(service) for service in worker.services]
@@ -335,7 +332,7 @@ class Controller:
             nodes=tuple(nodes),
             error=f"node {failed[1].node or failed[0]} failed: {failed[1].summary}"
             if failed
-            else self._taken,
+            else taken,
         )
 
     def watch(self) -> Subscription:

@@ -59,10 +59,12 @@ class StopRequested:
     Attributes:
       reason: who, for people.
       immediately: without notice and grace.
+      taken: because what the run is on is taken from it.
     """
 
     reason: str
     immediately: bool = False
+    taken: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

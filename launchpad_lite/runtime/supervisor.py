@@ -82,6 +82,7 @@ class Supervisor:
       incarnations: how often each worker was started again.
       again_for: why workers that are not up yet are started again; for people.
       reason: why the run stops; empty while it does not.
+      taken: the same reason, if what the run is on was taken from it while it went on.
       failed: the worker that failed first, and why.
       deadline: when `tick` must be called, in the seconds of `now`; None for never.
     """
@@ -102,6 +103,7 @@ class Supervisor:
         self.phase = Phase.RUNNING
         self.states = dict.fromkeys(has_run, WorkerState.STARTING)
         self.reason = ""
+        self.taken = ""
         self.failed: tuple[str, Failure] | None = None
         self.deadline: float | None = None
         self.incarnations = dict.fromkeys(has_run, 0)
@@ -131,6 +133,8 @@ class Supervisor:
                 self.again_for.pop(event.name, None)
             return []
         if isinstance(event, StopRequested):
+            if event.taken and self.phase is Phase.RUNNING:
+                self.taken = event.reason
             return self._stop(event.reason, now, immediately=event.immediately)
         if isinstance(event, RunEnded):
             self._runs[event.name] = False

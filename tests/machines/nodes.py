@@ -63,6 +63,9 @@ class Main:
             array = np.arange(FLOATS, dtype=np.float64)
             calls = [lp.submit(each.twice, array) for each in self._workers]
             print("twice:", all(np.array_equal(call.result(), 2 * array) for call in calls))
+        self._end()
+
+    def _end(self) -> None:
         if self._mode == "call":
             print("calling", flush=True)
             while not lp.stop_event().is_set():
@@ -76,7 +79,8 @@ class Main:
                 left = lp.seconds_left()
                 print("told to stop:", left is not None and left > 0, flush=True)
                 return
-        lp.stop()
+        if self._mode != "leave alone":
+            lp.stop()
 
 
 def _way(client: Any) -> str:

@@ -40,6 +40,8 @@ GresTypes=gpu
 SlurmdParameters=config_overrides
 SchedulerType={scheduler}
 SchedulerParameters=bf_interval=1,sched_interval=2,batch_sched_delay=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 ReturnToService=2
 MessageTimeout=6
 SlurmdTimeout=10
@@ -141,10 +143,15 @@ class Cluster:
             f" RealMemory={MEMORY_MB}" + (f" Gres=gpu:{node.gpus}" if node.gpus else "") + "\n"
             for node in self.nodes
         ]
-        lines.append("PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE\n")
-        lines.append("PartitionName=short Nodes=ALL MaxTime=1\n")
+        main = "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PreemptMode=OFF\n"
+        lines.append(main)
+        lines.append("PartitionName=short Nodes=ALL MaxTime=1 PreemptMode=OFF\n")
+        lines.append("PartitionName=spare Nodes=ALL GraceTime=20\n")
+        lines.append("PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF\n")
         if with_gpus := [node.name for node in self.nodes if node.gpus]:
-            lines.append(f"PartitionName=gpu Nodes={','.join(with_gpus)} MaxTime=INFINITE\n")
+            lines.append(
+                f"PartitionName=gpu Nodes={','.join(with_gpus)} MaxTime=INFINITE PreemptMode=OFF\n"
+            )
         return "".join(lines)
 
     def gres_conf(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import stat
-import time
 
 import pytest
 
@@ -169,20 +168,6 @@ def test_a_job_that_waits_can_be_stopped_from_another_terminal(login: Login) -> 
 def test_two_programs_on_the_same_machines(login: Login) -> None:
     runs = [login.launch("--workers=3", "--nodes=3") for _ in range(2)]
     assert [run.process.wait(90) for run in runs] == [0, 0]
-
-
-def test_requeued_it_starts_from_what_was_saved(login: Login) -> None:
-    run = login.launch("--mode=restored", "--option=requeue=True")
-    run.await_text("waiting, restored 0")
-    job = run.job()
-    login.lab.run("scancel", "--signal=TERM", "--batch", str(job))
-    deadline = time.monotonic() + 60
-    while login.lab.queue().get(job) != "PENDING":
-        assert time.monotonic() < deadline, run.text()
-        time.sleep(0.2)
-    login.lab.run("scontrol", "update", f"jobid={job}", "StartTime=now")
-    assert run.end() == 0, run.text()
-    assert "waiting, restored 1" in run.text()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -16,6 +17,14 @@ def test_output_in_files_only(login: Login) -> None:
     assert run.end() == 0, run.text()
     assert "machines:" not in run.text()
     assert "machines:" in (run.run / "logs/main-0.log").read_text()
+
+
+def test_that_no_node_runs_any_more_is_said_on_the_terminal(login: Login) -> None:
+    run = login.launch("--mode=leave alone", "--option=terminal='output_to_files'")
+    run.await_text("all nodes that run have ended; worker/0, worker/1, worker/2 only serve(s)")
+    run.interrupt()
+    assert run.end() == -signal.SIGINT, run.text()
+    assert run.text().count("only serve(s)") == 1
 
 
 def test_output_in_windows_of_tmux(login: Login) -> None:

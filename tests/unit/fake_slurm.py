@@ -8,6 +8,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
+
+import psutil
 
 from launchpad_lite.launchers.slurm import commands
 
@@ -47,6 +50,19 @@ class FakeSlurm:
         self._await(lambda: not (self._directory / "jobs" / str(job) / "session").exists(), job)
         words = [sys.executable, "-IS", str(_SCRIPT), str(self._directory), "start", str(job)]
         subprocess.run(words, check=True)
+
+    def tell(self, job: int, part: Literal["batch", "task"]) -> None:
+        """Sends SIGTERM to a job's script, as before the time limit, or to its tasks."""
+        session = int((self._directory / "jobs" / str(job) / "session").read_text())
+        told = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if f"launchpad_lite.launchers.slurm.{part}" in (process.info["cmdline"] or ())
+            and os.getsid(process.pid) == session
+        ]
+        assert told
+        for process in told:
+            process.terminate()
 
     def calls(self, name: str) -> list[str]:
         """Returns the arguments that a command was given, call by call."""

@@ -155,11 +155,14 @@ def scontrol(directory: Path, *words: str) -> None:
     what = [word for word in words if not word.startswith("-")]
     if what[:2] == ["show", "job"]:
         state, reason = Job(directory, what[2]).state
-        print(f"JobId={what[2]} JobState={state} Reason={reason} ExitCode=0:0")
+        print(f"JobId={what[2]} JobState={state} Reason={reason} Restarts=0 ExitCode=0:0")
     elif what[:2] == ["show", "node"]:
         print(f"NodeName={what[2]} NodeAddr=127.0.0.1")
     elif what[0] == "requeue":
         job = Job(directory, what[1])
+        if job.state[0] == "PENDING":
+            fail(f"Job is pending execution for job {what[1]}")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the job itself may have started this
         job.become("PENDING", "BeginTime")
         _terminate(job)
     else:

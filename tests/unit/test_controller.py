@@ -185,7 +185,26 @@ def test_a_run_whose_machines_are_taken(bench: Bench, *, asked_before: bool) -> 
     told = "" if asked_before else "the job is cancelled"
     assert controller.status().error == told
     assert str(controller.error or "").endswith(told)
+    assert controller.taken == told
     assert (controller.error is None) == asked_before
+
+
+def test_a_run_that_has_failed_before_its_machines_are_taken(bench: Bench) -> None:
+    controller = bench.start()
+    controller.post(ev.WorkerEnded("runner/0", ev.Failure("ValueError: boom")))
+    controller.told_to_end("the job is cancelled")
+    bench.end()
+    assert isinstance(controller.error, NodeFailed)
+    assert controller.taken == ""
+
+
+def test_a_node_that_fails_as_its_machine_is_taken(bench: Bench) -> None:
+    controller = bench.start()
+    controller.told_to_end("the job is cancelled")
+    controller.post(ev.WorkerEnded("runner/0", ev.Failure("OSError: No space left on device")))
+    bench.end()
+    assert isinstance(controller.error, NodeFailed)
+    assert controller.taken == "the job is cancelled"
 
 
 def test_a_node_that_fails(bench: Bench) -> None:

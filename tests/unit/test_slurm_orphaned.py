@@ -17,6 +17,7 @@ from launchpad_lite.launchers.slurm import commands, orphaned, script
 from launchpad_lite.launchers.slurm.commands import JobState
 from launchpad_lite.launchers.slurm.layout import Layout, Machine, lay_out
 from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.owner import Owner
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.rundir import RunDirectory
 from launchpad_lite.runtime.status import RunStatus
@@ -73,8 +74,13 @@ def settle(
         credentials=Credentials.create(),
     )
     submission.write(directory)
-    found = {} if state is None else {7: JobState(state=state, reason="")}
-    monkeypatch.setattr(commands, "states", lambda _: found)
+    submission.write_jobs(directory, [7] if len(layout.jobs) == 1 else [6, 7])
+    found = {} if state is None else {6: state, 7: state}
+
+    def states(jobs: list[int]) -> dict[int, JobState]:
+        return {job: JobState(state=found[job], reason="") for job in jobs if job in found}
+
+    monkeypatch.setattr(commands, "states", states)
     orphaned.settle(directory, submission, group)
 
 
@@ -123,6 +129,33 @@ def test_a_script_that_waits_for_its_tasks_is_no_lost_one(
     settle(directory, "worker", "RUNNING", monkeypatch)
     assert told == []
     assert directory.outcome() is None
+
+
+@pytest.mark.parametrize(
+    ("state", "comes_back"),
+    [("RUNNING", True), ("PENDING", True), ("COMPLETING", False), ("FAILED", False), (None, False)],
+)
+def test_another_job_comes_back_with_the_first(
+    directory: RunDirectory,
+    told: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    state: str | None,
+    *,
+    comes_back: bool,
+) -> None:
+    settle(directory, "worker", state, monkeypatch, layout="jobs", requeue=True)
+    assert told == [("requeue", 7)] * comes_back
+
+
+def test_the_controller_that_comes_back_is_not_mistaken_for_the_lost_one(
+    directory: RunDirectory, told: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.write_owner(Owner.elsewhere("job 7", ("true",), ()))
+    directory.write_rendezvous("tcp:127.0.0.1:1", Credentials.create())
+    settle(directory, "worker", "RUNNING", monkeypatch, requeue=True)
+    assert told == [("requeue", 7)]
+    assert directory.rendezvous() is None
+    assert directory.owner() is not None
 
 
 def test_an_allocation_of_the_users_and_another_job_are_left_alone(

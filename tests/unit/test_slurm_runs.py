@@ -158,6 +158,86 @@ def test_a_job_that_is_queued_again_starts_from_what_was_saved(slurm: FakeSlurm)
     slurm.await_states("COMPLETED")
 
 
+def test_until_it_starts_again_it_is_known_to_wait(
+    slurm: FakeSlurm, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = launch("wait", requeue=True)
+    assert run.client("main").all_are_up()
+    slurm.tell(1, "batch")
+    slurm.await_states("PENDING")
+    until(lambda: "starting" in shown(capfd))
+    assert main(["stop", "fake"]) == 0
+    assert "SLURM's job 1 is cancelled; it had not begun" in capfd.readouterr().err
+    with pytest.raises(ControllerLost, match="ended as CANCELLED"):
+        run.wait()
+
+
+def shown(capfd: pytest.CaptureFixture[str]) -> str:
+    assert main(["ps"]) == 0
+    return capfd.readouterr().out
+
+
+def test_all_jobs_of_a_run_are_queued_again(slurm: FakeSlurm) -> None:
+    run = launch("wait", layout="jobs", requeue=True)
+    assert run.client("main").all_are_up()
+    slurm.tell(1, "batch")
+    slurm.await_states("PENDING", "PENDING")
+    slurm.start(2)  # it waits for the first, which has the controller
+    slurm.start(1)
+    run.wait()
+    slurm.await_states("COMPLETED", "COMPLETED")
+
+
+def test_a_cancelled_job_is_not_queued_again(slurm: FakeSlurm) -> None:
+    run = launch("wait", requeue=True)
+    assert run.client("main").all_are_up()
+    slurm.run("scancel", "1")
+    with pytest.raises(RunError, match="told the job to end"):
+        run.wait()
+    slurm.await_states("CANCELLED")
+    assert secrets(run) == []
+
+
+def test_of_several_jobs_none_is_queued_again_if_one_is_cancelled(slurm: FakeSlurm) -> None:
+    run = launch("wait", layout="jobs", requeue=True)
+    assert run.client("main").all_are_up()
+    slurm.run("scancel", "2")
+    with pytest.raises(RunError, match="told job 2, of group main, to end"):
+        run.wait()
+    slurm.await_states("FAILED", "CANCELLED")
+
+
+class Failing:
+    def run(self) -> None:
+        raise ValueError("on purpose")
+
+
+class Slow:
+    """Takes its time to stop."""
+
+    def __init__(self, may_end: str) -> None:
+        self._may_end = Path(may_end)
+
+    def run(self) -> None:
+        lp.wait_for_stop()
+        until(self._may_end.exists)
+
+
+def test_a_program_that_has_failed_is_not_queued_again(slurm: FakeSlurm, tmp_path: Path) -> None:
+    program = lp.Program("failing")
+    program.add_node(lp.CourierNode(Slow, str(tmp_path / "may end")), label="slow")
+    program.add_node(lp.CourierNode(Failing), label="failing")
+    run = lp.launch(program, "slurm", options=lp.SlurmOptions(requeue=True))
+    until(lambda: run.status().phase != "running")
+    slurm.tell(1, "task")
+    slurm.tell(1, "batch")
+    (tmp_path / "may end").touch()
+    with pytest.raises(RunError, match="on purpose"):
+        run.wait()
+    slurm.await_states("FAILED")
+    assert not any("requeue" in call for call in slurm.calls("scontrol"))
+
+
 def test_a_job_that_waits_says_why_and_starts_later(
     slurm: FakeSlurm, impatient: None, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,13 +17,12 @@ from launchpad_lite.launchers.ray.messages import Begun, Over, Told
 from launchpad_lite.launchers.ray.outbox import Outbox
 from launchpad_lite.launchers.ray.placement import Placement
 from launchpad_lite.launchers.ray.run import ActorsRun
+from launchpad_lite.launchers.telling import Teller
 from launchpad_lite.runtime.log_reader import LogReader
 from launchpad_lite.runtime.rundir import RunDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from launchpad_lite.launchers.ray.messages import News, Submission
+    from launchpad_lite.launchers.ray.messages import Submission
 
 _PATIENCE_S = 30.0
 """Seconds that a question for news waits for them: nobody may be there any more to hear them."""
@@ -56,7 +55,7 @@ class Head:
             {worker.name: directory.log(worker.name) for worker in given.plan.workers}
         )
         error: LaunchpadError | None = None
-        with _Teller(self._outbox.put).telling():
+        with Teller(lambda *told: self._outbox.put(Told(*told))).telling():
             try:
                 self._hold(given, directory)
             except LaunchpadError as failure:
@@ -149,23 +148,3 @@ class Head:
 
 def _not_begun() -> Stopped:
     return Stopped("the run has not begun")
-
-
-class _Teller(logging.Handler):
-    """Tells the launching process what this package logs here."""
-
-    def __init__(self, post: Callable[[News], object]) -> None:
-        super().__init__(logging.WARNING)
-        self._post = post
-
-    @contextlib.contextmanager
-    def telling(self) -> Generator[None]:
-        logger = logging.getLogger(__name__.partition(".")[0])
-        logger.addHandler(self)
-        try:
-            yield
-        finally:
-            logger.removeHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._post(Told(record.name, record.levelno, self.format(record)))

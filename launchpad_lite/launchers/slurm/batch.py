@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import signal
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, RunError, brief
-from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm import commands, requeue
 from launchpad_lite.launchers.slurm.network import address_of_name
 from launchpad_lite.launchers.slurm.stepped import SteppedRun
 from launchpad_lite.launchers.slurm.submission import Submission
+from launchpad_lite.launchers.telling import Teller
 from launchpad_lite.runtime import children
 from launchpad_lite.runtime.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TOLD = "SLURM told the job to end (SIGTERM)"
 
 
 def main() -> None:
     """Run the program whose run directory is the first argument, and end the process."""
     children.die_with_parent()
     directory = RunDirectory(pathlib.Path(sys.argv[1]))
+    owner = directory.owner()
     code: int = ExitCode.OK
     error: LaunchpadError | None = None
     try:
         submission = Submission.read(directory)
         run = SteppedRun(directory, submission, _own_address())
-        try:
-            run.start().wait()
-        except (SystemExit, RunError) as failure:  # SIGTERM came here, or to a task
-            told = run.told or isinstance(failure, SystemExit)
-            if told and submission.options.requeue and _queue_again():
-                sys.exit(ExitCode.OK)
-            if isinstance(failure, RunError):
-                raise
-            message = f"{directory.run_id}: SLURM told the job to end (SIGTERM)"
-            raise RunError(message) from None
+        with Teller(_tell(directory)).telling():
+            try:
+                _wait(run)
+            except (RunError, SystemExit) as failure:
+                told = run.taken or isinstance(failure, SystemExit)
+                again = told and submission.options.requeue
+                if again and requeue.queue_again(directory, submission, owner):
+                    sys.exit(ExitCode.OK)
+                if isinstance(failure, RunError):
+                    raise
+                message = f"{directory.run_id}: {_TOLD}"
+                raise RunError(message) from None
     except LaunchpadError as failure:
         code, error = failure.exit_code, failure
     if error is not None:
         sys.stderr.write(f"{brief(error)}\n")
     Submission.remove(directory)
+    if others := Submission.jobs(directory)[1:]:
+        with contextlib.suppress(commands.SlurmError):
+            commands.cancel_waiting(others)
     try:
         directory.write_outcome(error)
     except OSError as problem:  # the exit code tells it too
@@ -47,17 +62,28 @@ def main() -> None:
     sys.exit(code)
 
 
-def _queue_again() -> bool:
-    """Queue the job again, unless SLURM does so or will not; return whether it is queued."""
-    job = int(os.environ["SLURM_JOB_ID"])
-    try:
-        commands.requeue(job)
-    except commands.SlurmError as error:
-        state = commands.last_words(job)
-        if state is None or state.state not in ("PREEMPTED", "REQUEUED", "PENDING"):
-            sys.stderr.write(f"the job is not queued again: {error}\n")
-            return False
-    return True
+def _wait(run: SteppedRun) -> None:
+    """Run to the end.
+
+    Raises:
+      RunError: it has failed, or SIGTERM has ended it.
+      SystemExit: SIGTERM came before it had begun.
+    """
+    started = run.start()
+    signal.signal(signal.SIGTERM, lambda *_: run.told_to_end(_TOLD))
+    started.wait()
+
+
+def _tell(directory: RunDirectory) -> Callable[[str, int, str], None]:
+    """Return what tells people something: those that have launched a run, and its job's log."""
+
+    def tell(logger: str, level: int, text: str) -> None:
+        del logger, level
+        sys.stderr.write(f"{text}\n")
+        with contextlib.suppress(OSError), Submission.news(directory).open("a") as log:
+            log.write(f"{text}\n")
+
+    return tell
 
 
 def _own_address() -> str:

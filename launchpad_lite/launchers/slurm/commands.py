@@ -187,15 +187,23 @@ def states(jobs: Iterable[int]) -> dict[int, JobState]:
 def last_words(job: int) -> JobState | None:
     """Return how a job ended, as long as SLURM remembers."""
     try:
-        printed = run("scontrol", "-o", "show", "job", str(job))
+        said = job_facts(job)
     except SlurmError:
         return None
-    said = facts(printed)
     return JobState(
         state=said.get("JobState", ""),
         reason=said.get("Reason", ""),
         exit_code=said.get("ExitCode", ""),
     )
+
+
+def job_facts(job: int) -> dict[str, str]:
+    """Return what SLURM tells of a job, by SLURM's names.
+
+    Raises:
+      SlurmError: it knows no such job any more, or cannot be asked.
+    """
+    return facts(run("scontrol", "-o", "show", "job", str(job)))
 
 
 def moment(text: str) -> float | None:
@@ -207,7 +215,7 @@ def moment(text: str) -> float | None:
 
 
 def requeue(job: int) -> None:
-    """Queue a running job again: it ends, and starts anew later. One that is queued is no error.
+    """Queue a job again, after its end: at once if it runs. One that is queued is no error.
 
     Raises:
       SlurmError: SLURM refuses it.

@@ -51,7 +51,7 @@ class FollowingJobs(Following):
             submission.credentials,
             waits=not submission.options.detach,
             asks=True,
-            logs={"slurm": submission.news(directory)} if len(jobs) > 1 else None,
+            logs={"slurm": submission.news(directory)},
         )
         self._jobs = tuple(jobs)
         self._titles = submission.titles(jobs)
@@ -62,6 +62,7 @@ class FollowingJobs(Following):
         while (rendezvous := self._waiting.controller(lambda: self._over)) is not None:
             viewer = RunViewer(rendezvous.endpoint, rendezvous.credentials)
             self._begin(viewer, rendezvous)
+            self._waiting.heed_first()
             with contextlib.suppress(CallError, Stopped):
                 for status in viewer.changes():
                     self._take(status)

@@ -137,6 +137,8 @@ def _submit(directory: RunDirectory, submission: Submission) -> Run:
             directory.write_private(f"job-{number}.sh", text.encode())
             jobs.append(commands.submit(text))
         submission.write_jobs(directory, jobs)
+        if submission.options.limit:
+            sys.stderr.write(f"{directory.run_id}: {submission.options.limit}\n")
         words = ("squeue", "-h", "-j", str(jobs[0]), "-o", "%T")
         title = f"SLURM's job {jobs[0]}"
         forget = shlex.join(["rm", "-f", str(Submission.path(directory))])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
 from launchpad_lite import flags, validation
 from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.base import LaunchOptions
+from launchpad_lite.launchers.slurm import time_limit
 
 LayoutName = Literal["auto", "steps", "het", "jobs"]
 
 _GROUPS = "a dict of lp.SlurmGroup by the groups' labels"
-_TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 
 _OURS = (
     *("chdir", "cpus-per-task", "error", "exclusive", "gres", "job-name", "mem", "nodes", "ntasks"),
@@ -26,10 +25,8 @@ _OURS = (
 
 def _time(name: str, value: Any) -> str:
     text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not _TIME.fullmatch(text):
-        validation.refuse(
-            name, value, "a time as SLURM reads it: minutes, h:mm:ss, or days-hours:mm:ss"
-        )
+    if not isinstance(text, str) or not time_limit.is_time(text):
+        validation.refuse(name, value, f"a time as SLURM reads it: {time_limit.FORMS}")
     return text
 
 
@@ -118,7 +115,8 @@ class SlurmOptions(LaunchOptions):
       partition: of the cluster; None for its default, as with the next ones.
       account: who pays.
       qos: the quality of service.
-      time: the limit: minutes, `h:mm:ss`, or `days-hours:mm:ss`.
+      time: the limit as SLURM reads it, so that `5:00` is five minutes: minutes, minutes:seconds,
+        hours:mm:ss, days-hours, or days-hours:mm:ss.
       constraint: which features machines must have.
       layout: `steps` is one allocation in which each group has a step; `het` a heterogeneous job,
         whose components differ; `jobs` a job for each group, which need not start together. `auto`
@@ -129,8 +127,9 @@ class SlurmOptions(LaunchOptions):
       container_image: the image that workers run in, with the plugin pyxis.
       container_mounts: what it sees of the machines, `from:to`.
       extra: any further options of sbatch, `--reservation=x`.
-      requeue: whether the job is queued again after a preemption or the loss of a machine, and
-        starts again from what its nodes have saved.
+      requeue: whether the run's jobs are queued again after a preemption, at the time limit, or
+        after the loss of the controller's machine; it starts again from what its nodes have saved.
+        A program that has failed is not, nor one that was cancelled.
       notice_s: how many seconds before its time limit the run is told to stop.
       detach: submit it and return at once; this process does not wait for its end.
       submit: submit a job of its own also where this process is inside of an allocation; else the
@@ -162,6 +161,15 @@ class SlurmOptions(LaunchOptions):
         super().__post_init__()
         with validation.within("SlurmOptions"):
             validation.validate(self, _RULES)
+
+    @property
+    def limit(self) -> str:
+        """The time limit in words; empty for that of the partition."""
+        if self.time is None:
+            return ""
+        words = time_limit.in_words(self.time)
+        notice = f"; nodes get notice {self.notice_s} s before" if words else ""
+        return f"time limit: {words or 'none'}{notice}"
 
     @classmethod
     def of_flags(cls, options: LaunchOptions) -> SlurmOptions:

@@ -27,7 +27,7 @@ _LOOK_S = 0.5
 
 
 def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
-    """End the job, or queue it again, if SLURM does not.
+    """End the job, or queue it again, if SLURM does not. Where there are several, each does.
 
     Args:
       directory: the run's.
@@ -42,19 +42,24 @@ def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
     requeue = submission.options.requeue
     if _answers(directory):
         return  # only the line to it is broken, and it sees what comes of that
-    if not requeue:
+    if requeue:
+        directory.lose_controller()
+    else:
         Submission.remove(directory)
-    first = [step.group for component in submission.layout.jobs[0] for step in component.steps]
-    if submission.layout.name == "inside" or group not in first:
+    groups = [step.group for component in submission.layout.jobs[0] for step in component.steps]
+    is_first = group in groups
+    if submission.layout.name == "inside" or not (is_first or requeue):
         return  # the allocation is not the run's; another job ends with its tasks
     job = int(os.environ.get("SLURM_HET_JOB_ID") or os.environ["SLURM_JOB_ID"])
+    first = job if is_first else submission.jobs(directory)[0]
     deadline = time.monotonic() + _PATIENCE_S
     while not (ended := _has_ended(directory)) and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
     if ended:  # in order: its script waits for the tasks
         return
-    state = commands.states([job]).get(job)
-    if state is None or state.state != "RUNNING":
+    state = commands.states([first]).get(first)
+    # One that is queued again already comes back, and wants the others then.
+    if state is None or state.state not in ("RUNNING", *(() if is_first else ("PENDING",))):
         return
     if requeue:
         commands.requeue(job)

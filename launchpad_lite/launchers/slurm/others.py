@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 _TAIL_LINES = 10
 
+_log = logging.getLogger(__name__)
+
 
 class OtherJobs:
     """Watches jobs until their agents have come; what becomes of them then, their lines tell."""
@@ -37,7 +38,6 @@ class OtherJobs:
         self._submission = submission
         self._fleet = fleet
         self._ended = threading.Event()
-        self._jobs: tuple[int, ...] = ()
 
     def start(self) -> None:
         """Begin to watch, if there are any."""
@@ -45,34 +45,30 @@ class OtherJobs:
             threading.Thread(target=self._run, name="lp-slurm-jobs", daemon=True).start()
 
     def end(self) -> None:
-        """Cancel those that wait still: the run has ended."""
+        """Watch no more: the run has ended."""
         self._ended.set()
-        if self._jobs:
-            with contextlib.suppress(commands.SlurmError):
-                commands.cancel_waiting(self._jobs)
 
     def _run(self) -> None:
         jobs = self._await_jobs()
         if not jobs:
             return
-        self._jobs = jobs[1:]
         titles = self._submission.titles(jobs)
         agents = {
             job: [agent for step in component.steps for agent in step.agents]
             for job, (component,) in zip(jobs, self._submission.layout.jobs, strict=True)
         }
-        queue = Queue({job: titles[job] for job in self._jobs})
+        queue = Queue({job: titles[job] for job in jobs[1:]})
         while not self._ended.wait(queue.pause):
-            missing = {job: agents[job] for job in self._jobs if self._fleet.awaits(agents[job])}
+            missing = {job: agents[job] for job in jobs[1:] if self._fleet.awaits(agents[job])}
             if not missing:
                 return
             try:
                 states = commands.states(missing)
             except commands.SlurmError as error:  # it may be restarted
-                self._say(f"SLURM cannot be asked: {error}")
+                _log.warning("SLURM cannot be asked: %s", error)
                 continue
             for text in queue.news(states, time.time()):
-                self._say(text)
+                _log.warning("%s", text)
             self._give_up(states, missing)
 
     def _await_jobs(self) -> tuple[int, ...]:
@@ -96,8 +92,3 @@ class OtherJobs:
                 log = tail(self._directory.path / "slurm" / f"job-{job}.log").splitlines()
                 said = "".join(f"\n  {line}" for line in log[-_TAIL_LINES:])
                 self._fleet.give_up(agents, f"its job {job} {how}{said}")
-
-    def _say(self, text: str) -> None:
-        with contextlib.suppress(OSError), self._submission.news(self._directory).open("a") as log:
-            log.write(f"{text}\n")
-        sys.stderr.write(f"{text}\n")

@@ -44,7 +44,7 @@ def scripts(layout: Layout, options: SlurmOptions, place: Place) -> list[str]:
 def _script(layout: Layout, number: int, options: SlurmOptions, place: Place) -> str:
     job = layout.jobs[number]
     components = [
-        "\n".join(f"#SBATCH {option}" for option in _options(component, options, place))
+        "\n".join(f"#SBATCH {option}" for option in _options(component, options, place, number))
         for component in job
     ]
     steps = [
@@ -53,6 +53,8 @@ def _script(layout: Layout, number: int, options: SlurmOptions, place: Place) ->
         for step in component.steps
     ]
     head = [f"# The run {place.run_id} of a launchpad_lite program."]
+    if options.limit:
+        head.append(f"# {options.limit.capitalize()}.")
     if number == 0:
         head.append("# This job's batch script is the run's controller. It starts these steps:")
         head += [f"#   {shlex.join(command(step, place, options, het))}" for step, het in steps]
@@ -81,7 +83,9 @@ def _script(layout: Layout, number: int, options: SlurmOptions, place: Place) ->
     return "\n".join(lines)
 
 
-def _options(component: Component, options: SlurmOptions, place: Place) -> Iterator[str]:
+def _options(
+    component: Component, options: SlurmOptions, place: Place, number: int
+) -> Iterator[str]:
     where, ask = component.where, component.ask
     yield f"--job-name={shlex.quote(place.program)}"
     yield f"--chdir={shlex.quote(place.cwd)}"
@@ -98,7 +102,8 @@ def _options(component: Component, options: SlurmOptions, place: Place) -> Itera
     yield from _amounts(ask)
     if ask.exclusive:
         yield "--exclusive"
-    yield f"--signal=B:TERM@{options.notice_s}"
+    to_whom = "" if number else "B:"  # the script: the controller; where that is srun, the tasks
+    yield f"--signal={to_whom}TERM@{options.notice_s}"
     yield "--requeue" if options.requeue else "--no-requeue"
     yield "--no-kill"  # the controller tells which machine was lost, and ends the rest
     yield from options.extra

@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 
 class SteppedRun:
-    """One run inside its allocation.
-
-    Attributes:
-      told: why it was told to end, if SLURM has done so.
-    """
+    """One run inside its allocation."""
 
     def __init__(
         self,
@@ -40,7 +36,6 @@ class SteppedRun:
           host: the address of this machine that the others reach it by.
           at_end: is called after the run has ended, before anybody hears of it.
         """
-        self.told = ""
         self._at_end = at_end
         self._local = LocalRun(
             submission.plan,
@@ -82,8 +77,12 @@ class SteppedRun:
         Args:
           why: for people.
         """
-        self.told = self.told or why
         self._local.controller.told_to_end(why)
+
+    @property
+    def taken(self) -> str:
+        """Why it was told to end, if it went on until then; empty if it ends otherwise."""
+        return self._local.controller.taken
 
     def has_ended(self, timeout: float) -> bool:
         """Wait for the end of the run; return whether it has come."""

@@ -99,8 +99,8 @@ class Submission:
 
     @staticmethod
     def news(directory: RunDirectory) -> pathlib.Path:
-        """Return the file of what the first job has to say of the others."""
-        return directory.path / "slurm" / "jobs.log"
+        """Return the file of what the first job has to say to people."""
+        return directory.path / "slurm" / "news.log"
 
     @staticmethod
     def path(directory: RunDirectory) -> pathlib.Path:

@@ -116,6 +116,11 @@ class Waiting:
         self._titles = dict(titles)
         self._say = say
 
+    def heed_first(self) -> None:
+        """Ask for the first job alone from now on: its controller watches the others."""
+        first, title = next(iter(self._titles.items()))
+        self._titles = {first: title}
+
     def ask(self) -> dict[int, JobState]:
         """Return where the jobs are, in one question; that SLURM is away is waited out."""
         while True:

@@ -1,0 +1,38 @@
+"""A job's time limit in SLURM's notation, and in words: `5:00` is five minutes there."""
+
+from __future__ import annotations
+
+import math
+import re
+
+FORMS = "minutes, minutes:seconds, hours:mm:ss, days-hours, or days-hours:mm:ss"
+
+_NOTATION = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
+_MINUTES = (("day", 24 * 60), ("hour", 60), ("minute", 1))
+
+
+def is_time(text: str) -> bool:
+    """Whether SLURM reads a time limit in a text."""
+    return _NOTATION.fullmatch(text) is not None
+
+
+def in_words(text: str) -> str:
+    """Return what SLURM takes a time limit for: `1 hour 30 minutes`; nothing for 0, which is none.
+
+    It counts whole minutes, and rounds up.
+
+    Args:
+      text: one that `is_time`.
+    """
+    days, dash, clock = text.rpartition("-")
+    given = [int(part) for part in clock.split(":")]
+    if not dash and len(given) < 3:  # noqa: PLR2004 - without hours
+        given.insert(0, 0)
+    hours, minutes, seconds = (*given, 0, 0)[:3]
+    left = (24 * int(days or 0) + hours) * 60 + minutes + math.ceil(seconds / 60)
+    words: list[str] = []
+    for unit, size in _MINUTES:
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count} {unit}{'s' if count > 1 else ''}")
+    return " ".join(words)
