@@ -55,7 +55,7 @@ class Head:
             {worker.name: directory.log(worker.name) for worker in given.plan.workers}
         )
         error: LaunchpadError | None = None
-        with Teller(lambda *told: self._outbox.put(Told(*told))).telling():
+        with Teller(self._tell).telling():
             try:
                 self._hold(given, directory)
             except LaunchpadError as failure:
@@ -116,6 +116,9 @@ class Head:
         return self._logs.read(seen, _PATIENCE_S, names)
 
     # --- its own ---
+
+    def _tell(self, logger: str, level: int, text: str) -> None:
+        self._outbox.put(Told(logger, level, text))
 
     def _begun(self) -> ActorsRun:
         if self._run is None:

@@ -70,7 +70,7 @@ def _wait(run: SteppedRun) -> None:
       SystemExit: SIGTERM came before it had begun.
     """
     started = run.start()
-    signal.signal(signal.SIGTERM, lambda *_: run.told_to_end(_TOLD))
+    signal.signal(signal.SIGTERM, lambda _, __: run.told_to_end(_TOLD))
     started.wait()
 
 
