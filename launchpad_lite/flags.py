@@ -160,8 +160,9 @@ SLURM_SUBMIT = flags.DEFINE_bool(
 RAY_ADDRESS = flags.DEFINE_string(
     "lp_ray_address",
     None,
-    "The Ray cluster: auto (this machine is a node of it), host:port, or local: one is started and "
-    "stopped again (default: what RAY_ADDRESS says, else local).",
+    "The Ray cluster: auto (this machine is a node of it), host:port, http://host:8265 (its "
+    "dashboard, from a machine outside of it), or local: one is started and stopped again "
+    "(default: what RAY_ADDRESS says, else local).",
 )
 RAY_NAMESPACE = flags.DEFINE_string(
     "lp_ray_namespace", "launchpad_lite", "The namespace of Ray that the program's actors are in."
@@ -264,13 +265,16 @@ class Pickled:
 def pickled(values: Mapping[str, Any]) -> dict[str, Pickled]:
     """Pickle each value by itself, so that each can be unpickled when its class is known.
 
+    Those that are pickled already stay as they are.
+
     Raises:
       UnpicklableError: a value cannot be pickled.
     """
     result: dict[str, Pickled] = {}
     for name, parsed in values.items():
         try:
-            result[name] = Pickled(pickle.dumps(parsed))
+            known = isinstance(parsed, Pickled)
+            result[name] = parsed if known else Pickled(pickle.dumps(parsed))
         except Exception as error:
             message = f"flag --{name}: {parsed!r} cannot be sent to a worker: {error}"
             raise UnpicklableError(message) from error

@@ -25,6 +25,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
       job: where it is no process of this host: what it is, for people.
       asks: the command that prints something as long as that is there.
       ends: and the command that ends it.
+      tells: whether what asks brings the run's directory up to date, too: there is no other way to
+        what holds it together.
     """
 
     pid: int
@@ -33,6 +35,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     job: str = ""
     asks: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
+    tells: bool = False
 
     @classmethod
     def this_process(cls) -> Owner:
@@ -43,9 +46,11 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
         return cls(pid=os.getpid(), process_started=started, host=os.uname().nodename)
 
     @classmethod
-    def elsewhere(cls, job: str, asks: tuple[str, ...], ends: tuple[str, ...]) -> Owner:
+    def elsewhere(
+        cls, job: str, asks: tuple[str, ...], ends: tuple[str, ...], *, tells: bool = False
+    ) -> Owner:
         """Return what a scheduler knows."""
-        return cls(pid=0, process_started=0.0, job=job, asks=asks, ends=ends)
+        return cls(pid=0, process_started=0.0, job=job, asks=asks, ends=ends, tells=tells)
 
     @property
     def title(self) -> str:

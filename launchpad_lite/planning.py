@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import tables
@@ -10,6 +11,7 @@ from launchpad_lite.errors import ContextError
 from launchpad_lite.node import inside
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Mapping
 
     from launchpad_lite.config import RunConfig
@@ -126,6 +128,22 @@ class LaunchPlan:
     def portable(self) -> LaunchPlan:
         """Return it without the program's own classes, for processes that cannot import those."""
         return dataclasses.replace(self, edges=(), names={}, nodes={})
+
+    def below(self, root: pathlib.Path) -> LaunchPlan:
+        """Return it for machines that have a directory elsewhere; see `ProgramSource.below`.
+
+        Raises:
+          UsageError: the program's file is not in it.
+        """
+        kinds = {worker.source for worker in self.workers}
+        moved = {kind: pickle.dumps(pickle.loads(kind).below(root)) for kind in kinds}
+        return dataclasses.replace(
+            self,
+            source=self.source.below(root),
+            workers=tuple(
+                dataclasses.replace(worker, source=moved[worker.source]) for worker in self.workers
+            ),
+        )
 
     @property
     def services(self) -> frozenset[str]:

@@ -38,6 +38,8 @@ _IMPORTABLE = str(pathlib.Path(__file__).parent / "importable")
 class ProgramSource:
     """What a worker needs in order to import the user's code.
 
+    Relative paths are below the directory that the worker is started in.
+
     Attributes:
       main_file: the program's file; None when all of the program is in importable modules.
       main_module: the module that the file is, when it was run as one (`python -m`).
@@ -69,6 +71,32 @@ class ProgramSource:
             return source
         return dataclasses.replace(source, sys_path=users_path(self.sys_path), own_packages=True)
 
+    def below(self, root: pathlib.Path) -> ProgramSource:
+        """Return the same for machines that have the files of a directory, and have it elsewhere.
+
+        Args:
+          root: the directory.
+
+        Raises:
+          UsageError: the program's file is not in it.
+        """
+        root = root.resolve()
+        main = None if self.main_file is None else _below(self.main_file, root)
+        if main is None and self.main_file is not None:
+            message = (
+                f"the program {self.main_file} is not in {root}, of which the cluster gets a copy. "
+                "Launch it from a directory that it is in."
+            )
+            raise UsageError(message)
+        path = [_below(entry, root) for entry in users_path(self.sys_path)]
+        return dataclasses.replace(
+            self,
+            main_file=main,
+            sys_path=tuple(entry for entry in path if entry is not None),
+            cwd=_below(self.cwd, root) or ".",
+            own_packages=True,
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, for pickling: a flag's class may be the program's own."""
         return vars(self) | {"flags": flags.pickled(self.flags)}
@@ -84,6 +112,12 @@ def users_path(path: Sequence[str]) -> tuple[str, ...]:
         if not any(pathlib.Path(entry).resolve().is_relative_to(place) for place in installed)
         and not entry.endswith(".zip")  # of the standard library, whether there or not
     )
+
+
+def _below(path: str, root: pathlib.Path) -> str | None:
+    """Return a path as it is from a directory; None if it is not in it."""
+    resolved = pathlib.Path(path).resolve()
+    return str(resolved.relative_to(root)) if resolved.is_relative_to(root) else None
 
 
 class _State:
@@ -218,22 +252,24 @@ def load_main(path: str, module: str | None = None) -> types.ModuleType:
 
 def install(source: ProgramSource) -> None:
     """Make this process, a worker, able to import the user's code."""
+    path = [os.path.abspath(entry) for entry in source.sys_path]  # noqa: PTH100 - no symlinks
+    main_file = source.main_file and str(pathlib.Path(source.main_file).absolute())
     os.chdir(source.cwd)
-    others = [entry for entry in sys.path if entry not in source.sys_path]
-    sys.path[:] = [*source.sys_path, *(others if source.own_packages else [])]
+    others = [entry for entry in sys.path if entry not in path]
+    sys.path[:] = [*path, *(others if source.own_packages else [])]
     sys.argv[:] = source.argv
     flags.apply(source.flags)
-    _State.by_reference = source.main_file is not None
+    _State.by_reference = main_file is not None
     for place in source.preparations:
         module, _, function = place.partition(":")
         getattr(importlib.import_module(module), function)()
-    if source.main_file is not None:
+    if main_file is not None:
         reason = (
-            f"{source.main_file} calls lp.launch() when it is imported, and every worker imports "
+            f"{main_file} calls lp.launch() when it is imported, and every worker imports "
             "it. Put the call under `if __name__ == '__main__':`."
         )
         with refusing_launch(reason):
-            load_main(source.main_file, source.main_module)
+            load_main(main_file, source.main_module)
 
 
 @contextlib.contextmanager

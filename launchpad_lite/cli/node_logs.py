@@ -88,5 +88,8 @@ def _prints_elsewhere(launcher: str) -> bool:
 def _wait_for_end(directory: RunDirectory) -> None:
     if views.look(directory).has_ended:
         return
+    if views.tells(directory):
+        views.await_end(directory)
+        return
     for _ in views.watch(directory, views.connect(directory)):
         pass

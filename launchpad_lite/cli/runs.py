@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from launchpad_lite import tables
 from launchpad_lite.cli import calls, text, views
 from launchpad_lite.cli.commands import CommandParser
-from launchpad_lite.errors import CallError, ExitCode
+from launchpad_lite.errors import CallError, ControllerLost, ExitCode
 from launchpad_lite.runtime import rundir
 
 if TYPE_CHECKING:
@@ -165,6 +165,17 @@ def _cancel(view: View) -> bool:
     return True
 
 
+def _stop_through_owner(view: View) -> int:
+    """Have what holds a run end it in order, and wait for that."""
+    owner = view.run.owner()
+    if owner is not None and not owner.end():
+        raise ControllerLost(f"{view.run.run_id}: {owner.title} cannot be told to end")
+    last = views.await_end(view.run)
+    error = last.status.error if last.status is not None else ""
+    sys.stderr.write(f"{view.run.run_id}: {error or last.phase}\n")
+    return ExitCode.OK
+
+
 def stop(arguments: Sequence[str]) -> int:
     """Ask for the end of a run, and wait for it.
 
@@ -187,6 +198,8 @@ def stop(arguments: Sequence[str]) -> int:
     if view.has_ended:
         sys.stderr.write(f"{run.run_id} has ended before\n")
         return ExitCode.OK
+    if views.tells(run):
+        return _stop_through_owner(view)
     if _cancel(view):
         return ExitCode.OK
     line = views.connect(run)

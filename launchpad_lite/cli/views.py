@@ -24,6 +24,7 @@ SILENT = "silent"
 
 _START_S = 5.0
 _INTERVAL_S = 0.05
+_ASK_S = 5.0  # an answer is remembered as long
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,12 @@ def connect(run: RunDirectory) -> RunViewer:
     rendezvous = _await_rendezvous(run)
     if not run.is_alive():
         raise _lost(run)
+    if rendezvous is None and tells(run):
+        message = (
+            f"{run.run_id} is in a cluster that this machine is outside of: its controller cannot "
+            "be asked from here."
+        )
+        raise UsageError(message)
     if rendezvous is None:
         message = f"{run.run_id} is only starting, and cannot be reached yet. Try again."
         raise UsageError(message)
@@ -72,12 +79,20 @@ def connect(run: RunDirectory) -> RunViewer:
 
 def _await_rendezvous(run: RunDirectory) -> Rendezvous | None:
     """Return how to reach a run's controller; give one that is only starting some time."""
+    if tells(run):
+        return None
     deadline = time.monotonic() + _START_S
     while (rendezvous := run.rendezvous()) is None and run.is_alive():
         if time.monotonic() > deadline:
             break
         time.sleep(_INTERVAL_S)
     return rendezvous
+
+
+def tells(run: RunDirectory) -> bool:
+    """Return whether all there is to know of a run comes from asking after what holds it."""
+    owner = run.owner()
+    return owner is not None and owner.tells
 
 
 def look(run: RunDirectory, *, patiently: bool = False) -> View:
@@ -99,13 +114,16 @@ def look(run: RunDirectory, *, patiently: bool = False) -> View:
 
 def _from_file(run: RunDirectory, if_alive: str) -> View:
     owner = run.owner()  # before the status, which is written first when a run ends
+    is_alive = owner is not None and owner.is_alive()  # and asking may bring the newest one
     status = run.status()
+    if owner is not None and owner.tells and status is not None:
+        if_alive = status.phase
     if status is not None and status.phase == ENDED:
         phase = _phase(status)
     elif owner is None:  # it could not be launched
         phase = FAILED
     else:
-        phase = if_alive if owner.is_alive() else LOST
+        phase = if_alive if is_alive else LOST
     return View(run=run, phase=phase, status=status)
 
 
@@ -152,6 +170,15 @@ def watch(run: RunDirectory, line: RunViewer) -> Iterator[RunStatus]:
     if not view.has_ended or view.status is None:
         raise _lost(run)
     yield view.status
+
+
+def await_end(run: RunDirectory) -> View:
+    """Wait for the end of a run of which asking tells."""
+    while True:
+        view = look(run)
+        if view.has_ended or view.phase == LOST:
+            return view
+        time.sleep(_ASK_S)
 
 
 def _lost(run: RunDirectory) -> ControllerLost:

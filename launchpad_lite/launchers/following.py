@@ -211,13 +211,14 @@ class Following(abc.ABC):
         )
         self._end(detached=True)
 
-    def _begin(self, viewer: Viewer, rendezvous: Rendezvous) -> None:
+    def _begin(self, viewer: Viewer, rendezvous: Rendezvous | None) -> None:
         """Note that there is a controller, and how to reach it; also one that has come back."""
         if not self._begun:
             self._begun = True
             self._output.start()
         self._viewer = viewer
-        self._reach.found(rendezvous)
+        if rendezvous is not None:
+            self._reach.found(rendezvous)
 
     def _lose(self) -> None:
         """Note that there is no controller for the time being."""

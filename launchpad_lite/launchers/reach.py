@@ -43,6 +43,7 @@ class Reach:
         self._who = who
         self._changed = threading.Condition()
         self._closed = False
+        self._refusal: str | None = None
         self._rendezvous: Rendezvous | None = None
         self._remote: RemoteControl | None = None
 
@@ -63,12 +64,19 @@ class Reach:
             self._closed = True
             self._changed.notify_all()
 
+    def refuse(self, why: str) -> None:
+        """Note that there is no way to it from here."""
+        self._refusal = why
+
     def rendezvous(self) -> Rendezvous:
         """Wait for the controller; return how to reach it.
 
         Raises:
           Stopped: the run has ended.
+          Unavailable: there is no way to it from here.
         """
+        if self._refusal is not None and not self._closed:
+            raise Unavailable(self._refusal, maybe_executed=False)
         with self._changed:
             self._changed.wait_for(lambda: self._rendezvous or self._closed)
             if self._rendezvous is None or self._closed:

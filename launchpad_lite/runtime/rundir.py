@@ -88,13 +88,17 @@ class RunDirectory:
     path: pathlib.Path
 
     @classmethod
-    def create(cls, run_id: str) -> RunDirectory:
+    def create(cls, run_id: str, root: pathlib.Path | None = None) -> RunDirectory:
         """Make the directory of a new run, and remove those of old ones.
+
+        Args:
+          run_id: the run.
+          root: where; None for where this user's runs are.
 
         Raises:
           OSError: it cannot be made, or not be written to; nothing of it is left.
         """
-        root = runs_root()
+        root = root or runs_root()
         ended = [run for run in _runs(root) if not run.is_alive()]
         for run in ended:
             run.remove_sockets()

@@ -29,6 +29,8 @@ from tests.machines.network import Network
 HEAD = "head"
 ADDRESSES = {HEAD: "10.78.0.1", "side0": "10.78.0.11", "side1": "10.78.0.12"}
 ADDRESS = f"{ADDRESSES[HEAD]}:6379"
+DASHBOARD = f"http://{ADDRESSES[HEAD]}:8265"
+VISITOR = "visitor"
 
 _HERE = Path(__file__).parent
 _RAY_START = "ray.scripts.scripts"
@@ -56,8 +58,9 @@ class Lab:
       env: The environment of programs, beside what a test sets.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, dashboard: bool = False) -> None:
         self.directory = directory
+        self._dashboard = dashboard
         self._settings = {
             "PYTHONPATH": os.pathsep.join(sys.path),
             "RAY_AUTH_MODE": "token",
@@ -75,13 +78,14 @@ class Lab:
 
     @classmethod
     @contextlib.contextmanager
-    def boot(cls, directory: Path) -> Generator[Self]:
+    def boot(cls, directory: Path, *, dashboard: bool = False) -> Generator[Self]:
         """Boots a cluster, and ends it at the end of the block.
 
         Args:
           directory: A new or empty directory, whose path is short: sockets are in it.
+          dashboard: Whether it has a dashboard, and a machine beside it that is none of its nodes.
         """
-        lab = cls(directory)
+        lab = cls(directory, dashboard=dashboard)
         with held(directory), contextlib.ExitStack() as closing:
             closing.callback(lab._kill_machines)
             (directory / "log").mkdir()
@@ -90,6 +94,8 @@ class Lab:
             (directory / "hosts").write_text("".join(f"{at} {name}\n" for at, name in hosts))
             for name in ADDRESSES:
                 lab.power_on(name)
+            if dashboard:
+                lab._wire_visitor()
             lab.reset()
             yield lab
 
@@ -187,6 +193,16 @@ class Lab:
             self._network.wire(machine, ADDRESSES[name])
         machine.go()
 
+    def visit(self, *arguments: str) -> Launched:
+        """Runs `lp-launch` in this directory, on the machine that is none of the cluster's."""
+        env = self._test_environment()
+        words = self.words(VISITOR, sys.executable, "-P", "-m", "lp_launch", *arguments)
+        output = self.directory / "log" / f"launched-{len(self._launched)}"
+        self._launched.append(
+            Launched(start(words, env, output), output, Path(os.environ[STATE_VARIABLE]))
+        )
+        return self._launched[-1]
+
     def start_ray(self, name: str) -> None:
         """Starts Ray again on a machine that is on, of which it holds nothing any more."""
         assert self._network is not None
@@ -236,10 +252,24 @@ class Lab:
 
     # How it comes up.
 
+    def _wire_visitor(self) -> None:
+        assert self._network is not None
+        files = f"{self.directory}/{VISITOR}"
+        Path(files).mkdir()
+        log = self.directory / "log" / f"{VISITOR}.out"
+        visitor = Machine(
+            VISITOR, log, "sleep", "infinity", mounts={f"{self.directory}/ray": files}
+        )
+        self._machines[VISITOR] = visitor
+        visitor.await_namespaces()
+        self._network.wire(visitor, "10.78.0.99")
+        visitor.go()
+
     def _ray_start(self, name: str) -> list[str]:
         variables = {
             **self._settings,
-            "HOME": os.environ.get("HOME", "/"),
+            "HOME": f"{self.directory}/ray",  # a job of Ray has run directories in it
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "RAY_raylet_start_wait_time_s": "120",  # on a machine that is busy
             "RAY_agent_register_timeout_ms": "120000",
             "RAY_gcs_storage": "rocksdb",
@@ -249,7 +279,8 @@ class Lab:
             "RAY_health_check_timeout_ms": "2000",
             "RAY_health_check_failure_threshold": "7",
         }
-        head = ["--head", "--port=6379", "--include-dashboard=false", "--no-monitor"]
+        dashboard = f"--include-dashboard={'true' if self._dashboard else 'false'}"
+        head = ["--head", "--port=6379", dashboard, "--dashboard-host=0.0.0.0", "--no-monitor"]
         where = head if name == HEAD else [f"--address={ADDRESS}"]
         return [
             *("env", *(f"{key}={value}" for key, value in variables.items())),

@@ -91,6 +91,29 @@ def test_a_process_that_was_not_waited_for_is_gone() -> None:
     process.wait()
 
 
+def test_what_is_asked_after_a_run_may_bring_its_status() -> None:
+    run = make("run-1")
+    newer = msgspec.json.encode(dataclasses.replace(STATUS, phase="stopping"))
+    write = f"printf '%s' '{newer.decode()}' > {run.path / 'status.json'}; echo RUNNING"
+    run.write_owner(Owner.elsewhere("job 1", ("sh", "-c", write), (), tells=True))
+    view = views.look(run, patiently=True)
+    assert view.phase == "stopping"
+    with pytest.raises(UsageError, match="run-1 is in a cluster that this machine is outside of"):
+        views.connect(run)
+
+
+def test_such_a_run_is_stopped_by_who_holds_it(capfd: pytest.CaptureFixture[str]) -> None:
+    run = make("run-1")
+    held = run.path / "held"
+    held.touch()
+    ended = msgspec.json.encode(ENDED).decode()
+    ask = f"test -e {held} && echo RUNNING || printf '%s' '{ended}' > {run.path / 'status.json'}"
+    owner = Owner.elsewhere("job 1", ("sh", "-c", ask), ("rm", str(held)), tells=True)
+    run.write_owner(owner)
+    assert main(["stop", "run-1"]) == ExitCode.OK
+    assert capfd.readouterr().err == "run-1: ended\n"
+
+
 def test_a_word_means_the_only_run_or_the_only_living_one() -> None:
     old = make("program-1", owner="gone")
     new = make("program-2", owner="gone")

@@ -11,6 +11,7 @@ import pytest
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.ray import cluster
+from launchpad_lite.launchers.ray.jobs.api import Dashboard
 from tests.helpers import run_python
 
 
@@ -32,8 +33,7 @@ def test_importing_the_package_does_not_import_ray(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("ray://127.0.0.1:10001", "ray job submit --address ray://127.0.0.1:10001"),
-        ("http://127.0.0.1:8265", "ray job submit --address http://127.0.0.1:8265"),
+        ("ray://127.0.0.1:10001", "name its dashboard: --ray_address=http://127.0.0.1:8265"),
         ("cluster", "use auto, local, or the cluster's address, host:port"),
         (":6379", "use auto, local, or the cluster's address, host:port"),
     ],
@@ -50,6 +50,31 @@ def test_an_address_that_does_not_answer() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(LauncherUnavailableError, match=f"no Ray cluster answers at {address}"):
             cluster.check_address(address)
+
+
+@pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999"])
+def test_urls_that_are_none(address: str) -> None:
+    pytest.importorskip("requests")
+    with pytest.raises(UsageError, match="use http://HOST:PORT of the cluster's dashboard"):
+        Dashboard(address)
+
+
+def test_a_dashboard_that_does_not_answer() -> None:
+    pytest.importorskip("requests")
+    with socket.socket() as taken:  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(LauncherUnavailableError, match=f"no dashboard of Ray .* {address}"):
+            Dashboard(address)
+
+
+def test_a_url_in_the_environment_is_a_cluster_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://head:8265")
+    assert cluster.outside(None) == "http://head:8265"
+    assert cluster.outside("auto") is None
+    assert cluster.outside("https://head") == "https://head"
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert cluster.outside(None) is None
 
 
 def test_ports_that_are_none() -> None:

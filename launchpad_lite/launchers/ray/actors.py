@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 END_S = 15.0
 """Seconds that actors have to end after their agents were hung up on."""
 
-_SHIP = (
+SHIP = (
     "The cluster's machines have no launchpad_lite. Install it there, or ship it: "
     "lp.RayOptions(runtime_env={'pip': [...]}) with its wheel."
 )
@@ -176,6 +176,6 @@ def explain(error: BaseException) -> str:
     """Return why an actor has ended, for people."""
     text = str(error).strip()
     if "No module named 'launchpad_lite'" in text:
-        return _SHIP
+        return SHIP
     lines = [line for line in text.splitlines() if line.strip()]
     return "\n  ".join(lines[-12:]) or repr(error)

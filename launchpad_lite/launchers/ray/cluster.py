@@ -9,7 +9,9 @@ import importlib.util
 import logging
 import os
 import socket
+import sys
 import threading
+import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import sigterm
@@ -29,8 +31,8 @@ _ANSWER_S = 5.0
 _lock = threading.Lock()
 
 _ELSEWHERE = (
-    "A program is launched from a machine of the cluster, whose controller it has. From elsewhere: "
-    "`ray job submit --address {} --working-dir . -- lp-launch PROGRAM --launcher=ray`"
+    "To launch from a machine that is none of the cluster's, name its dashboard: "
+    "--ray_address=http://{}:8265."
 )
 
 _OWN = (
@@ -39,6 +41,20 @@ _OWN = (
 )
 _SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")
 """Variables that Ray sets for a cluster which it starts; others may ask for something else."""
+
+
+def outside(address: str | None) -> str | None:
+    """Return the URL of the cluster's dashboard if a run is launched from outside of the cluster.
+
+    Args:
+      address: as it was given.
+    """
+    if address is None:
+        ray: Any = sys.modules.get("ray")
+        joined = ray is not None and ray.is_initialized()
+        address = None if joined else os.environ.get(VARIABLE)
+    is_url = address is not None and address.startswith(("http://", "https://"))
+    return address if is_url else None
 
 
 def installed() -> bool:
@@ -231,7 +247,8 @@ def check_address(address: str) -> None:
       LauncherUnavailableError: nobody answers there.
     """
     if "://" in address:
-        message = f"--ray_address={address}: {_ELSEWHERE.format(address)}"
+        host = urllib.parse.urlsplit(address).hostname or "HOST"
+        message = f"--ray_address={address}: {_ELSEWHERE.format(host)}"
         raise UsageError(message)
     if address in (AUTO, LOCAL):
         return

@@ -17,10 +17,13 @@ from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from launchpad_lite.errors import LaunchpadError
     from launchpad_lite.launchers.ray.messages import Submission
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+    from launchpad_lite.runtime.status import RunStatus
 
 _AGAIN_S = 2.0  # between two tries to hear of a run that is not over
 
@@ -35,6 +38,8 @@ class FollowingActor(Following):
         directory: RunDirectory,
         held: HeldByActor,
         rendezvous: Rendezvous,
+        *,
+        heard: Callable[[RunStatus], object] | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -44,9 +49,11 @@ class FollowingActor(Following):
           directory: the run's.
           held: the actor, of a run that has begun.
           rendezvous: how to reach its controller.
+          heard: is told where the run is, each time that it changes.
         """
         super().__init__(plan, submission.options, directory, submission.credentials, waits=True)
         self._held = held
+        self._heard = heard
         self._begin(held, rendezvous)
 
     def _follow(self) -> LaunchpadError | None:
@@ -58,6 +65,8 @@ class FollowingActor(Following):
                     return news.error
                 elif not isinstance(news, Begun):
                     self._take(news)
+                    if self._heard is not None:
+                        self._heard(news)
         except ControllerLost as error:
             return self._lost(error)
         raise AssertionError  # it hears without end, or raises

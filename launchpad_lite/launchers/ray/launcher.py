@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import sys
 from typing import TYPE_CHECKING, ClassVar
 
-from launchpad_lite.credentials import Credentials
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.ray import cluster as clusters
-from launchpad_lite.launchers.ray.following import FollowingActor, FollowingDetached
+from launchpad_lite.launchers.ray import inside
 from launchpad_lite.launchers.ray.groups import group_of
-from launchpad_lite.launchers.ray.held import HeldByActor
+from launchpad_lite.launchers.ray.jobs import launch as jobs
 from launchpad_lite.launchers.ray.layout import describe, lay_out
-from launchpad_lite.launchers.ray.messages import Submission
 from launchpad_lite.launchers.ray.options import RayOptions
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 
 if TYPE_CHECKING:
-    from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.run import Run
 
@@ -46,6 +42,9 @@ class RayLauncher(Launcher):
     def describe(self, plan: LaunchPlan, options: LaunchOptions) -> str:
         """See the base class: the plan, and the actors that Ray would be asked for now."""
         asked = _ray(options)
+        outside = clusters.outside(asked.address)
+        if outside is not None:
+            return f"{plan}\n\n{jobs.describe(plan, asked, outside)}"
         cluster = clusters.Cluster.join(asked)
         try:
             bundles = lay_out(plan.workers, asked, cluster.machines())
@@ -59,6 +58,9 @@ class RayLauncher(Launcher):
         terminals.check(asked.terminal, asked.tmux_session_name, attach=asked.tmux_open_window)
         for warning in _unheeded(plan, asked):
             sys.stderr.write(f"warning: {warning}\n")
+        outside = clusters.outside(asked.address)
+        if outside is not None:
+            return jobs.launch(plan, asked, outside)
         checkpoints = plan.config.checkpoint_dir
         config = dataclasses.replace(
             plan.config,
@@ -69,48 +71,13 @@ class RayLauncher(Launcher):
             else str(pathlib.Path(checkpoints).absolute()),
         )
         plan = dataclasses.replace(plan, config=config)
-        cluster = clusters.Cluster.join(asked)
-        try:
-            return _launch(plan, asked, cluster)
-        except BaseException:
-            cluster.leave()
-            raise
+        run_id = new_run_id(plan.program)
+        run = inside.begin(plan, asked, lambda: RunDirectory.create(run_id), table=str(plan))
+        return run.start()
 
 
 def _ray(options: LaunchOptions) -> RayOptions:
     return options if isinstance(options, RayOptions) else RayOptions.of_flags(options)
-
-
-def _launch(plan: LaunchPlan, options: RayOptions, cluster: Cluster) -> Run:
-    directory = RunDirectory.create(new_run_id(plan.program))
-    try:
-        directory.write_plan(str(plan))
-        submission = Submission(
-            plan=plan.portable(),
-            options=options,
-            directory=str(directory.path),
-            credentials=Credentials.create(),
-            local=cluster.local,
-            shows_output=options.show_output and options.terminal == terminals.CURRENT,
-            path=sys.path,
-            environment={
-                name: value for name, value in os.environ.items() if not name.startswith("RAY_")
-            },
-        )
-        held = HeldByActor(cluster, submission, directory.run_id)
-        try:
-            rendezvous = held.begin()
-            if options.detach:
-                run = FollowingDetached(plan, submission, directory, rendezvous).start()
-                cluster.leave()
-                return run
-            return FollowingActor(plan, submission, directory, held, rendezvous).start()
-        except BaseException:
-            held.end()
-            raise
-    except BaseException:
-        directory.remove()
-        raise
 
 
 def _unheeded(plan: LaunchPlan, options: RayOptions) -> list[str]:

@@ -105,8 +105,9 @@ class RayOptions(LaunchOptions):
 
     Attributes:
       address: of the cluster: `auto` for that which this machine is a node of, or `host:port`;
-        `local` starts one on this machine, and stops it at the end. None is the cluster that this
-        process has joined already, else what `RAY_ADDRESS` says, else `local`.
+        `http://host:8265`, its dashboard, from a machine outside of it; `local` starts one on this
+        machine, and stops it at the end. None is the cluster that this process has joined already,
+        else what `RAY_ADDRESS` says, else `local`.
       namespace: of Ray, for its actors.
       strategy: how Ray places the actors of a program: `PACK` on few machines and `SPREAD` over
         many, as far as it goes; `STRICT_PACK` on one, `STRICT_SPREAD` each on another, or not at
@@ -115,6 +116,8 @@ class RayOptions(LaunchOptions):
       workers_per_actor: at most so many nodes of a group are held by one actor of Ray; None for as
         many as its machine has room for.
       runtime_env: Ray's runtime environment of the actors: `pip`, `env_vars`, `working_dir` ...
+        From outside of the cluster its `working_dir` is this process's working directory, if it
+        names no other.
       labels: what Ray's machines are labelled (`ray start --labels`) that actors are placed on:
         `{"market-type": "spot"}`, or `!spot` for all others, `in(a,b)`, `!in(a,b)`.
       groups: what is different for some groups, by their names.

@@ -1,0 +1,325 @@
+"""The dashboard of a Ray cluster, whose HTTP API starts jobs, and tells and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import json
+import logging
+import os
+import socket
+import time
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+from launchpad_lite.errors import (
+    ControllerLost,
+    LauncherUnavailableError,
+    Unavailable,
+    UsageError,
+)
+from launchpad_lite.launchers.ray.options import show_environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+
+_RAYS_OWN = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+_HEADERS = "RAY_JOB_HEADERS"
+_TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+
+_CONNECT_S = 5.0
+_ANSWER_S = 10.0
+_UPLOAD_S = 120.0
+_HEARTBEAT_S = 20.0  # on the line that brings the log, which may be silent for days
+_AGAIN_S = 2.0
+_LOST_S = 60.0
+_SILENT_S = 10.0  # for the rest of a log whose job has ended
+
+_OK = 200
+_UNKNOWN = 404
+_TOO_LARGE = 413
+
+_OVER = ("SUCCEEDED", "FAILED", "STOPPED")
+GONE = "GONE"
+
+
+@dataclasses.dataclass(frozen=True)
+class JobState:
+    """Where a job is.
+
+    Attributes:
+      status: Ray's word for it, or `GONE`.
+      message: what Ray says to it.
+    """
+
+    status: str
+    message: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job has ended."""
+        return self.status in (*_OVER, GONE)
+
+
+class Dashboard:
+    """A line to it.
+
+    Attributes:
+      address: its URL.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Find out that it answers.
+
+        Raises:
+          UsageError: the address is none.
+          LauncherUnavailableError: it does not answer, or not as a dashboard does, or a part of Ray
+            is not installed.
+        """
+        self.address = address.rstrip("/")
+        _check(self.address)
+        if importlib.util.find_spec("aiohttp") is None:
+            message = (
+                f"--ray_address={address}: Ray is installed without what submits jobs: "
+                "pip install 'launchpad-lite[ray]', or 'ray[default]'."
+            )
+            raise LauncherUnavailableError(message)
+        module: Any = importlib.import_module("ray.job_submission")
+        requests: Any = importlib.import_module("requests")
+        known = (RuntimeError, OSError, ValueError, KeyError, requests.RequestException)
+        try:
+            with _without_variables():  # or Ray would prefer them to the address
+                self._client = module.JobSubmissionClient(self.address, headers=_headers())
+        except known as error:
+            raise LauncherUnavailableError(_explain(self.address, error)) from error
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep something in the cluster, where its processes find it by name.
+
+        It travels as the packages of runtime environments do.
+
+        Raises:
+          UsageError: it is too large.
+          Unavailable: the dashboard does not answer.
+        """
+        self._ask("PUT", f"/api/packages/gcs/{name}", _UPLOAD_S, data=data)
+
+    def submit(self, job: str, entrypoint: str, runtime_env: Mapping[str, Any]) -> None:
+        """Start a job.
+
+        Raises:
+          UsageError: Ray does not take its runtime environment.
+          Unavailable: the dashboard does not answer.
+        """
+        try:
+            with _quiet():
+                self._client.submit_job(
+                    entrypoint=entrypoint, submission_id=job, runtime_env=dict(runtime_env)
+                )
+        except (TypeError, ValueError) as error:
+            shown = show_environment(runtime_env)
+            raise UsageError(f"Ray refuses runtime_env={shown}: {error}") from error
+        except (RuntimeError, OSError) as error:
+            if f"status code {_TOO_LARGE}" in str(error) or "exceeds the maximum" in str(error):
+                raise UsageError(_too_large(str(runtime_env.get("working_dir")))) from error
+            message = f"Ray's dashboard at {self.address} does not take the job: {error}"
+            raise Unavailable(message, maybe_executed=True) from error
+
+    def end(self, job: str) -> None:
+        """Have a job end: it is sent SIGTERM.
+
+        Raises:
+          Unavailable: the dashboard does not answer.
+        """
+        self._ask("POST", f"/api/jobs/{job}/stop")
+
+    def state(self, job: str) -> JobState:
+        """Return where a job is.
+
+        Raises:
+          Unavailable: the dashboard does not answer.
+        """
+        answer = self._ask("GET", f"/api/jobs/{job}", known=(_OK, _UNKNOWN))
+        if answer.status_code == _UNKNOWN:
+            return JobState(GONE, "the cluster knows no such job")
+        told: dict[str, Any] = answer.json()
+        return JobState(str(told["status"]), str(told.get("message") or ""))
+
+    def log(self, job: str) -> list[str]:
+        """Return what a job has printed until now.
+
+        Raises:
+          Unavailable: the dashboard does not answer.
+        """
+        text: str = self._ask("GET", f"/api/jobs/{job}/logs", _UPLOAD_S).json()["logs"]
+        return text.split("\n")[:-1]
+
+    def follow(self, job: str) -> Iterator[list[str]]:
+        """Yield the lines that a job prints, from the first to the last.
+
+        Raises:
+          ControllerLost: the dashboard does not answer any more.
+        """
+        seen, rest, heard, grown = 0, "", time.monotonic(), time.monotonic()
+        while True:
+            skipped = 0
+            with contextlib.suppress(Unavailable):
+                try:
+                    for text in self._texts(job):
+                        heard = grown = time.monotonic()
+                        fresh = text[max(0, seen - skipped) :]
+                        skipped += len(text)
+                        seen += len(fresh)
+                        *lines, rest = (rest + fresh).split("\n")
+                        yield lines
+                    told_all = True
+                except (OSError, RuntimeError):
+                    told_all = False
+                is_over = self.state(job).is_over
+                heard = time.monotonic()
+                if is_over and (told_all or heard - grown > _SILENT_S):
+                    yield [rest] if rest else []
+                    return
+            if time.monotonic() - heard > _LOST_S:
+                message = (
+                    f"Ray's dashboard at {self.address} has not answered for {_LOST_S:g} s. "
+                    f"`ray job status --address {self.address} {job}` tells what has become of it."
+                )
+                raise ControllerLost(message)
+            time.sleep(_AGAIN_S)
+
+    def _texts(self, job: str) -> Iterator[str]:
+        texts = self._tail(job)
+        with asyncio.Runner() as runner:
+            try:
+                while (text := runner.run(_next(texts))) is not None:
+                    yield text
+            finally:
+                runner.run(texts.aclose())
+
+    async def _tail(self, job: str) -> AsyncGenerator[str]:
+        aiohttp: Any = importlib.import_module("aiohttp")
+        client = self._client
+        session = aiohttp.ClientSession(cookies=client._cookies, headers=client._headers)  # noqa: SLF001
+        async with session:
+            line = await session.ws_connect(
+                f"{self.address}/api/jobs/{job}/logs/tail",
+                heartbeat=_HEARTBEAT_S,
+                max_msg_size=0,
+                ssl=client._ssl_context,  # noqa: SLF001 - Ray's own tail misses a network that is gone
+            )
+            async for message in line:
+                if message.type == aiohttp.WSMsgType.TEXT:
+                    yield message.data
+            if line.close_code != aiohttp.WSCloseCode.OK:
+                message = f"the line was lost ({line.close_code})"
+                raise OSError(message)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        seconds: float = _ANSWER_S,
+        *,
+        known: tuple[int, ...] = (_OK,),
+        **more: Any,
+    ) -> Any:
+        try:
+            answer = self._client._do_request(method, path, timeout=seconds, **more)  # noqa: SLF001
+        except (RuntimeError, OSError) as error:
+            message = f"Ray's dashboard at {self.address} does not answer: {error}"
+            raise Unavailable(message, maybe_executed=True) from error
+        if answer.status_code == _TOO_LARGE:
+            raise UsageError(_too_large("the program's pickles"))
+        if answer.status_code not in known:
+            what = f"{answer.status_code}: {answer.text}"
+            message = f"Ray's dashboard at {self.address} answers {what}"
+            raise Unavailable(message, maybe_executed=True)
+        return answer
+
+
+async def _next(texts: AsyncGenerator[str]) -> str | None:
+    return await anext(texts, None)
+
+
+def _check(address: str) -> None:
+    """Find out, sooner than Ray does, that an address leads nowhere."""
+    parts = urllib.parse.urlsplit(address)
+    try:
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        message = f"--ray_address={address}: use http://HOST:PORT of the cluster's dashboard."
+        raise UsageError(message)
+    utils: Any = importlib.import_module("requests.utils")
+    if utils.get_environ_proxies(address):
+        return
+    try:
+        socket.create_connection((host, port), _CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise LauncherUnavailableError(_explain(address, error)) from error
+
+
+def _explain(address: str, error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if "Authentication" in type(error).__name__:
+        return (
+            f"the Ray cluster ({address}) asks for its token: set RAY_AUTH_MODE=token, and have "
+            "the cluster's token in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."
+        )
+    return (
+        f"no dashboard of Ray answers at {address} ({text}). Its port is 8265 by default; `ray "
+        "start --head --dashboard-host=0.0.0.0` lets other machines reach it."
+    )
+
+
+def _too_large(what: str) -> str:
+    return (
+        f"{what}: too large for Ray's dashboard, which takes 100 MB. What of a directory the "
+        "program does not need is left out by .gitignore, .rayignore or lp.RayOptions("
+        "runtime_env={'excludes': [...]}); or launch from a smaller directory. Large data belongs "
+        "where the cluster's machines can read it."
+    )
+
+
+@contextlib.contextmanager
+def _without_variables() -> Generator[None]:
+    values = {name: os.environ.pop(name) for name in _RAYS_OWN if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(values)
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Keep Ray from saying what it uploads; its warnings are heard."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _headers() -> dict[str, str] | None:
+    """Return what `ray job` sends too, to dashboards behind a proxy that asks for it.
+
+    Raises:
+      UsageError: it is no JSON.
+    """
+    given = os.environ.get(_HEADERS)
+    if not given:
+        return None
+    try:
+        return {str(name): str(value) for name, value in json.loads(given).items()}
+    except (ValueError, AttributeError) as error:
+        message = f"{_HEADERS} is no JSON object of headers: {error}"
+        raise UsageError(message) from error

@@ -1,0 +1,148 @@
+"""What the launching process leaves in a cluster for the job that holds its run.
+
+The program, and words: that the process is there, or wants the run to end. A job that is waited
+for has no other way to find out that nobody waits any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import pickle
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from launchpad_lite.errors import UsageError
+from launchpad_lite.version import __version__
+
+if TYPE_CHECKING:
+    from launchpad_lite.launchers.ray.options import RayOptions
+    from launchpad_lite.planning import LaunchPlan
+
+BEAT_S = 2.0
+_ANSWER_S = 10.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the job is to launch.
+
+    Attributes:
+      plan: the plan, below the directory that the job is started in.
+      table: the plan for people.
+      options: the user's, as far as the job heeds them.
+      is_watched: whether the run ends when no more words come.
+    """
+
+    plan: LaunchPlan
+    table: str
+    options: RayOptions
+    is_watched: bool
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """What the launching process says every `BEAT_S` seconds.
+
+    Attributes:
+      number: another one each time.
+      stop: why the run is to end; None while it is not.
+      immediately: without notice and grace.
+    """
+
+    number: int
+    stop: str | None = None
+    immediately: bool = False
+
+
+class _Versions(msgspec.Struct, frozen=True):
+    """Of who has pickled a program: others may not be able to read it."""
+
+    python: str
+    launchpad_lite: str
+
+    @classmethod
+    def here(cls) -> _Versions:
+        return cls(".".join(map(str, sys.version_info[:2])), __version__)
+
+    def __str__(self) -> str:
+        return f"Python {self.python} and launchpad_lite {self.launchpad_lite}"
+
+
+def program_name(run_id: str) -> str:
+    """Return under which name a program is kept; Ray takes those of packages only."""
+    return f"launchpad_lite_{run_id}_program.zip"
+
+
+def word_name(run_id: str) -> str:
+    """Return under which name the last word is kept."""
+    return f"launchpad_lite_{run_id}_word.zip"
+
+
+def pack(program: Program) -> bytes:
+    """Return a program with the versions that can read it."""
+    return msgspec.json.encode(_Versions.here()) + b"\n" + pickle.dumps(program)
+
+
+def unpack(data: bytes) -> Program:
+    """Return a program that was packed.
+
+    Raises:
+      UsageError: this process has other versions.
+    """
+    head, _, body = data.partition(b"\n")
+    there, here = msgspec.json.decode(head, type=_Versions), _Versions.here()
+    if there != here:
+        message = (
+            f"the program was launched with {there}, and the cluster's machines have {here}. "
+            "Install the cluster's versions where it is launched, or ship others with "
+            "lp.RayOptions(runtime_env=...)."
+        )
+        raise UsageError(message)
+    program: Program = pickle.loads(body)
+    return program
+
+
+class Box:
+    """The letters, as a process of the cluster sees them."""
+
+    def __init__(self, run_id: str, address: str) -> None:
+        """Name the run, and the cluster's address."""
+        module: Any = importlib.import_module("ray._raylet")
+        self._gcs: Any = module.GcsClient(address=address)
+        self._run_id = run_id
+
+    def program(self) -> Program:
+        """Return the program.
+
+        Raises:
+          UsageError: it is not there, or of other versions.
+        """
+        data = self._get(program_name(self._run_id))
+        if data is None:
+            message = f"the cluster does not have the program of {self._run_id} any more"
+            raise UsageError(message)
+        return unpack(data)
+
+    def word(self) -> Word | None:
+        """Return the last word; None if there is none yet, or it cannot be had now."""
+        with contextlib.suppress(Exception):  # the cluster may be about to lose its head
+            data = self._get(word_name(self._run_id))
+            return None if data is None else msgspec.json.decode(data, type=Word)
+        return None
+
+    def clear(self) -> None:
+        """Remove all letters."""
+        for name in (program_name(self._run_id), word_name(self._run_id)):
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                self._gcs.internal_kv_del(_key(name), False, None, timeout=_ANSWER_S)
+
+    def _get(self, name: str) -> bytes | None:
+        data: bytes | None = self._gcs.internal_kv_get(_key(name), None, timeout=_ANSWER_S)
+        return data
+
+
+def _key(name: str) -> bytes:
+    return f"gcs://{name}".encode()

@@ -1,0 +1,106 @@
+"""Programs launched from a machine that is none of the cluster's, over HTTP."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from launchpad_lite.errors import ExitCode
+from launchpad_lite.runtime.rundir import RunDirectory
+from tests.helpers import require_backend
+from tests.machines.directory import remove_abandoned
+from tests.machines.launched import Launched
+from tests.ray.lab import DASHBOARD, VISITOR, Lab, missing
+
+pytestmark = pytest.mark.ray
+
+PREFIX = "lp-ray-out-"
+DIRECTORY = Path("/tmp")  # a short path: sockets are in it
+
+GIVEN = ("away.py", "--launcher=ray", f"--ray_address={DASHBOARD}", "--resources=server:side0=1")
+
+
+def _missing() -> str | None:
+    has_dashboard = importlib.util.find_spec("aiohttp") is not None
+    return missing() or (None if has_dashboard else "ray[default] is not installed")
+
+
+@pytest.fixture(scope="module")
+def booted_lab() -> Iterator[Lab]:
+    """The cluster, as the tests before left it."""
+    require_backend("ray[default]", _missing())
+    remove_abandoned(DIRECTORY.glob(f"{PREFIX}*"))
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=DIRECTORY))
+    with Lab.boot(directory, dashboard=True) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(booted_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """The cluster, with nothing in it; so it is left, too. The program is where the test is."""
+    shutil.copy(Path(__file__).with_name("away.py"), tmp_path)
+    (tmp_path / "beside.py").write_text("WORD = 'beside'\n")
+    monkeypatch.chdir(tmp_path)
+    yield booted_lab
+    booted_lab.reset()
+
+
+@pytest.fixture
+def spared(booted_lab: Lab) -> Callable[[], set[psutil.Process]]:
+    """Daemons that came up meanwhile are not the test's leftovers."""
+    return booted_lab.processes
+
+
+def started(run: Launched) -> RunDirectory:
+    """Returns the run directory of one of several runs, once it is there."""
+    run.await_text("has started")
+    (name,) = re.findall("lp-launch: run (.+) has started", run.text())
+    return RunDirectory(run.state / "launchpad_lite/runs" / name)
+
+
+def test_runs_end_as_elsewhere(lab: Lab) -> None:
+    program, failing, waiting = (
+        lab.visit(*GIVEN, f"--mode={mode}") for mode in ("stop", "raise", "wait")
+    )
+    assert program.end() == 0, program.text()
+    assert "[main/0] server: side0 beside\n[main/0] copy: True True\n" in program.text()
+    log = started(program).log("main/0").read_bytes().decode()
+    assert log == "server: side0 beside\ncopy: True True\n10 %\r20 %\n"
+    assert failing.end() == ExitCode.NODE_FAILED, failing.text()
+    assert "[main/0] ValueError: on purpose" in failing.text()
+    told = "lp-launch: node main/0 failed: ValueError: on purpose\nIts output is above.\n"
+    assert failing.text().endswith(told)
+    assert failing.text().count("node main/0 failed") == 1
+    waiting.await_text("waiting")
+    status = lab.lp_launch(VISITOR, "status", started(waiting).run_id).stdout
+    assert re.search(r"server/0 +running", status), status
+    waiting.interrupt()
+    assert waiting.end() == ExitCode.INTERRUPTED, waiting.text()
+    assert "told to stop: True" in waiting.text()
+
+
+@pytest.mark.timeout(240)
+def test_without_its_launching_process(lab: Lab) -> None:
+    """A run that was detached goes on, and one whose launching process is killed ends."""
+    killed, detached = (lab.visit(*GIVEN, "--mode=wait", *flags) for flags in ([], ["--detach"]))
+    assert detached.end() == 0, detached.text()
+    other = started(detached).run_id
+    assert f"{other}: submitted as a job of the Ray cluster at {DASHBOARD}" in detached.text()
+    killed.await_text("waiting")
+    killed.send(signal.SIGKILL)
+    assert killed.end() == -signal.SIGKILL
+    run_id = started(killed).run_id
+    assert lab.lp_launch(VISITOR, "logs", "--follow", run_id).returncode == 0
+    status = lab.lp_launch(VISITOR, "status", run_id).stdout
+    assert "its launching process has not been heard of" in status
+    stopped = lab.lp_launch(VISITOR, "stop", other)
+    assert stopped.stderr == f"{other}: ended\n"
+    assert "told to stop: True" in lab.lp_launch(VISITOR, "logs", other, "main").stdout
