@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from launchpad_lite.endpoint import EndpointRecord
     from launchpad_lite.runtime.rundir import Rendezvous
+    from launchpad_lite.runtime.status import Notice
 
 
-def _ignore_notice(seconds: float, reason: str) -> None:
+def _ignore_notice(notice: Notice) -> None:
     """The launching process hears of the end of the run by its status."""
 
 

@@ -55,6 +55,7 @@ class AgentBackend(Backend):
         self._loss = loss
         self._replaceable = replaceable
         self._lost = ""  # how the agent was
+        self._left = False
         self._pids: dict[str, int] = {}
         self._signalled: set[tuple[str, int]] = set()
 
@@ -62,6 +63,12 @@ class AgentBackend(Backend):
     def lost(self) -> str:
         """How the agent was lost; empty while it was not."""
         return self._lost
+
+    @property
+    def alive(self) -> frozenset[str]:
+        """The workers that it has."""
+        with self._lock:
+            return frozenset(self._alive)
 
     def start(self, workers: Iterable[WorkerSpec], post: Callable[[Event], None]) -> None:
         """See the base class."""
@@ -113,6 +120,17 @@ class AgentBackend(Backend):
         with self._lock:  # so that nothing of a worker is posted after its loss
             if not self._lost:
                 self._take(message)
+            left = self._left and not self._alive
+        if left:
+            self._line.close()
+
+    def leave(self) -> None:
+        """Hang up on the agent when the last of its workers has ended: it gets no more."""
+        with self._lock:
+            self._left = True
+            left = not self._alive
+        if left:
+            self._line.close()
 
     def _take(self, message: link.FromAgent) -> None:
         if isinstance(message, link.WorkerStarted):

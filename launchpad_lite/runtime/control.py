@@ -99,11 +99,11 @@ class RemoteControl:
         self._followed: set[str] = set()
         self.directory = directory or Directory()
 
-    def attach(self, on_notice: Callable[[float, str], object]) -> None:
+    def attach(self, on_notice: Callable[[Notice], object]) -> None:
         """Begin to hear from the controller; a controller that is gone is the agent's business.
 
         Args:
-          on_notice: is told when the run stops: the seconds left, and why.
+          on_notice: is told when the run stops, or the worker's host leaves.
         """
         news_of_the_run = stream(self._client.attach, self._worker)
 
@@ -124,7 +124,7 @@ class RemoteControl:
                     # handlers may take their time, and the directory must not wait for them
                     threading.Thread(
                         target=on_notice,
-                        args=(news.seconds, news.reason),
+                        args=(news,),
                         name="lp-notice",
                         daemon=True,
                     ).start()

@@ -16,7 +16,7 @@ from launchpad_lite.runtime import supervisor as sv
 from launchpad_lite.runtime.followers import Followers
 from launchpad_lite.runtime.measuring import Measuring
 from launchpad_lite.runtime.outcome import node_failed
-from launchpad_lite.runtime.status import NodeStatus, RunStatus
+from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
 from launchpad_lite.runtime.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -197,18 +197,18 @@ class Controller:
 
     def _do(self, command: ev.Command) -> None:
         if isinstance(command, ev.Notify):
-            self.followers.notify(command.seconds, command.reason)
+            self.followers.notify(Notice(command.seconds, command.reason))
             self._backend.notify(command.seconds, command.reason)
             for function in self._at_notice:
                 function(command.seconds, command.reason)
+        elif isinstance(command, ev.NotifyLeaving):
+            notice = Notice(command.seconds, command.reason, command.ends)
+            self.followers.notify_leaving(command.names, notice)
         elif isinstance(command, ev.Retire):
             for service in self._specs[command.name].services:
                 self.retire(service, command.reason)
         elif isinstance(command, ev.Restart):
-            cause = self.causes.get(command.name)  # other workers leave it in their logs
-            text = "%s: starting %s again: %s"
-            _log.warning(text, self.run_id, command.name, command.reason, exc_info=cause)
-            self._backend.restart(self._specs[command.name], command.incarnation)
+            self._restart(command)
         elif isinstance(command, ev.Terminate):
             self._backend.terminate(command.names, command.seconds)
         elif isinstance(command, ev.Kill):
@@ -218,6 +218,14 @@ class Controller:
             _log.warning("%s: %s", self.run_id, command.text)
         else:
             self._finish(command.stuck)
+
+    def _restart(self, command: ev.Restart) -> None:
+        if command.reason:
+            cause = self.causes.get(command.name)  # other workers leave it in their logs
+            text = "%s: starting %s again: %s"
+            _log.warning(text, self.run_id, command.name, command.reason, exc_info=cause)
+        self.followers.begin_again(command.name)
+        self._backend.restart(self._specs[command.name], command.incarnation)
 
     def _finish(self, stuck: tuple[str, ...]) -> None:
         failed = self._supervisor.failed

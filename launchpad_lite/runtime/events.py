@@ -82,7 +82,24 @@ class HostLost:
     replaceable: bool = False
 
 
-Event = WorkerUp | RunEnded | WorkerEnded | StopRequested | HostLost
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostLeaving:
+    """A host will be gone soon.
+
+    Attributes:
+      names: the workers there, or some of them.
+      seconds: what is left to them; infinite if nobody knows.
+      reason: for people.
+      replaceable: they can be brought up elsewhere; all of them, or none.
+    """
+
+    names: tuple[str, ...]
+    seconds: float
+    reason: str
+    replaceable: bool = False
+
+
+Event = WorkerUp | RunEnded | WorkerEnded | StopRequested | HostLost | HostLeaving
 
 # --- commands ---
 
@@ -96,6 +113,24 @@ class Notify:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class NotifyLeaving:
+    """Tell workers that their host leaves.
+
+    Attributes:
+      names: which.
+      seconds: what is left to them.
+      reason: for people.
+      ends: whether they are to end, and are started again elsewhere; else they go on as long as
+        their host is there.
+    """
+
+    names: tuple[str, ...]
+    seconds: float
+    reason: str
+    ends: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Retire:
     """Tell everyone that a worker's services will not come back."""
 
@@ -105,12 +140,13 @@ class Retire:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Restart:
-    """Start a worker again that has failed.
+    """Start a worker again that has failed, or has left a host.
 
     Attributes:
       name: which.
       incarnation: how often it was started before.
-      reason: how it failed, and how often its unit may still be started again; for people.
+      reason: how it failed, and how often its unit may still be started again; for people. Empty
+        where it has not failed.
     """
 
     name: str
@@ -156,4 +192,4 @@ class Finish:
     stuck: tuple[str, ...]
 
 
-Command = Notify | Retire | Restart | Terminate | Kill | Hint | Finish
+Command = Notify | NotifyLeaving | Retire | Restart | Terminate | Kill | Hint | Finish

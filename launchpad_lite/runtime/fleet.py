@@ -11,7 +11,7 @@ from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.runtime import link
 from launchpad_lite.runtime.agent_backend import AgentBackend
 from launchpad_lite.runtime.backend import Backend
-from launchpad_lite.runtime.events import Event, HostLost, WorkerEnded
+from launchpad_lite.runtime.events import Event, HostLeaving, HostLost, WorkerEnded
 from launchpad_lite.runtime.line import CalledLine
 from launchpad_lite.runtime.pulse import BEAT_S, MISSES, Pulse
 
@@ -34,12 +34,14 @@ class Place:
       address: the address that other hosts reach it by.
       socket_dir: a private directory of the host, for the sockets of its workers.
       gpus: what its workers may use, as `CUDA_VISIBLE_DEVICES` names them.
+      machine: which host it is, for the launcher.
     """
 
     host: str
     address: str
     socket_dir: str
     gpus: tuple[str, ...] = ()
+    machine: str = ""
 
 
 def _sockets(place: Place) -> link.Leavings:
@@ -60,7 +62,8 @@ class _Agent:
       line: to it, once it has come; so are the next two.
       backend: its workers.
       place: where it is.
-      successor: which was wanted after its loss.
+      leaving: whether what is started again is so elsewhere.
+      successor: which was wanted after its loss, or its leave.
     """
 
     name: str
@@ -72,6 +75,7 @@ class _Agent:
     line: CalledLine | None = None
     backend: AgentBackend | None = None
     place: Place | None = None
+    leaving: bool = False
     successor: _Agent | None = None
 
     @property
@@ -81,6 +85,15 @@ class _Agent:
     @property
     def lost(self) -> str:
         return self.gone if self.backend is None else self.backend.lost
+
+    @property
+    def occupants(self) -> tuple[WorkerSpec, ...]:
+        alive = () if self.backend is None else self.backend.alive
+        return tuple(spec for spec in self.workers if spec.name in alive)
+
+    @property
+    def useless(self) -> bool:
+        return self.leaving or bool(self.lost)
 
     def follow(self) -> _Agent:
         """Return a new successor, which is to start nothing yet."""
@@ -98,7 +111,7 @@ class Fleet(Backend):
 
     Where a lost agent can be replaced, its successor has a name of its own, `learner@0~1` after
     `learner@0`, so that what comes late from the lost one is not taken for its word. It starts
-    those workers alone that are to be started again.
+    those workers alone that are to be started again. So it is where an agent is to leave its host.
     """
 
     def __init__(
@@ -123,8 +136,8 @@ class Fleet(Backend):
           bring_up: begins to bring up the agents; it need not wait for them.
           take_down: is called when all of them were hung up on, with those whose hosts are gone,
             and those that have not come.
-          replace: begins to bring up another agent for one that is lost, and need not wait for it:
-            is called with both names. None where that cannot be done.
+          replace: begins to bring up another agent for one that is lost or leaves, and need not
+            wait for it: is called with both names. None where that cannot be done.
           leavings: returns what an agent removes should this process be killed.
         """
         self._agents: dict[str, _Agent] = {}
@@ -237,17 +250,45 @@ class Fleet(Backend):
         elif awaited:
             self._post(HostLost(tuple(agent.starts), reason, replaceable))
 
+    def occupied(self) -> dict[str, tuple[Place, tuple[WorkerSpec, ...]]]:
+        """Return the agents that have workers and are not to leave: where they are, and which."""
+        with self._lock:
+            return {
+                name: (agent.place, agent.occupants)
+                for name, agent in self._agents.items()
+                if agent.place is not None and agent.occupants and not agent.useless
+            }
+
+    def leave(self, agents: Iterable[str], seconds: float, reason: str, *, moves: bool) -> None:
+        """Tell the workers of some agents that their host will be gone.
+
+        Args:
+          agents: which have come.
+          seconds: what is left to them; infinite if nobody knows.
+          reason: for people.
+          moves: whether other agents take their places.
+        """
+        with self._lock:
+            present = [self._agents[name] for name in agents]
+            for each in present:
+                each.leaving = moves
+            names = tuple(spec.name for each in present for spec in each.occupants)
+        self._post(HostLeaving(names, seconds, reason, replaceable=moves))
+        for each in present if moves else ():
+            if each.backend is not None:
+                each.backend.leave()
+
     # --- what the controller wants ---
 
     def restart(self, worker: WorkerSpec, incarnation: int) -> None:
         """See the base class."""
-        lost: _Agent | None = None
+        before: _Agent | None = None
         with self._lock:
             agent = self._agent_of[worker.name]
-            while agent.lost and agent.successor is not None:
+            while agent.useless and agent.successor is not None:
                 agent = agent.successor
-            if agent.lost and self._replace is not None:
-                lost, agent = agent, agent.follow()
+            if agent.useless and self._replace is not None:
+                before, agent = agent, agent.follow()
                 self._agents[agent.name] = agent
             self._agent_of[worker.name] = agent
             if agent.awaited:
@@ -256,8 +297,8 @@ class Fleet(Backend):
                 self._post(HostLost((worker.name,), agent.lost))
             else:
                 agent.backend.restart(self._specs[worker.name], incarnation)
-        if lost is not None and self._replace is not None:
-            self._replace(lost.name, agent.name)
+        if before is not None and self._replace is not None:
+            self._replace(before.name, agent.name)
 
     def notify(self, seconds: float, reason: str) -> None:
         """See the base class: the controller's stream tells the workers."""

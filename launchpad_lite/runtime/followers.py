@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.runtime.directory import Directory, EndedRecord
-from launchpad_lite.runtime.status import Notice
 from launchpad_lite.runtime.subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from launchpad_lite.endpoint import EndpointRecord
+    from launchpad_lite.runtime.status import Notice
+
+
+class _Notice:
+    """A notice, and until when there is time."""
+
+    def __init__(self, notice: Notice) -> None:
+        self._notice = notice
+        self._deadline = time.monotonic() + notice.seconds
+
+    def now(self) -> Notice:
+        """Return it for who hears it only now."""
+        left = max(0.0, self._deadline - time.monotonic())
+        return dataclasses.replace(self._notice, seconds=left)
 
 
 class Followers:
@@ -36,7 +50,8 @@ class Followers:
         self._news = threading.Lock()  # news of a service go out in the order they came
         self._lines: dict[str, Subscription] = {}
         self._followed: dict[str, set[str]] = {}
-        self._notice: tuple[float, str] | None = None
+        self._notice: _Notice | None = None
+        self._leaving: dict[str, _Notice] = {}  # what some were told alone
 
     def lines(self) -> dict[str, Subscription]:
         """Return the ways to all of them."""
@@ -59,13 +74,26 @@ class Followers:
             self.directory.end(ended)
             self._tell(name, ended)
 
-    def notify(self, seconds: float, reason: str) -> None:
+    def notify(self, notice: Notice) -> None:
         """Tell everyone that the run stops, also those that come later."""
         with self._lock:
-            self._notice = (time.monotonic() + seconds, reason)
+            self._notice = _Notice(notice)
             lines = list(self._lines.values())
         for line in lines:
-            line.put(Notice(seconds, reason))
+            line.put(notice)
+
+    def notify_leaving(self, names: Iterable[str], notice: Notice) -> None:
+        """Tell some workers that their host leaves, also those of them that come later."""
+        with self._lock:
+            self._leaving |= dict.fromkeys(names, _Notice(notice))
+            lines = [self._lines[name] for name in names if name in self._lines]
+        for line in lines:
+            line.put(notice)
+
+    def begin_again(self, worker: str) -> None:
+        """Take it that a worker is started again: what it was told alone does not hold any more."""
+        with self._lock:
+            self._leaving.pop(worker, None)
 
     def _tell(self, name: str, news: EndpointRecord | EndedRecord) -> None:
         with self._lock:
@@ -83,14 +111,13 @@ class Followers:
         with self._lock:
             self._lines[worker] = line
             followed = list(self._followed.get(worker, ()))
-            notice = self._notice
+            notice = self._notice or self._leaving.get(worker)
         for name in followed:  # a call of `follow` may have overtaken this one
             news = self.directory.get(name)
             if news is not None:
                 line.put(news)
         if notice is not None:
-            left = max(0.0, notice[0] - time.monotonic())
-            line.put(Notice(left, notice[1]))
+            line.put(notice.now())
         return line
 
     def _detach(self, worker: str, line: Subscription) -> None:

@@ -7,15 +7,17 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Notice:
-    """Tells a worker that the run stops.
+    """Tells a worker that the run stops, or that its host will be gone.
 
     Attributes:
       seconds: what is left to finish.
       reason: why, for people.
+      ends: whether the worker is to end; else it goes on as long as it can.
     """
 
     seconds: float
     reason: str
+    ends: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class NodeStatus:
       title: what it runs.
       state: `starting`, `running`, `done` or `failed`.
       endpoints: where its service listens.
-      restarts: how often it was started again after a failure.
+      restarts: how often it was started again, after a failure or on another machine.
       note: what holds it up, in its own words; empty if nothing does.
     """
 

@@ -18,9 +18,11 @@ from launchpad_lite.runtime.events import (
     Failure,
     Finish,
     Hint,
+    HostLeaving,
     HostLost,
     Kill,
     Notify,
+    NotifyLeaving,
     Restart,
     Retire,
     RunEnded,
@@ -29,6 +31,7 @@ from launchpad_lite.runtime.events import (
     WorkerEnded,
     WorkerUp,
 )
+from launchpad_lite.runtime.leaving import Leaving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,7 +87,6 @@ class Supervisor:
       reason: why the run stops; empty while it does not.
       taken: the same reason, if what the run is on was taken from it while it went on.
       failed: the worker that failed first, and why.
-      deadline: when `tick` must be called, in the seconds of `now`; None for never.
     """
 
     def __init__(
@@ -105,7 +107,6 @@ class Supervisor:
         self.reason = ""
         self.taken = ""
         self.failed: tuple[str, Failure] | None = None
-        self.deadline: float | None = None
         self.incarnations = dict.fromkeys(has_run, 0)
         self.again_for: dict[str, str] = {}
         self._has_run = dict(has_run)
@@ -114,7 +115,14 @@ class Supervisor:
         self._left = {unit: unit.most for unit in restarts}
         self._units = {name: unit for unit in self._left for name in unit.names}
         self._hinted = False
+        self._deadline: float | None = None
         self._notice_end = 0.0
+        self._leaving = Leaving(self._runs, config)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` must be called, in the seconds of `now`; None for never."""
+        return self._leaving.deadline if self.phase is Phase.RUNNING else self._deadline
 
     def _alive(self) -> tuple[str, ...]:
         return tuple(name for name in self.states if not self.has_ended(name))
@@ -136,25 +144,46 @@ class Supervisor:
             if event.taken and self.phase is Phase.RUNNING:
                 self.taken = event.reason
             return self._stop(event.reason, now, immediately=event.immediately)
+        if isinstance(event, HostLeaving):
+            return self._leave(event, now)
         if isinstance(event, RunEnded):
             self._runs[event.name] = False
-            return self._look_who_runs(now)
-        if isinstance(event, HostLost):
-            return self._lost(event, now)
-        return self._restart(event) or self._ended(event, now)
+            commands = self._look_who_runs(now)
+        elif isinstance(event, HostLost):
+            commands = self._lost(event, now)
+        else:
+            moved = event.failure is None or event.forced
+            commands = self._move(event.name) if moved else []
+            commands = commands or self._restart(event) or self._ended(event, now)
+        return [*commands, *self._leaving.look(now)]
 
     def _lost(self, event: HostLost, now: float) -> list[Command]:
         lost = [name for name in event.names if name in self._alive()]
         commands: list[Command] = []
         for name in lost:
             ended = WorkerEnded(name, Failure(event.reason))
-            again = self._restart(ended) if event.replaceable else []
+            again = self._move(name) or self._restart(ended) if event.replaceable else []
             commands += again or self._ended(ended, now)
         return commands
 
+    def _leave(self, event: HostLeaving, now: float) -> list[Command]:
+        alive = self._alive()
+        names = tuple(name for name in event.names if name in alive and name not in self._leaving)
+        if self.phase is not Phase.RUNNING or not names:
+            return []
+        if event.replaceable and all(name in self._units for name in names):
+            hint = Hint(f"{event.reason}; to be started again elsewhere: {_some(names)}")
+            return [hint, *self._leaving.begin(event, names, now)]
+        return [
+            Hint(f"{event.reason}; not to be started again elsewhere: {_some(names)}"),
+            NotifyLeaving(names, event.seconds, event.reason, ends=False),
+        ]
+
     def tick(self, now: float) -> list[Command]:
         """Act on a deadline that has passed."""
-        if self.deadline is None or now < self.deadline:
+        if self.phase is Phase.RUNNING:
+            return list(self._leaving.tick(now))
+        if self._deadline is None or now < self._deadline:
             return []
         if self.phase is Phase.NOTICE:
             return self._terminate(now)
@@ -170,14 +199,23 @@ class Supervisor:
         if self.phase is not Phase.RUNNING or self.has_ended(name):
             return []
         self._left[unit] -= 1
-        self.states[name] = WorkerState.STARTING
-        self._runs[name] = self._has_run[name]
-        self.incarnations[name] += 1
+        self._leaving.end(name)
         done = unit.most - self._left[unit]
         limit = f"restart {done} of {unit.most} of {unit.title}"
         reason = f"it failed ({event.failure.summary}), {limit}"
-        self.again_for[name] = reason
-        return [Restart(name, self.incarnations[name], reason)]
+        return [self._again(name, reason, reason)]
+
+    def _move(self, name: str) -> list[Command]:
+        """Return what starts a worker elsewhere; nothing where it was not told to leave."""
+        reason = self._leaving.end(name)
+        return [self._again(name, "", f"it has left a machine: {reason}")] if reason else []
+
+    def _again(self, name: str, failed: str, note: str) -> Restart:
+        self.states[name] = WorkerState.STARTING
+        self._runs[name] = self._has_run[name]
+        self.incarnations[name] += 1
+        self.again_for[name] = note
+        return Restart(name, self.incarnations[name], failed)
 
     def _ended(self, event: WorkerEnded, now: float) -> list[Command]:
         if event.name not in self._alive():
@@ -217,6 +255,7 @@ class Supervisor:
 
     def _stop(self, reason: str, now: float, *, immediately: bool = False) -> list[Command]:
         first = self.phase is Phase.RUNNING
+        self._leaving.forget()
         if first:
             self.reason = reason
         if immediately:
@@ -225,7 +264,7 @@ class Supervisor:
         if not first:
             return []
         self.phase = Phase.NOTICE
-        self.deadline = self._notice_end = now + self._config.notice_s
+        self._deadline = self._notice_end = now + self._config.notice_s
         commands: list[Command] = [Notify(self._config.notice_s, reason)]
         if not self._running(self._alive()):
             commands += self._terminate(now)
@@ -234,17 +273,17 @@ class Supervisor:
     def _terminate(self, now: float) -> list[Command]:
         self.phase = Phase.TERMINATING
         notice_end = max(now, self._notice_end)  # those that only serve have all of the notice too
-        self.deadline = notice_end + self._config.grace_s
+        self._deadline = notice_end + self._config.grace_s
         return [Terminate(self._alive(), notice_end - now)]
 
     def _kill(self, now: float) -> list[Command]:
         self.phase = Phase.KILLING
-        self.deadline = now + KILL_WAIT_S
+        self._deadline = now + KILL_WAIT_S
         return [Kill(self._alive())]
 
     def _finish(self, stuck: tuple[str, ...]) -> list[Command]:
         self.phase = Phase.ENDED
-        self.deadline = None
+        self._deadline = None
         return [Finish(stuck)]
 
 

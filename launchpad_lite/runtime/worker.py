@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from launchpad_lite.credentials import Credentials
     from launchpad_lite.node import Node
     from launchpad_lite.runtime.postmortem import Debugger
+    from launchpad_lite.runtime.status import Notice
     from launchpad_lite.scope import HasName
 
 
@@ -249,10 +250,18 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
         boot.controller, boot.credentials, boot.run_id, f"{boot.label}/{boot.index}"
     )
 
-    def on_notice(seconds: float, reason: str) -> None:
-        hasty = boot.has_run and not token.attentive
-        token.notice(seconds, reason)
-        if hasty:
+    held: list[str] = []  # why this host leaves, of which this node has heard, and goes on
+
+    def on_notice(notice: Notice) -> None:
+        attentive = token.attentive
+        if notice.ends:
+            held.clear()
+        elif attentive:
+            held.append(notice.reason)
+        else:
+            return
+        token.notice(notice.seconds, notice.reason)
+        if boot.has_run and not attentive:
             interrupts.send()  # it would only waste the time
 
     control.attach(on_notice)
@@ -288,6 +297,8 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
     )
     _for_good.enter_context(context.running(node_context, whole_process=True))
     failure, _ = run_node(node, node_context, interrupts.leave)
+    if failure is None and held:
+        return Failure(f"it ended for it was told: {held[0]}")
     return failure
 
 

@@ -77,6 +77,24 @@ def joined(cluster: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def pair(cluster: Any) -> Iterator[dict[str, Any]]:
+    """Two machines that have `spare`, by the processes of their raylets."""
+    machines = [add_machine(cluster, "spare") for _ in range(2)]
+    by_process = {str(raylet(machine)): machine for machine in machines}
+    yield by_process
+    for machine in by_process.values():
+        with contextlib.suppress(Exception):  # the test has removed it
+            cluster.remove_node(machine)
+
+
+def raylet(machine: Any) -> int:
+    ((process,),) = [
+        each for kind, each in machine.all_processes.items() if kind.endswith("raylet")
+    ]
+    return int(process.process.pid)
+
+
+@pytest.fixture
 def address(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """The cluster's address, which processes of the test find in their environment."""
     found: str = cluster.address

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -15,7 +13,7 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite.runtime.rundir import RunDirectory
 from tests.faults.bench import eventually
-from tests.ray.conftest import add_machine
+from tests.ray.conftest import add_machine, raylet
 from tests.ray.test_placement import Facts, options, stopped
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("joined")]
@@ -34,24 +32,6 @@ class Asker:
 
     def machine(self) -> str:
         return self._other.machine()
-
-
-@pytest.fixture
-def pair(cluster: Any) -> Iterator[dict[str, Any]]:
-    """Two machines that have `spare`, by the processes of their raylets."""
-    machines = [add_machine(cluster, "spare") for _ in range(2)]
-    by_process = {str(_raylet(machine)): machine for machine in machines}
-    yield by_process
-    for machine in by_process.values():
-        with contextlib.suppress(Exception):  # the test has removed it
-            cluster.remove_node(machine)
-
-
-def _raylet(machine: Any) -> int:
-    ((process,),) = [
-        each for kind, each in machine.all_processes.items() if kind.endswith("raylet")
-    ]
-    return int(process.process.pid)
 
 
 def launched(restarts: int, **asked: float) -> lp.Run:
@@ -105,7 +85,7 @@ def test_a_node_waits_for_a_machine(cluster: Any, pair: dict[str, Any]) -> None:
     assert eventually(lambda: run.status().nodes[0].state == "starting", SOON_S)
     assert "restart 1 of 1 of facts/0" in run.status().nodes[0].note
     added = add_machine(cluster, "spare")
-    pair[str(_raylet(added))] = added
+    pair[str(raylet(added))] = added
     assert _moved(run, process)
     assert {asker.machine()} == set(pair)
     stopped(run)

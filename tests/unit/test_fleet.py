@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import queue
+import signal
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from launchpad_lite.errors import UsageError
 from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
 from launchpad_lite.runtime import fleet as fleets
 from launchpad_lite.runtime import link
-from launchpad_lite.runtime.events import HostLost, WorkerEnded, WorkerUp
+from launchpad_lite.runtime.events import HostLeaving, HostLost, WorkerEnded, WorkerUp
 from launchpad_lite.runtime.fleet import Fleet, Place
 from launchpad_lite.runtime.subscription import Subscription
 
@@ -182,6 +183,41 @@ def test_a_successor_may_be_lost_too(field: Field) -> None:
     field.restart(0, 2)
     assert field.replaced == [("main@0", "main@0~1"), ("main@0~1", "main@0~2")]
     assert started(field.fleet.arrive("main@0~2", at("node9"))) == ["main/0 2 node9"]
+
+
+def test_an_agent_whose_host_leaves_is_replaced_while_it_is_there(field: Field) -> None:
+    told = field.fleet.arrive("main@0", at("node7"))
+    field.fleet.hear("main@0", said(link.WorkerExited("main/1", 0, b"")))
+    field.posted()
+    assert [*field.fleet.occupied()] == ["main@0"]
+    field.fleet.leave(["main@0"], 60.0, "node7 goes", moves=True)
+    leaving = HostLeaving(("main/0", "main/2"), 60.0, "node7 goes", replaceable=True)
+    assert field.posted() == leaving
+    assert field.fleet.occupied() == {}
+    field.fleet.hear("main@0", said(link.WorkerExited("main/0", 0, b"")))
+    field.posted()
+    field.restart(0, 1)
+    assert field.replaced == [("main@0", "main@0~1")]
+    field.fleet.terminate(["main/2"], 1.0)  # it is still at the old place
+    field.fleet.hear("main@0", said(link.WorkerExited("main/2", 0, b"")))
+    field.posted()
+    messages = [link.decode_to_agent(frame[8:]) for frame in told]  # it is hung up on
+    assert link.SignalWorker("main/2", signal.SIGTERM, 1.0) in messages
+    field.restart(2, 1)
+    assert started(field.fleet.arrive("main@0~1", at("node8"))) == [
+        "main/0 1 node8",
+        "main/2 1 node8",
+    ]
+    assert field.events.empty()
+    assert [*field.fleet.occupied()] == ["main@0~1"]
+
+
+def test_an_agent_that_cannot_be_replaced_is_told_and_stays(field: Field) -> None:
+    field.fleet.arrive("main@0", at("node7"))
+    field.fleet.leave(["main@0"], 60.0, "node7 goes", moves=False)
+    assert field.posted().replaceable is False
+    field.restart(1, 1)
+    assert field.replaced == []
 
 
 END: list[Callable[[Fleet, list[str]], object]] = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from launchpad_lite.config import RunConfig
@@ -11,9 +13,11 @@ from launchpad_lite.runtime.events import (
     Failure,
     Finish,
     Hint,
+    HostLeaving,
     HostLost,
     Kill,
     Notify,
+    NotifyLeaving,
     Restart,
     Retire,
     RunEnded,
@@ -75,6 +79,7 @@ FORCED = WorkerEnded("r/0", BOOM, forced=True)
 STOP = StopRequested("second")
 NOW_STOP = StopRequested("second", immediately=True)
 LOST = HostLost(("r/0",), "gone")
+LEAVING = HostLeaving(("r/0", "s/0"), 60.0, "side1 goes")
 ALL_LOST = HostLost(("r/0", "s/0"), "gone")
 BOTH = ("r/0", "s/0")
 
@@ -151,6 +156,21 @@ TABLE: list[Row] = [
         None,
         FAILED,
     ),
+    (
+        Phase.RUNNING,
+        LEAVING,  # it goes on until it is lost
+        [
+            Hint("side1 goes; not to be started again elsewhere: r/0, s/0"),
+            NotifyLeaving(BOTH, 60.0, "side1 goes", ends=False),
+        ],
+        Phase.RUNNING,
+        None,
+        STARTING,
+    ),
+    *[
+        (phase, LEAVING, [], phase, "same", STARTING)
+        for phase in (Phase.NOTICE, Phase.TERMINATING, Phase.KILLING)
+    ],
     (Phase.NOTICE, UP, [], Phase.NOTICE, "same", RUNNING),
     (
         Phase.NOTICE,
@@ -211,7 +231,7 @@ TABLE: list[Row] = [
     (Phase.KILLING, LOST, RETIRE_LOST, Phase.KILLING, "same", FAILED),
     *[
         (Phase.ENDED, event, [], Phase.ENDED, None, DONE)
-        for event in (UP, ENDED, FAILS, FORCED, STOP, NOW_STOP, LOST)
+        for event in (UP, ENDED, FAILS, FORCED, STOP, NOW_STOP, LOST, LEAVING)
     ],
 ]
 
@@ -236,7 +256,9 @@ def test_the_table_is_complete() -> None:
         (before, type(event), getattr(event, "forced", None), getattr(event, "immediately", None))
         for before, event, *_ in TABLE
     }
-    assert len(kinds) == len(Phase) * len(("up", "ended", "forced", "stop", "at once", "lost"))
+    assert len(kinds) == len(Phase) * len(
+        ("up", "ended", "forced", "stop", "at once", "lost", "leaving")
+    )
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -468,3 +490,93 @@ def test_a_worker_that_had_done_its_part_runs_again() -> None:
     supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW)
     supervisor.handle(StopRequested("enough"), NOW)
     assert supervisor.phase is Phase.NOTICE  # it is waited for
+
+
+MOVING = ("m/0/0", "m/0/1")  # one that runs, one that only serves
+
+
+def moving(seconds: float = 60.0, most: int = 1) -> tuple[Supervisor, list[Command]]:
+    """A supervisor of which two workers were told to leave at NOW."""
+    supervisor = restarting(most)
+    event = HostLeaving(MOVING, seconds, "side1 goes", replaceable=True)
+    return supervisor, supervisor.handle(event, NOW)
+
+
+def test_workers_of_a_host_that_leaves_are_started_elsewhere_and_have_not_failed() -> None:
+    supervisor, commands = moving()
+    assert commands == [
+        Hint("side1 goes; to be started again elsewhere: m/0/0, m/0/1"),
+        NotifyLeaving(MOVING, NOTICE_S, "side1 goes", ends=True),
+    ]
+    assert supervisor.deadline == NOW + NOTICE_S
+    commands = supervisor.handle(WorkerEnded("m/0/0"), NOW + 1)  # its run has returned
+    assert commands == [Restart("m/0/0", 1, ""), Terminate(("m/0/1",), NOTICE_S - 1)]
+    assert supervisor.handle(WorkerEnded("m/0/1", BOOM, forced=True), NOW + 2) == [
+        Restart("m/0/1", 1, "")
+    ]
+    assert supervisor.deadline is None
+    assert supervisor.again_for == dict.fromkeys(MOVING, "it has left a machine: side1 goes")
+    assert (supervisor.phase, supervisor.failed) == (Phase.RUNNING, None)
+    (again,) = supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW + 3)
+    assert again == Restart("m/0/0", 2, "it failed (boom), restart 1 of 1 of m/0")
+
+
+def test_workers_that_do_not_leave_are_ended_in_time() -> None:
+    supervisor, _ = moving()
+    assert supervisor.tick(NOW + NOTICE_S - 1) == []
+    assert supervisor.tick(NOW + NOTICE_S) == [Terminate(MOVING, 0.0)]
+    assert supervisor.deadline == NOW + NOTICE_S + GRACE_S
+    assert supervisor.tick(NOW + NOTICE_S + GRACE_S) == [Kill(MOVING)]
+    assert supervisor.deadline is None  # what does not even die is lost with its host
+    commands = supervisor.handle(HostLost(MOVING, "gone", replaceable=True), NOW + 60)
+    assert commands == [Restart(name, 1, "") for name in MOVING]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "notice", "end"),
+    [(12.0, 7.0, 12.0), (3.0, 0.0, 3.0), (0.0, 0.0, 0.0), (math.inf, 10.0, 15.0)],
+)
+def test_what_is_left_is_for_the_notice_and_the_end(
+    seconds: float, notice: float, end: float
+) -> None:
+    supervisor, commands = moving(seconds)
+    assert NotifyLeaving(MOVING, notice, "side1 goes", ends=True) in commands
+    assert supervisor.deadline == NOW + notice
+    supervisor.tick(NOW + notice)
+    assert supervisor.deadline == NOW + end
+
+
+def test_those_that_only_serve_leave_after_what_runs_beside_them() -> None:
+    supervisor, _ = moving()
+    assert supervisor.handle(RunEnded("m/0/0"), NOW + 1) == [Terminate(MOVING, NOTICE_S - 1)]
+
+
+def test_what_fails_while_it_leaves_has_failed() -> None:
+    supervisor, _ = moving()
+    again, terminate = supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW + 1)
+    assert again == Restart("m/0/0", 1, "it failed (boom), restart 1 of 1 of m/0")
+    assert terminate == Terminate(("m/0/1",), NOTICE_S - 1)
+    supervisor.handle(WorkerEnded("m/0/1"), NOW + 2)
+    assert supervisor.incarnations == {"m/0/0": 1, "m/0/1": 1, "r/0": 0}
+
+
+def test_who_was_told_is_not_told_again() -> None:
+    supervisor, _ = moving()
+    event = HostLeaving(MOVING, 30.0, "side1 goes", replaceable=True)
+    assert supervisor.handle(event, NOW + 1) == []
+
+
+def test_workers_that_must_stay_keep_those_that_go_with_them() -> None:
+    supervisor = restarting(1)
+    names = ("m/0/0", "r/0")
+    commands = supervisor.handle(HostLeaving(names, 9.0, "it goes", replaceable=True), NOW)
+    assert commands[1:] == [NotifyLeaving(names, 9.0, "it goes", ends=False)]
+    (again,) = supervisor.handle(WorkerEnded("m/0/0", BOOM), NOW + 1)
+    assert isinstance(again, Restart)
+
+
+def test_the_end_of_the_run_comes_before_moves() -> None:
+    supervisor, _ = moving()
+    assert supervisor.handle(STOP, NOW + 1) == [Notify(NOTICE_S, "second")]
+    assert supervisor.deadline == NOW + 1 + NOTICE_S
+    assert supervisor.handle(WorkerEnded("m/0/0"), NOW + 2) == [Retire("m/0/0", "it has ended")]

@@ -15,13 +15,13 @@ from launchpad_lite.launchers.ray.machines import CPU, GPU, MEMORY
 from launchpad_lite.launchers.ray.options import show_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from concurrent import futures
 
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.launchers.ray.options import RayOptions
-    from launchpad_lite.launchers.ray.placement import Placement
+    from launchpad_lite.launchers.ray.placement import Placement, Room
 
 END_S = 15.0
 """Seconds that actors have to end after their agents were hung up on."""
@@ -49,6 +49,8 @@ class Actors:
         self._run_id = run_id
         self._actors: dict[str, Any] = {}
         self._places = {bundle.agent: bundle for bundle in placement.bundles}
+        self._rooms: dict[str, Room] = {}
+        self._leaving: set[str] = set()
         self._ended = threading.Condition()
         self._running: set[str] = set()
         self._ending = False
@@ -71,7 +73,7 @@ class Actors:
             self._start(agent)
 
     def replace(self, lost: str, agent: str) -> None:
-        """Start another actor in the room of one whose agent is lost.
+        """Start another actor for one whose agent is lost, or leaves its machine.
 
         Ray moves the room of a machine that is gone elsewhere, once it knows and there is any.
 
@@ -79,9 +81,23 @@ class Actors:
           lost: the agent.
           agent: that which takes its place.
         """
-        self._places[agent] = self._places[lost]
-        self._kill(lost)  # one that has only lost its agent still takes the room
+        self._places = {**self._places, agent: self._places[lost]}
+        if lost not in self._leaving:
+            self._kill(lost)  # one that has only lost its agent still takes the room
         self._try(agent)
+
+    def bundles(self) -> Mapping[str, Bundle]:
+        """Return what the actor of each agent asks for."""
+        return self._places
+
+    def leave(self, agents: Iterable[str]) -> None:
+        """Take it that the room of some agents is not needed once these have ended."""
+        with self._ended:
+            self._leaving.update(agents)
+
+    def _clear(self, agent: str) -> None:
+        self._kill(agent)
+        self._placement.vacate(self._rooms[agent], self._places[agent])
 
     def _try(self, agent: str) -> None:
         try:
@@ -91,6 +107,7 @@ class Actors:
 
     def _start(self, agent: str) -> None:
         bundle = self._places[agent]
+        self._rooms[agent] = self._placement.room(bundle)
         try:
             actor = self._make(agent, bundle)
         except (
@@ -138,8 +155,11 @@ class Actors:
             self._running.discard(agent)
             self._ended.notify_all()
             again = not self._ending and error is not None and _was_too_early(error)
-        if again:  # not in this thread, which is Ray's
-            threading.Thread(target=self._try, args=(agent,), name="lp-actor", daemon=True).start()
+            left = not self._ending and agent in self._leaving
+        if again or left:  # not in this thread, which is Ray's
+            work = self._try if again else self._clear
+            threading.Thread(target=work, args=(agent,), name="lp-actor", daemon=True).start()
+        if again:
             return
         how = answer.result() if error is None else explain(error)
         self._gone([agent], f"its actor of Ray has ended{': ' if how else ''}{how}")

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import importlib.util
 import logging
+import math
 import os
 import socket
 import sys
@@ -181,11 +182,30 @@ class Cluster:
     def here_strategy(self) -> Any:
         """Return what has Ray start an actor on this machine."""
         strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
-        node = self.ray.get_runtime_context().get_node_id()
-        return strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+        return strategies.NodeAffinitySchedulingStrategy(self.machine, soft=False)
+
+    @property
+    def machine(self) -> str:
+        """Ray's name of this machine."""
+        return str(self.ray.get_runtime_context().get_node_id())
+
+    def drained(self) -> dict[str, float]:
+        """Return the machines that Ray drains, and when each will be gone.
+
+        Returns:
+          Seconds since 1970, by Ray's names of the machines; infinite where nobody knows, and
+          nothing while the cluster does not answer.
+        """
+        worker: Any = importlib.import_module("ray._private.worker")
+        try:
+            found = worker.global_worker.gcs_client.get_draining_nodes(timeout=_ANSWER_S)
+        except self.ray.exceptions.RayError:
+            return {}
+        return {machine: ms / 1000 if ms else math.inf for machine, ms in found.items()}
 
     def machines(self) -> list[Machine]:
-        """Return its machines, as they are now."""
+        """Return its machines, as they are now, without those that Ray drains."""
+        drained = self.drained()
         state: Any = importlib.import_module("ray._private.state")
         free = state.available_resources_per_node()
         return [
@@ -198,7 +218,7 @@ class Cluster:
                 labels=node.get("Labels", {}),
             )
             for node in self.ray.nodes()
-            if node["Alive"]
+            if node["Alive"] and node["NodeID"] not in drained
         ]
 
     def leave(self) -> None:

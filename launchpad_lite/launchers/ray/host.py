@@ -67,6 +67,7 @@ class _Here:
     host: str
     address: str
     gpus: tuple[str, ...]
+    machine: str
     actor: int  # its process
     logs: str  # Ray's directory of them
 
@@ -92,6 +93,7 @@ class Host:
             host=os.uname().nodename,
             address=ray.util.get_node_ip_address(),
             gpus=tuple(str(gpu) for gpu in ray.get_gpu_ids()),
+            machine=ray.get_runtime_context().get_node_id(),
             actor=os.getpid(),
             logs=_logs_of_ray(),
         )
@@ -165,7 +167,13 @@ def main() -> None:
 
         sockets = socket_dir.make()
         try:
-            place = Place(host=here.host, address=here.address, socket_dir=sockets, gpus=here.gpus)
+            place = Place(
+                host=here.host,
+                address=here.address,
+                socket_dir=sockets,
+                gpus=here.gpus,
+                machine=here.machine,
+            )
             relay.pass_on(
                 charge.agent,
                 sock,

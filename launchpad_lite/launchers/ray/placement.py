@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
+import itertools
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launchpad_lite.launchers.ray.cluster import Cluster
-    from launchpad_lite.launchers.ray.groups import Pool
+    from launchpad_lite.launchers.ray.labels import Selector
     from launchpad_lite.launchers.ray.layout import Bundle
-    from launchpad_lite.launchers.ray.options import RayOptions
+    from launchpad_lite.launchers.ray.options import RayOptions, Strategy
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +31,26 @@ _ADVICE = (
     "Ask for less with lp.Resources or another strategy, or wait for what others hold: "
     "--ray_wait=SECONDS."
 )
+
+
+@dataclasses.dataclass(eq=False)
+class Room:
+    """Room for some actors: a placement group of Ray.
+
+    Attributes:
+      bundles: what they ask for, in Ray's order.
+      group: Ray's own.
+      left: the names of those that have gone elsewhere.
+    """
+
+    bundles: Sequence[Bundle]
+    group: Any
+    left: set[str] = dataclasses.field(default_factory=set[str])
+
+    @property
+    def strategy(self) -> Strategy:
+        """How Ray has placed them."""
+        return self.bundles[0].pool.strategy
 
 
 class Placement:
@@ -49,28 +72,72 @@ class Placement:
         self._removed = False
         self.bundles = bundles
         self._options = options
+        self._run_id = run_id
         self._module: Any = importlib.import_module("ray.util.placement_group")
-        self._pools = by_pool(bundles)
-        self._groups: dict[Pool, Any] = {}  # Ray's own
-        for pool, members in self._pools.items():  # all, before any is there: an autoscaler sees it
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._rooms: list[Room] = []  # that there are
+        self._room: dict[str, Room] = {}  # for each bundle
+        try:
+            for members in by_pool(bundles).values():  # all, before any: an autoscaler sees it
+                self.move_to(self.ask(members))
+        except BaseException:
+            self.remove()
+            raise
+
+    def ask(self, bundles: Sequence[Bundle], labels: Selector | None = None) -> Room:
+        """Ask for room for actors of one pool.
+
+        Args:
+          bundles: what they ask for.
+          labels: what is asked of the labels of their machines, beyond that.
+
+        Raises:
+          UsageError: Ray does not take it.
+          Stopped: the run has ended.
+        """
+        with self._lock:
+            if self._removed:
+                message = f"{self._run_id} has ended"
+                raise Stopped(message)
+            number = next(self._numbers)
             try:
-                self._groups[pool] = self._module.placement_group(
-                    [dict(bundle.resources) for bundle in members],
-                    strategy=pool.strategy,
-                    name=f"{run_id}:{pool.groups[0]}",
-                    bundle_label_selector=[dict(bundle.labels) for bundle in members],
+                group = self._module.placement_group(
+                    [dict(bundle.resources) for bundle in bundles],
+                    strategy=bundles[0].pool.strategy,
+                    name=f"{self._run_id}:{bundles[0].pool.groups[0]}#{number}",
+                    bundle_label_selector=[
+                        {**(labels or {}), **bundle.labels} for bundle in bundles
+                    ],
                 )
             except (TypeError, ValueError) as error:
-                self.remove()
-                message = f"Ray refuses to place {', '.join(map(str, members))}: {error}"
+                message = f"Ray refuses to place {', '.join(map(str, bundles))}: {error}"
                 raise UsageError(message) from error
+            room = Room(tuple(bundles), group)
+            self._rooms.append(room)
+            return room
+
+    def move_to(self, room: Room) -> None:
+        """Take it that actors are started there from now on."""
+        self._room |= {bundle.agent: room for bundle in room.bundles}
+
+    def vacate(self, room: Room, bundle: Bundle) -> None:
+        """Take it that an actor has ended; give its room back if all have left it."""
+        if self._room[bundle.agent] is not room:
+            room.left.add(bundle.agent)
+            if len(room.left) == len(room.bundles):
+                self.give_back(room)
+
+    def room(self, bundle: Bundle) -> Room:
+        """Return where an actor is to be started."""
+        return self._room[bundle.agent]
 
     def strategy(self, bundle: Bundle) -> Any:
         """Return Ray's scheduling strategy for an actor."""
         strategies: Any = importlib.import_module("ray.util.scheduling_strategies")
+        room = self.room(bundle)
         return strategies.PlacementGroupSchedulingStrategy(
-            self._groups[bundle.pool],
-            placement_group_bundle_index=self._pools[bundle.pool].index(bundle),
+            room.group, placement_group_bundle_index=room.bundles.index(bundle)
         )
 
     def wait(self, stopping: Callable[[], bool]) -> None:
@@ -92,8 +159,8 @@ class Placement:
     def _await(self, stopping: Callable[[], bool]) -> None:
         begun = time.monotonic()
         told = False
-        for group in self._groups.values():
-            while not group.wait(_LOOK_S):
+        for room in self._rooms:
+            while not room.group.wait(_LOOK_S):
                 waited = time.monotonic() - begun
                 if stopping():
                     message = "stopped while it waited for room in the cluster"
@@ -106,14 +173,14 @@ class Placement:
                     _log.warning("the cluster has no room yet; waiting, up to %g s", seconds)
 
     def _explain(self) -> str:
-        placed = [pool for pool, group in self._groups.items() if self._is_placed(group)]
+        placed = [room for room in self._rooms if self.has_come(room)]
         missing = [
-            f"  Asked for, with strategy {pool.strategy}: {'; '.join(map(str, members))}."
-            for pool, members in self._pools.items()
-            if pool not in placed
+            f"  Asked for, with strategy {room.strategy}: {'; '.join(map(str, room.bundles))}."
+            for room in self._rooms
+            if room not in placed
         ]
         if placed:
-            names = ", ".join(each.agent for pool in placed for each in self._pools[pool])
+            names = ", ".join(each.agent for room in placed for each in room.bundles)
             missing.append(f"  There would be room for {names}; but it is all or nothing.")
         there = "; ".join(
             f"{machine.name} {amounts(machine.free)} of {amounts(machine.total)}"
@@ -128,17 +195,27 @@ class Placement:
         ]
         return "\n".join(lines)
 
-    def _is_placed(self, group: Any) -> bool:
-        return bool(self._module.placement_group_table(group)["state"] == "CREATED")
+    def has_come(self, room: Room) -> bool:
+        """Whether there is room."""
+        return bool(self._module.placement_group_table(room.group)["state"] == "CREATED")
 
     def remove(self) -> None:
-        """Give it back, once."""
-        if self._removed or not self._cluster.is_joined:  # Ray would begin a new cluster
-            return
-        self._removed = True
-        for group in self._groups.values():
+        """Give all of it back."""
+        with self._lock:
+            self._removed = True
+            rooms = list(self._rooms)
+        for room in rooms:
+            self.give_back(room)
+
+    def give_back(self, room: Room) -> None:
+        """Give some of it back, once."""
+        with self._lock:
+            there = room in self._rooms and self._cluster.is_joined  # or Ray would begin a new one
+            if there:
+                self._rooms.remove(room)
+        if there:
             with contextlib.suppress(Exception):  # the cluster may be gone
-                self._module.remove_placement_group(group)
+                self._module.remove_placement_group(room.group)
 
 
 def remove_room(run_id: str) -> None:

@@ -8,6 +8,7 @@ from launchpad_lite.launchers import gpus
 from launchpad_lite.launchers.local import LocalRun
 from launchpad_lite.launchers.ray.actors import Actors
 from launchpad_lite.launchers.ray.host import THREADS, Charge
+from launchpad_lite.launchers.ray.moves import Moves
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime import link
 from launchpad_lite.runtime.fleet import Fleet, Place
@@ -15,6 +16,8 @@ from launchpad_lite.runtime.rundir import Rendezvous
 from launchpad_lite.runtime.shipping import LogTaker
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.launchers.ray.messages import Submission
@@ -63,9 +66,18 @@ class ActorsRun:
             log=self._local.log,
             share=gpus.share_at,
             bring_up=self._bring_up,
-            take_down=self._actors.end,
+            take_down=self._take_down,
             replace=self._actors.replace,
             leavings=self._leavings,
+        )
+
+        self._moves = Moves(
+            cluster,
+            self._fleet,
+            self._actors,
+            placement,
+            config=plan.config,
+            told_to_end=self._told_to_end,
         )
 
     def start(self) -> Run:
@@ -100,6 +112,14 @@ class ActorsRun:
             self._logs.take_log,
         )
         self._actors.start(self._charge, fleet.give_up)
+        self._moves.start()
+
+    def _told_to_end(self, why: str) -> None:
+        self._local.controller.told_to_end(why)
+
+    def _take_down(self, silent: Collection[str], absent: Collection[str]) -> None:
+        self._moves.close()
+        self._actors.end(silent, absent)
 
     def _leavings(self, place: Place) -> link.Leavings:
         shared = [str(self._local.alive)]
