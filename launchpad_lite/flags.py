@@ -152,7 +152,10 @@ SLURM_EXTRA = flags.DEFINE_multi_string(
     "lp_slurm_extra", [], "A further option of sbatch: --lp_slurm_extra=--reservation=x"
 )
 SLURM_REQUEUE = flags.DEFINE_bool(
-    "lp_slurm_requeue", False, "Queue the job again after a preemption or the loss of a machine."
+    "lp_slurm_requeue",
+    False,
+    "Queue the run again after a preemption, at the time limit, or if its controller's machine is "
+    "lost.",
 )
 SLURM_SUBMIT = flags.DEFINE_bool(
     "lp_slurm_submit", False, "Submit a job of its own also inside of an allocation (salloc)."

@@ -28,7 +28,7 @@ from launchpad_lite.stop_token import StopToken
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from concurrent import futures
 
     from launchpad_lite.credentials import Credentials
@@ -232,10 +232,10 @@ class Following(abc.ABC):
         if status.phase != Phase.RUNNING.value:
             self._notice(status.reason)
 
-    def _await_outcome(self, seconds: float) -> None:
-        """Give time to appear to what the controller's process writes at its end."""
+    def _await_outcome(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
+        """Give time to appear to what the controller's process writes at its end, if that is it."""
         deadline = time.monotonic() + seconds
-        while self._directory.outcome() is None and time.monotonic() < deadline:
+        while self._directory.outcome() is None and time.monotonic() < deadline and not unless():
             time.sleep(_LOOK_S)
 
     def _notice(self, reason: str) -> None:

@@ -69,7 +69,9 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A cluster with the partitions `main` (all nodes), `gpu` and `short` (one minute).
+    """A cluster with the partitions `main` (all nodes), `gpu`, `short` (one minute), `closed`...
+
+    Jobs in `spare` are preempted by those in `urgent`: they get 20 seconds, and are queued again.
 
     Attributes:
       directory: Where all its files are.
@@ -147,6 +149,7 @@ class Cluster:
         lines.append(main)
         lines.append("PartitionName=short Nodes=ALL MaxTime=1 PreemptMode=OFF\n")
         lines.append("PartitionName=spare Nodes=ALL GraceTime=20\n")
+        lines.append("PartitionName=closed Nodes=ALL AllowAccounts=others PreemptMode=OFF\n")
         lines.append("PartitionName=urgent Nodes=ALL PriorityTier=2 PreemptMode=OFF\n")
         if with_gpus := [node.name for node in self.nodes if node.gpus]:
             lines.append(

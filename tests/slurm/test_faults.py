@@ -115,7 +115,7 @@ def test_a_waiting_job_that_is_cancelled_from_outside(login: Login) -> None:
 
 
 def test_two_hundred_workers_on_three_machines(login: Login) -> None:
-    run = login.launch("--workers=198", "--nodes=3", "--cpus=0.1")
+    run = login.launch("--workers=199", "--nodes=3", "--cpus=0.1")  # and the main one
     assert run.end() == 0, run.text()
     assert "ways: ['TlsStream', 'UnixStream']" in run.text()
 

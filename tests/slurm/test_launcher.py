@@ -178,6 +178,7 @@ def test_two_programs_on_the_same_machines(login: Login) -> None:
         (["--option=extra=('--nodes=3',)"], "'--nodes=3' is set by this package"),
         (["--option=extra=('--reservation=none',)"], "SLURM refuses the job"),
         (["--option=time=2", "--option=partition='short'"], "would wait for ever"),
+        (["--option=account='nobody'", "--option=partition='closed'"], "(Job's account not known"),
         (["--gpus=5"], "the cluster cannot hold the program"),
         (["--option=layuot='steps'"], "layuot"),
     ],
@@ -192,7 +193,8 @@ def test_what_cannot_work_is_told_before_anything_is_queued(
 
 
 def test_a_home_that_is_not_shared_is_told(login: Login) -> None:
-    login.env["XDG_STATE_HOME"] = "/dev/shm/lp-not-shared"  # each machine has its own
+    login.env["XDG_STATE_HOME"] = home = "/dev/shm/lp-not-shared"  # each machine has its own
     run = login.launch()
     assert run.end() == 1
+    assert f"Its log: {home}/launchpad_lite/runs/spread-" in run.text()
     assert "Set XDG_STATE_HOME to one that is." in run.text()

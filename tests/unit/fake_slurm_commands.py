@@ -139,9 +139,10 @@ def squeue(directory: Path, *words: str) -> None:
 
 def scancel(directory: Path, *words: str) -> None:
     """Ends jobs; those that run hear SIGTERM."""
+    spared = (*_ENDED, "RUNNING") if "--state=PENDING" in words else _ENDED
     for number in (word for word in words if not word.startswith("-")):
         job = Job(directory, number)
-        if job.state[0] not in _ENDED:
+        if job.state[0] not in spared:
             job.become("CANCELLED")
             _terminate(job)
 

@@ -11,7 +11,7 @@ import pytest
 
 from launchpad_lite.launchers.slurm import commands, waiting
 from launchpad_lite.launchers.slurm.commands import JobState, moment
-from launchpad_lite.launchers.slurm.waiting import Queue, Waiting, pauses
+from launchpad_lite.launchers.slurm.waiting import Queue, Waiting, pauses, waits_for_ever
 from launchpad_lite.runtime.rundir import RunDirectory
 
 NOW = time.mktime((2026, 11, 26, 12, 0, 0, 0, 0, -1))
@@ -92,6 +92,22 @@ def test_once_the_first_job_has_begun_its_controller_is_looked_for_at_once(
     jobs = Waiting(RunDirectory(tmp_path), {7: "job 7", 8: "job 8"}, lambda _: None)
     assert jobs.controller(lambda: now > begins + 60) is None
     assert min(pause for at, pause in slept if at > begins) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("reason", "for_ever"),
+    [
+        ("PartitionTimeLimit", True),
+        ("Job's account not known, so it can't use this partition (short allows us)", True),
+        ("Job's QOS not permitted to use this partition (short allows gold not normal)", True),
+        ("Resources", False),
+        ("PartitionDown", False),
+        ("BeginTime", False),
+    ],
+)
+def test_what_never_comes(reason: str, *, for_ever: bool) -> None:
+    assert waits_for_ever(JobState(state="PENDING", reason=reason)) == for_ever
+    assert not waits_for_ever(JobState(state="RUNNING", reason=reason))
 
 
 def test_slurms_times() -> None:

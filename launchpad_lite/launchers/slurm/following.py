@@ -66,7 +66,7 @@ class FollowingJobs(Following):
             with contextlib.suppress(CallError, Stopped):
                 for status in viewer.changes():
                     self._take(status)
-            self._await_outcome(_OUTCOME_S)
+            self._await_outcome(_OUTCOME_S, self._is_queued_again)
             self._lose()
             state = self._waiting.ask().get(first)
             if state is None or not is_alive(state):
@@ -96,6 +96,12 @@ class FollowingJobs(Following):
             self._directory.write_status(ended)
         return error
 
+    def _is_queued_again(self) -> bool:
+        """Whether the controller has written that the run is to begin again."""
+        status = self._directory.status()
+        waits = status is not None and status.phase == Phase.RUNNING.value
+        return waits and self._directory.rendezvous() is None
+
     def _explain(self) -> LaunchpadError | None:
         """Return why jobs are over whose controller has left no word."""
         hopeless, ended = self._waiting.hopeless(), self._waiting.ended()
@@ -107,8 +113,8 @@ class FollowingJobs(Following):
             reason = self._waiting.states[hopeless].reason
             message = (
                 f"{self.run_id}: {self._titles[hopeless]} would wait for ever ({reason}), and is "
-                "cancelled. Ask for less with lp.SlurmOptions or lp.Resources; `sinfo` shows what "
-                "the partition allows."
+                "cancelled. Ask for less with lp.SlurmOptions or lp.Resources, or for another "
+                "partition or account; `sinfo` shows what the partition allows."
             )
             return UsageError(message)
         job = self._jobs[0] if ended is None else ended

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers.slurm import commands
-from launchpad_lite.launchers.slurm.waiting import FOR_EVER, Queue, is_alive, pauses
+from launchpad_lite.launchers.slurm.waiting import Queue, is_alive, pauses, waits_for_ever
 from launchpad_lite.runtime.rundir import tail
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class OtherJobs:
     ) -> None:
         for job, agents in missing.items():
             state = states.get(job)
-            if state is not None and state.state == "PENDING" and state.reason in FOR_EVER:
+            if state is not None and waits_for_ever(state):
                 self._fleet.give_up(agents, f"its job {job} would wait for ever ({state.reason})")
             elif not is_alive(state):
                 state = commands.last_words(job) or state

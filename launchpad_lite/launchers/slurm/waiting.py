@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 ASK_S = 5.0
 """Seconds between two questions to SLURM, at least."""
 
-FOR_EVER = ("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount")
-"""Reasons to wait that do not go away by themselves; SLURM takes such jobs nevertheless."""
+_FOR_EVER = (
+    *("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount", "InvalidQOS"),
+    *("AccountNotAllowed", "Job's account ", "Job's QOS "),
+)
+"""What reasons to wait begin with that do not go away by themselves; SLURM takes such jobs."""
 
 _PATIENT_S = 30.0  # between two of them while a job waits for long
 _ALIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "SUSPENDED", "STOPPED")
@@ -41,6 +44,11 @@ def pauses() -> Iterator[float]:
 def is_alive(state: JobState | None) -> bool:
     """Whether a job has not ended; SLURM forgets those that have ended long ago."""
     return state is not None and state.state in _ALIVE
+
+
+def waits_for_ever(state: JobState | None) -> bool:
+    """Whether a job waits for what never comes."""
+    return state is not None and state.state == "PENDING" and state.reason.startswith(_FOR_EVER)
 
 
 class Queue:
@@ -164,5 +172,4 @@ class Waiting:
 
     def hopeless(self) -> int | None:
         """Return the first job that waits for what never comes, if one does."""
-        waiting = (job for job, state in self.states.items() if state.state == "PENDING")
-        return next((job for job in waiting if self.states[job].reason in FOR_EVER), None)
+        return next((job for job, state in self.states.items() if waits_for_ever(state)), None)
