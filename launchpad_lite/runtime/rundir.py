@@ -246,10 +246,6 @@ class RunDirectory:
         self.rendezvous_file.unlink(missing_ok=True)
         self.owner_file.unlink(missing_ok=True)
 
-    def lose_controller(self) -> None:
-        """Forget how to reach a controller that is gone, and will come back."""
-        self.rendezvous_file.unlink(missing_ok=True)
-
     def remove_sockets(self) -> None:
         """Remove the private directory of a run whose process was killed."""
         rendezvous = self.rendezvous()

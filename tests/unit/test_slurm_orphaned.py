@@ -19,7 +19,7 @@ from launchpad_lite.launchers.slurm.layout import Layout, Machine, lay_out
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.owner import Owner
 from launchpad_lite.planning import Capabilities
-from launchpad_lite.runtime.rundir import RunDirectory
+from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 from launchpad_lite.runtime.status import RunStatus
 from launchpad_lite.runtime.supervisor import Phase
 
@@ -81,7 +81,12 @@ def settle(
         return {job: JobState(state=found[job], reason="") for job in jobs if job in found}
 
     monkeypatch.setattr(commands, "states", states)
-    orphaned.settle(directory, submission, group)
+    lost = Rendezvous(
+        endpoint="tcp:127.0.0.1:9",
+        credentials=submission.credentials,
+        owner=Owner.elsewhere("job", (), ()),
+    )
+    orphaned.settle(directory, submission, group, lost)
 
 
 def secrets(directory: RunDirectory) -> list[str]:
@@ -145,17 +150,6 @@ def test_another_job_comes_back_with_the_first(
 ) -> None:
     settle(directory, "worker", state, monkeypatch, layout="jobs", requeue=True)
     assert told == [("requeue", 7)] * comes_back
-
-
-def test_the_controller_that_comes_back_is_not_mistaken_for_the_lost_one(
-    directory: RunDirectory, told: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory.write_owner(Owner.elsewhere("job 7", ("true",), ()))
-    directory.write_rendezvous("tcp:127.0.0.1:1", Credentials.create())
-    settle(directory, "worker", "RUNNING", monkeypatch, requeue=True)
-    assert told == [("requeue", 7)]
-    assert directory.rendezvous() is None
-    assert directory.owner() is not None
 
 
 def test_an_allocation_of_the_users_and_another_job_are_left_alone(

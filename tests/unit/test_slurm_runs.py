@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -182,8 +183,14 @@ def test_all_jobs_of_a_run_are_queued_again(slurm: FakeSlurm) -> None:
     assert run.client("main").all_are_up()
     slurm.tell(1, "batch")
     slurm.await_states("PENDING", "PENDING")
-    slurm.start(2)  # it waits for the first, which has the controller
-    slurm.start(1)
+    (kept,) = list_runs()
+    with socket.create_server(("127.0.0.1", 0)) as lost:
+        endpoint = f"tcp:127.0.0.1:{lost.getsockname()[1]}"  # of a controller, with its machine
+        kept.write_rendezvous(endpoint, credentials.Credentials.create())
+        slurm.start(2)
+        lost.settimeout(60)
+        lost.accept()[0].close()
+    slurm.start(1)  # the other waits for it: it has the controller
     run.wait()
     slurm.await_states("COMPLETED", "COMPLETED")
 

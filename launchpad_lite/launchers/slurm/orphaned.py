@@ -7,14 +7,14 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import CallError, ControllerLost
+from launchpad_lite.errors import ControllerLost
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.launchers.slurm.submission import Submission
-from launchpad_lite.runtime.control import RunViewer
+from launchpad_lite.launchers.slurm.waiting import answers
 from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
-    from launchpad_lite.runtime.rundir import RunDirectory
+    from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 
 _PATIENCE_S = 10.0
 """Seconds in which SLURM ends a job whose controller was killed: its batch script has ended.
@@ -26,13 +26,14 @@ would hold its other machines, empty, until its time is over.
 _LOOK_S = 0.5
 
 
-def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
+def settle(directory: RunDirectory, submission: Submission, group: str, lost: Rendezvous) -> None:
     """End the job, or queue it again, if SLURM does not. Where there are several, each does.
 
     Args:
       directory: the run's.
       submission: what ran.
       group: the task's.
+      lost: how the controller was reached.
 
     Raises:
       SlurmError: SLURM cannot be told.
@@ -40,11 +41,9 @@ def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nobody is there any more to be told
     requeue = submission.options.requeue
-    if _answers(directory):
+    if directory.rendezvous() == lost and answers(lost):
         return  # only the line to it is broken, and it sees what comes of that
-    if requeue:
-        directory.lose_controller()
-    else:
+    if not requeue:
         Submission.remove(directory)
     groups = [step.group for component in submission.layout.jobs[0] for step in component.steps]
     is_first = group in groups
@@ -71,18 +70,6 @@ def settle(directory: RunDirectory, submission: Submission, group: str) -> None:
     )
     directory.write_outcome(ControllerLost(message))
     commands.cancel([job])
-
-
-def _answers(directory: RunDirectory) -> bool:
-    """Whether the controller is there after all."""
-    rendezvous = directory.rendezvous()
-    if rendezvous is None:
-        return False
-    try:
-        RunViewer(rendezvous.endpoint, rendezvous.credentials).status()
-    except CallError:
-        return False
-    return True
 
 
 def _has_ended(directory: RunDirectory) -> bool:

@@ -65,7 +65,7 @@ def main() -> None:
         if not in_order:
             from launchpad_lite.launchers.slurm import orphaned
 
-            orphaned.settle(directory, submission, group)
+            orphaned.settle(directory, submission, group, rendezvous)
     except LaunchpadError as error:
         sys.stderr.write(f"{brief(error)}\n")
         sys.exit(error.exit_code)
@@ -75,18 +75,23 @@ def main() -> None:
 def _await_controller(directory: RunDirectory, *, waits_in_queue: bool) -> Rendezvous:
     """Return how to reach the controller, which may be starting on another machine.
 
-    Its job may wait for long after this one has begun.
+    Args:
+      directory: the run's.
+      waits_in_queue: whether its job may wait for long after this one has begun. Where both are
+        queued again, there may still be word of one that was lost with its machine.
 
     Raises:
       UsageError: it has not come up.
     """
-    from launchpad_lite.launchers.slurm.waiting import pauses
+    from launchpad_lite.launchers.slurm.waiting import answers, pauses
 
     patience = max(_WAIT_S, _ASK_S * int(os.environ.get("SLURM_NTASKS", "1")))
     begun = time.monotonic()
     deadline = begun + patience
     looks = pauses()
-    while (rendezvous := directory.rendezvous()) is None:
+    while (rendezvous := directory.rendezvous()) is None or (
+        waits_in_queue and not answers(rendezvous)
+    ):
         now = time.monotonic()
         if now > deadline:
             owner = directory.owner() if waits_in_queue else None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from launchpad_lite.errors import CallError, DeadlineExceeded, Unavailable
 from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.runtime.control import RunViewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +51,17 @@ def is_alive(state: JobState | None) -> bool:
 def waits_for_ever(state: JobState | None) -> bool:
     """Whether a job waits for what never comes."""
     return state is not None and state.state == "PENDING" and state.reason.startswith(_FOR_EVER)
+
+
+def answers(rendezvous: Rendezvous) -> bool:
+    """Whether a controller is there; one that was lost with its machine may have left its word."""
+    try:
+        RunViewer(rendezvous.endpoint, rendezvous.credentials).status()
+    except (Unavailable, DeadlineExceeded):
+        return False
+    except CallError:  # who goes on to call it will hear why
+        pass
+    return True
 
 
 class Queue:
