@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import secrets
 import shutil
@@ -26,7 +27,7 @@ from tests.machines.directory import held
 from tests.machines.launched import PATIENCE_S, Launched, start
 from tests.machines.network import Network
 
-HEAD = "head"
+HEAD, SIDE = "head", "side"
 ADDRESSES = {HEAD: "10.78.0.1", "side0": "10.78.0.11", "side1": "10.78.0.12"}
 ADDRESS = f"{ADDRESSES[HEAD]}:6379"
 DASHBOARD = f"http://{ADDRESSES[HEAD]}:8265"
@@ -46,7 +47,7 @@ def missing() -> str | None:
 
 
 class Lab:
-    """A cluster of a head and two machines, each of which has a resource of its name.
+    """A cluster of a head and two machines, each of which has a resource of its name, and `side`.
 
     `with Lab.boot(directory) as lab` boots it and ends it. All of a lab ends at the latest together
     with the thread that booted it. All machines have the files of this one, but /dev/shm, Ray's
@@ -167,6 +168,21 @@ class Lab:
         (process,) = self._daemons(name, daemon)
         process.kill()
 
+    def drain(self, name: str, seconds: int) -> None:
+        """Announces the end of a machine, as whoever takes back a spot instance does."""
+        self._damaged.add(name)
+        (raylet,) = self._daemons(name, "raylet")
+        (node,) = (word for word in raylet.cmdline() if word.startswith(_NODE_ID))
+        done = self._run(
+            HEAD,
+            *("-m", _RAY_START, "drain-node", f"--address={ADDRESS}"),
+            *("--node-id", node.removeprefix(_NODE_ID)),
+            *("--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot"),
+            f"--deadline-remaining-seconds={seconds}",
+            env=self.env,
+        )
+        assert done.returncode == 0, done.stderr
+
     def power_off(self, name: str) -> None:
         """Takes a machine's power: its peers hear nothing more of it, not even that it is gone."""
         assert self._network is not None
@@ -285,7 +301,8 @@ class Lab:
         return [
             *("env", *(f"{key}={value}" for key, value in variables.items())),
             *(sys.executable, "-m", _RAY_START, "start", *where),
-            *(f"--node-ip-address={ADDRESSES[name]}", f'--resources={{"{name}": 8}}'),
+            f"--node-ip-address={ADDRESSES[name]}",
+            f"--resources={json.dumps({name: 8} if name == HEAD else {name: 8, SIDE: 8})}",
             *("--block", "--num-cpus=2", f"--object-store-memory={_STORE_BYTES}"),
             *(f"--temp-dir={self.directory}/ray", "--include-log-monitor=false"),
         ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
+from pathlib import Path
 from typing import Any
 
 from absl import app, flags
@@ -39,6 +41,50 @@ class Caller:
         lp.stop()
 
 
+class Mobile(Frail):
+    """Its machine is drained."""
+
+    def __init__(self) -> None:
+        self._told = "not told"
+
+    def save(self, path: str) -> None:
+        left = lp.seconds_left()
+        Path(path).write_text("told in time" if left is not None and left > 0 else "told too late")
+
+    def restore(self, path: str) -> None:
+        self._told = Path(path).read_text()
+
+    def life(self) -> str:
+        return f"life {self.incarnation()} on {socket.gethostname()}: {self._told}"
+
+
+class Watcher:
+    """Shows where a node is, until the run stops."""
+
+    def __init__(self, mobile: Mobile) -> None:
+        self._mobile = mobile
+
+    def run(self) -> None:
+        before = ""
+        while not lp.wait_for_stop(0.01):
+            with contextlib.suppress(lp.Unavailable):  # it ended in the call
+                life = self._mobile.life()
+                if life != before:
+                    before = life
+                    print(life, flush=True)
+
+
+def make_mobile() -> tuple[lp.Program, dict[str, lp.Resources]]:
+    """A node on either of the side machines, and one on the head that watches it."""
+    program = lp.Program("mobile")
+    mobile = lp.CourierNode(Mobile)
+    colocation = lp.MultiProcessingColocation([mobile], num_retries_on_failure=1)
+    program.add_node(colocation, label="mobile")
+    program.add_node(lp.CourierNode(Watcher, mobile.create_handle()), label="watcher")
+    where = {"mobile": "side", "watcher": "head"}
+    return program, {group: lp.Resources(custom={name: 1}) for group, name in where.items()}
+
+
 def make_frail() -> tuple[lp.Program, dict[str, lp.Resources]]:
     """A node on `side1` that may be started again, and one on the head that calls it."""
     program = lp.Program("frail")
@@ -61,7 +107,8 @@ def make_spread() -> tuple[lp.Program, dict[str, lp.Resources]]:
 
 
 def main(_: Any) -> None:
-    program, resources = make_frail() if _MODE.value == "frail" else make_spread()
+    make = {"frail": make_frail, "mobile": make_mobile}.get(_MODE.value, make_spread)
+    program, resources = make()
     lp.launch(program, resources=resources).wait()
 
 

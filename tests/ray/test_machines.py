@@ -101,6 +101,24 @@ def test_a_machine_that_lost_its_power_comes_back(lab: Lab) -> None:
     assert run.end() == 0, run.text()
 
 
+@pytest.mark.timeout(240)
+def test_a_machine_is_drained_and_goes(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=mobile")
+    run.await_text("life 0 on side")
+    drained, other = "side0", "side1"
+    if "life 0 on side1" in run.text():
+        drained, other = other, drained
+    lab.drain(drained, 600)
+    run.await_text(f"life 1 on {other}: told in time")
+    assert re.search(rf"{drained} is drained by Ray and goes in \d+ s; to be started", run.text())
+    lab.power_off(drained)
+    status = lab.lp_launch(other, "status", run.run.name).stdout
+    assert f"tcp:{ADDRESSES[other]}:" in status, status
+    run.interrupt()
+    assert run.end() == 128 + signal.SIGINT, run.text()
+    assert "failed" not in run.text()
+
+
 def test_a_raylet_is_killed(lab: Lab) -> None:
     run = lab.launch(HEAD, "--mode=wait")
     run.await_text("waiting")
