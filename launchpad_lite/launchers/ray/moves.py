@@ -9,7 +9,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.errors import LaunchpadError
 from launchpad_lite.runtime.pulse import BEAT_S
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_AT_ONCE_S = 1.0  # for Ray to place what it has room for
 _END_S = 5.0
 _MACHINE = "ray.io/node-id"
 """Ray's own label that tells one machine from the others."""
@@ -155,18 +155,29 @@ class Moves:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
+        said = ""
         while not self._closed.wait(BEAT_S):
             try:
                 self._look(self._cluster.drained())
-            except LaunchpadError as error:
-                _log.warning("nodes cannot be moved from a machine that Ray drains: %s", error)
+            except Exception as error:  # Ray's own, of many types, while its head is away
+                text = f"nodes cannot be moved from a machine that Ray drains: {error!r}"
+                if text != said:
+                    said = text
+                    _log.warning("%s", text)
 
     def _look(self, drained: dict[str, float]) -> None:
         own = drained.pop(self._cluster.machine, None)
         if own is not None and (math.isinf(own) or time.time() >= latest(own, self._config)):
             self._told_to_end("Ray drains the machine that has the run's controller")
-        occupied, bundles = self._fleet.occupied(), self._actors.bundles()
+        if self._begin(drained):
+            self._closed.wait(_AT_ONCE_S)
+        occupied = self._fleet.occupied()
         self._moves = [move for move in self._moves if not self._has_gone(move, occupied)]
+
+    def _begin(self, drained: dict[str, float]) -> bool:
+        """Ask for room for agents that were not known to leave; return whether there are any."""
+        occupied, bundles = self._fleet.occupied(), self._actors.bundles()
+        before = len(self._moves)
         for departure in departures(occupied, bundles, drained):
             pool = bundles[departure.agents[0]].pool
             beside = [agent for agent, bundle in bundles.items() if bundle.pool == pool]
@@ -178,13 +189,10 @@ class Moves:
             if not departure.movable:
                 self._tell(departure, deadline, moves=False)
                 continue
-            room = self._placement.ask(
-                [bundles[agent] for agent in departure.agents],
-                elsewhere(departure, occupied, bundles),
-            )
-            move = _Move(departure, deadline, room)
-            if not self._has_gone(move, occupied):
-                self._moves.append(move)
+            asked = [bundles[agent] for agent in departure.agents]
+            room = self._placement.ask(asked, elsewhere(departure, occupied, bundles))
+            self._moves.append(_Move(departure, deadline, room))
+        return len(self._moves) > before
 
     def _has_gone(self, move: _Move, occupied: Occupied) -> bool:
         """Let agents go if there is room or it is time; return whether that is done."""
