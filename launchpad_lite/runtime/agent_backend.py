@@ -122,7 +122,7 @@ class AgentBackend(Backend):
                 self._take(message)
             left = self._left and not self._alive
         if left:
-            self._line.close()
+            self.close()
 
     def leave(self) -> None:
         """Hang up on the agent when the last of its workers has ended: it gets no more."""
@@ -130,7 +130,7 @@ class AgentBackend(Backend):
             self._left = True
             left = not self._alive
         if left:
-            self._line.close()
+            self.close()
 
     def _take(self, message: link.FromAgent) -> None:
         if isinstance(message, link.WorkerStarted):

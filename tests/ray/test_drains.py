@@ -90,7 +90,7 @@ def test_nodes_move_before_their_machine_goes(
     machine = nodes[0].machine()
     drain(pair[machine], 600.0)
     assert eventually(lambda: {node.machine() for node in nodes} == {*pair} - {machine}, SOON_S)
-    assert [node.before() for node in nodes] == ["10 ", "10 "]
+    assert all(0 < float(node.before()) <= 10 for node in nodes)  # each has saved once
     assert not run.client("other").stops()
     cluster.remove_node(pair.pop(machine), allow_graceful=False)
     process = nodes[0].process()
@@ -98,7 +98,7 @@ def test_nodes_move_before_their_machine_goes(
     assert eventually(lambda: nodes[0].process() != process, SOON_S)
     assert restarts(run) == [2, 1, 0]
     stopped(run)
-    lines = [each.message for each in caplog.records if "drained" in each.message]
+    lines = [each.message for each in caplog.records if "again" in each.message]
     assert len(lines) == 2, lines
     told = (
         r"is drained by Ray and goes in \d+ s; to be started again elsewhere: facts/0/0, facts/0/1"
