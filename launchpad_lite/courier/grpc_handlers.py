@@ -163,11 +163,17 @@ class Handlers(grpc.GenericRpcHandler):
                 send(self._message(reply, context))
             send(None)
 
+        def end_beside(reply: Reply | None) -> None:
+            try:  # to answer may mean to wait for a slow client
+                self.executor.submit(end, reply)
+            except RuntimeError:  # no thread: the server has stopped, or there can be no more
+                context.cancel()
+
         request = self._request(frame.parse, message, context)
         if isinstance(request, Reply):
             end(request)
-        else:  # to answer may mean to wait for a slow client
-            self._calls.begin(request, context, lambda reply: self.executor.submit(end, reply))
+        else:
+            self._calls.begin(request, context, end_beside)
 
     def _fetch(self, number: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         pieces = self._held.fetch(number)

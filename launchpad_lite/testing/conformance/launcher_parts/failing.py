@@ -9,12 +9,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite.context import get_context
-from launchpad_lite.testing.conformance.launcher_parts.nodes import (
-    PATIENCE_S,
-    Board,
-    ConformanceError,
-    Echo,
-)
+from launchpad_lite.launching import register_stop_handler
+from launchpad_lite.testing.conformance.launcher_parts.nodes import Board, ConformanceError, Echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +35,18 @@ class Frail(Echo):
     """Fails when it is told to."""
 
     def __init__(self, board: Board) -> None:
-        self._broken = threading.Event()
+        self._broken = False
+        self._told = threading.Event()
         board.write(f"incarnation {get_context().incarnation}")
 
     def break_down(self) -> None:
-        self._broken.set()
+        self._broken = True
+        self._told.set()
 
     def run(self) -> None:
-        if self._broken.wait(PATIENCE_S):
+        register_stop_handler(self._told.set)
+        self._told.wait()
+        if self._broken:
             raise ConformanceError("boom", 1)
 
 
