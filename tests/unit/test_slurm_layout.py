@@ -148,6 +148,7 @@ def test_the_script_of_one_allocation() -> None:
         "/env/bin/python -P -m launchpad_lite.launchers.slurm.task /home/me/runs/prog-1 actor"
     )
     assert f"#   {step}\n" in text
+    assert "# Time limit: 1 day; nodes get notice 60 s before.\n" in text
     assert text.endswith(
         """\
 #SBATCH --job-name=prog
@@ -192,6 +193,8 @@ def test_the_scripts_of_a_job_for_each_group() -> None:
     first, second = script.scripts(layout, lp.SlurmOptions(), PLACE)
     assert first.splitlines()[-1].endswith("launchers.slurm.batch /home/me/runs/prog-1")
     assert second.splitlines()[-1].startswith("exec srun --job-name=actor ")
+    assert "#SBATCH --signal=B:TERM@60\n" in first
+    assert "#SBATCH --signal=TERM@60\n" in second  # srun would kill the tasks
 
 
 def test_containers_are_pyxis() -> None:
