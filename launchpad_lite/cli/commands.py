@@ -98,3 +98,11 @@ class CommandParser(Parser):
     def add_run(self) -> None:
         """Take the name of a run."""
         self.add_argument("run", metavar="RUN", help="a run, or the beginning of its name")
+
+    def add_ray_address(self) -> None:
+        """Take the address of a Ray cluster."""
+        self.add_argument(
+            "--ray_address",
+            metavar="ADDRESS",
+            help="the Ray cluster to look into: auto, for that of this machine, or host:port",
+        )

@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from launchpad_lite.cli import views
 from launchpad_lite.cli.commands import CommandParser
+from launchpad_lite.cli.sight import Sight
 from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, nearest
 from launchpad_lite.launchers import registry
-from launchpad_lite.runtime.logs import LogViewer, standard_output
+from launchpad_lite.runtime.logs import LinePrinter, standard_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from launchpad_lite.runtime.rundir import RunDirectory
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,33 +26,30 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises:
       UsageError: the arguments are wrong, or there is no such run or node.
-      ControllerLost: the run's process is gone, which its end was waited for.
+      ControllerLost: the run's process is gone, whose end was waited for.
+      LauncherUnavailableError: there is no such Ray cluster here.
     """
     parser = CommandParser("logs")
     parser.add_run()
+    parser.add_ray_address()
     parser.add_argument("node", metavar="NODE", nargs="?", help="label/index, or a label")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
     options = parser.parse_args(arguments)
-    directory = views.find(options.run)
-    status = directory.status()
-    if status is None:
-        message = f"{directory.run_id} has no nodes yet."
-        raise UsageError(message)
-    names = select([node.name for node in status.nodes], options.node)
-    logs = {name: directory.log(name) for name in names}
-    if _prints_elsewhere(status.launcher) and not any(path.exists() for path in logs.values()):
-        sys.stderr.write(
-            f"the nodes of {directory.run_id} are threads of the process that launched it, and "
-            "print on its terminal; they have no logs\n"
-        )
-        return ExitCode.OK
-    viewer = LogViewer(logs, standard_output(), prefixes=len(logs) > 1)
-    viewer.start()
-    try:
-        if options.follow:
-            _wait_for_end(directory)
-    finally:
-        viewer.stop()
+    with Sight(options.ray_address) as sight:
+        seen = sight.find(options.run)
+        status = seen.status()
+        if status is None:
+            message = f"{seen.run_id} has no nodes yet."
+            raise UsageError(message)
+        names = select([node.name for node in status.nodes], options.node)
+        if _prints_elsewhere(status.launcher) and not seen.has_logs(names):
+            sys.stderr.write(
+                f"the nodes of {seen.run_id} are threads of the process that launched it, and "
+                "print on its terminal; they have no logs\n"
+            )
+            return ExitCode.OK
+        printer = LinePrinter(names, standard_output(), prefixes=len(names) > 1)
+        seen.show_logs(names, printer, follow=options.follow)
     return ExitCode.OK
 
 
@@ -83,13 +78,3 @@ def _prints_elsewhere(launcher: str) -> bool:
         return point is not None and registry.load(point).capabilities().in_process
     except LaunchpadError:
         return False
-
-
-def _wait_for_end(directory: RunDirectory) -> None:
-    if views.look(directory).has_ended:
-        return
-    if views.tells(directory):
-        views.await_end(directory)
-        return
-    for _ in views.watch(directory, views.connect(directory)):
-        pass

@@ -1,9 +1,8 @@
-"""`lp-launch ps`, `status` and `stop`: the runs of this user, from any terminal."""
+"""`lp-launch ps`, `status` and `stop`: runs from any terminal."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 import time
 from concurrent import futures
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING
 from launchpad_lite import tables
 from launchpad_lite.cli import calls, text, views
 from launchpad_lite.cli.commands import CommandParser
-from launchpad_lite.errors import CallError, ControllerLost, ExitCode
-from launchpad_lite.runtime import rundir
+from launchpad_lite.cli.sight import Sight
+from launchpad_lite.errors import CallError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from launchpad_lite.cli.seen import SeenRun
     from launchpad_lite.cli.views import View
     from launchpad_lite.runtime.status import NodeStatus
 
@@ -37,12 +37,15 @@ def ps(arguments: Sequence[str]) -> int:
 
     Raises:
       UsageError: the arguments are wrong.
+      LauncherUnavailableError: there is no such Ray cluster here.
     """
     parser = CommandParser("ps")
     parser.add_argument("-a", "--all", action="store_true", help="those that have ended too")
-    every = parser.parse_args(arguments).all
-    with futures.ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(views.look, rundir.list_runs()))
+    parser.add_ray_address()
+    options = parser.parse_args(arguments)
+    with Sight(options.ray_address) as sight, futures.ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(views.look, sight.runs()))
+    every = options.all
     shown = [view for view in found if every or not view.has_ended]
     if shown:
         sys.stdout.write(f"{table(shown, time.time())}\n")
@@ -92,17 +95,20 @@ def status(arguments: Sequence[str]) -> int:
     Raises:
       UsageError: the arguments are wrong, or there is no such run.
       ControllerLost: the calls of a run were asked for whose process is gone.
+      LauncherUnavailableError: there is no such Ray cluster here.
     """
     parser = CommandParser("status")
     parser.add_run()
     parser.add_argument("--calls", action="store_true", help="the calls between nodes instead")
+    parser.add_ray_address()
     options = parser.parse_args(arguments)
-    run = views.find(options.run)
-    if options.calls:
-        sys.stdout.write(f"{calls.describe(views.connect(run).metrics())}\n")
-    else:
-        view = views.look(run, patiently=True)
-        sys.stdout.write(f"{describe(view, time.time())}\n")
+    with Sight(options.ray_address) as sight:
+        run = sight.find(options.run)
+        if options.calls:
+            text_of_it = calls.describe(views.connect(run).metrics())
+        else:
+            text_of_it = describe(views.look(run, patiently=True), time.time())
+    sys.stdout.write(f"{text_of_it}\n")
     return ExitCode.OK
 
 
@@ -129,10 +135,7 @@ def describe(view: View, now: float) -> str:
             ("launcher", known.launcher),
             ("started", f"{clock} ({text.age(now - known.started)} ago)"),
         ]
-    owner = view.run.owner()
-    if owner is not None and owner.job:
-        facts.append(("held by", owner.job))
-    facts.append(("directory", str(view.run.path)))
+    facts += [("held by", view.run.job), ("directory", view.run.place)]
     lines = [f"{name:<10} {value}" for name, value in facts if value]
     if known is not None:
         rows = [("NODE", "STATE", "RUNS", "LISTENS AT")]
@@ -151,31 +154,6 @@ def _state(node: NodeStatus, view: View) -> str:
     return f"{state}, restarted {node.restarts}x" if node.restarts else state
 
 
-def _cancel(view: View) -> bool:
-    """End a run through its scheduler if it has no controller that could; return whether it is."""
-    run, owner = view.run, view.run.owner()
-    waits = run.rendezvous() is None  # in a queue
-    if not (waits or view.phase == views.SILENT) or owner is None or not owner.end():
-        return False
-    why = "it had not begun" if waits else "its controller does not answer here"
-    sys.stderr.write(f"{run.run_id}: {owner.title} is cancelled; {why}\n")
-    if waits and view.status is not None:
-        reason = "lp-launch stop, while it waited"
-        run.write_status(dataclasses.replace(view.status, phase=views.ENDED, reason=reason))
-    return True
-
-
-def _stop_through_owner(view: View) -> int:
-    """Have what holds a run end it in order, and wait for that."""
-    owner = view.run.owner()
-    if owner is not None and not owner.end():
-        raise ControllerLost(f"{view.run.run_id}: {owner.title} cannot be told to end")
-    last = views.await_end(view.run)
-    error = last.status.error if last.status is not None else ""
-    sys.stderr.write(f"{view.run.run_id}: {error or last.phase}\n")
-    return ExitCode.OK
-
-
 def stop(arguments: Sequence[str]) -> int:
     """Ask for the end of a run, and wait for it.
 
@@ -188,29 +166,35 @@ def stop(arguments: Sequence[str]) -> int:
     Raises:
       UsageError: the arguments are wrong, or there is no such run.
       ControllerLost: the run's process is gone.
+      LauncherUnavailableError: there is no such Ray cluster here.
     """
     parser = CommandParser("stop")
     parser.add_run()
     parser.add_argument("--now", action="store_true", help="without notice and grace")
+    parser.add_ray_address()
     options = parser.parse_args(arguments)
-    run = views.find(options.run)
+    with Sight(options.ray_address) as sight:
+        _stop(sight.find(options.run), immediately=options.now)
+    return ExitCode.OK
+
+
+def _stop(run: SeenRun, *, immediately: bool) -> None:
     view = views.look(run)
     if view.has_ended:
         sys.stderr.write(f"{run.run_id} has ended before\n")
-        return ExitCode.OK
-    if views.tells(run):
-        return _stop_through_owner(view)
-    if _cancel(view):
-        return ExitCode.OK
+        return
+    done = run.cancel(silent=view.phase == views.SILENT, immediately=immediately)
+    if done:
+        sys.stderr.write(f"{run.run_id}: {done}\n")
+        return
     line = views.connect(run)
     changes = views.watch(run, line)  # from before the end, so that it cannot be missed
     last = next(changes)
     with contextlib.suppress(CallError):  # it is ending already, or it is lost: what follows tells
-        line.stop("lp-launch stop", immediately=options.now)
+        line.stop("lp-launch stop", immediately=immediately)
     for status in changes:
         if status.phase != last.phase:
             sys.stderr.write(f"{run.run_id}: {status.phase}\n")
         last = status
     if last.error:
         sys.stderr.write(f"{last.error}\n")
-    return ExitCode.OK

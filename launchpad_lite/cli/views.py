@@ -1,4 +1,4 @@
-"""A run seen from another terminal: through its directory, and its controller while it lives."""
+"""A run seen from another terminal, through its controller while it lives."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import CallError, ControllerLost, UsageError
-from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.control import RunViewer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
+    from launchpad_lite.cli.seen import SeenRun
+    from launchpad_lite.runtime.rundir import Rendezvous
     from launchpad_lite.runtime.status import RunStatus
 
 ENDED = "ended"
@@ -32,13 +32,13 @@ class View:
     """Where a run is.
 
     Attributes:
-      run: its directory.
+      run: the run.
       phase: that of its status; or `failed` if it ended with an error, `lost` if its process is
         gone, `silent` if its controller does not answer, `starting` if it has none yet.
       status: from its controller, or what it wrote last; None if it has written nothing.
     """
 
-    run: RunDirectory
+    run: SeenRun
     phase: str
     status: RunStatus | None
 
@@ -52,11 +52,11 @@ def _viewer(rendezvous: Rendezvous) -> RunViewer:
     return RunViewer(rendezvous.endpoint, rendezvous.credentials)
 
 
-def connect(run: RunDirectory) -> RunViewer:
+def connect(run: SeenRun) -> RunViewer:
     """Return a line to the controller of a run that has not ended.
 
     Args:
-      run: its directory.
+      run: the run.
 
     Raises:
       ControllerLost: the run's process is gone.
@@ -64,7 +64,7 @@ def connect(run: RunDirectory) -> RunViewer:
     """
     rendezvous = _await_rendezvous(run)
     if not run.is_alive():
-        raise _lost(run)
+        raise lost(run)
     if rendezvous is None and tells(run):
         message = (
             f"{run.run_id} is in a cluster that this machine is outside of: its controller cannot "
@@ -77,7 +77,7 @@ def connect(run: RunDirectory) -> RunViewer:
     return _viewer(rendezvous)
 
 
-def _await_rendezvous(run: RunDirectory) -> Rendezvous | None:
+def _await_rendezvous(run: SeenRun) -> Rendezvous | None:
     """Return how to reach a run's controller; give one that is only starting some time."""
     if tells(run):
         return None
@@ -89,21 +89,21 @@ def _await_rendezvous(run: RunDirectory) -> Rendezvous | None:
     return rendezvous
 
 
-def tells(run: RunDirectory) -> bool:
+def tells(run: SeenRun) -> bool:
     """Return whether all there is to know of a run comes from asking after what holds it."""
-    owner = run.owner()
-    return owner is not None and owner.tells
+    holder = run.holder()
+    return holder is not None and holder.tells
 
 
-def look(run: RunDirectory, *, patiently: bool = False) -> View:
+def look(run: SeenRun, *, patiently: bool = False) -> View:
     """Ask where a run is.
 
     Args:
-      run: its directory.
+      run: the run.
       patiently: give one that is only starting some time to come up.
     """
     rendezvous = _await_rendezvous(run) if patiently else run.rendezvous()
-    if rendezvous is not None and rendezvous.owner.is_alive():
+    if rendezvous is not None:
         try:
             status = _viewer(rendezvous).status()
         except CallError:  # it may be ending just now
@@ -112,15 +112,15 @@ def look(run: RunDirectory, *, patiently: bool = False) -> View:
     return _from_file(run, STARTING)
 
 
-def _from_file(run: RunDirectory, if_alive: str) -> View:
-    owner = run.owner()  # before the status, which is written first when a run ends
-    is_alive = owner is not None and owner.is_alive()  # and asking may bring the newest one
+def _from_file(run: SeenRun, if_alive: str) -> View:
+    holder = run.holder()  # before the status, which is written first when a run ends
+    is_alive = holder is not None and holder.is_alive()  # and asking may bring the newest one
     status = run.status()
-    if owner is not None and owner.tells and status is not None:
+    if holder is not None and holder.tells and status is not None:
         if_alive = status.phase
     if status is not None and status.phase == ENDED:
         phase = _phase(status)
-    elif owner is None:  # it could not be launched
+    elif holder is None:  # it could not be launched
         phase = FAILED
     else:
         phase = if_alive if is_alive else LOST
@@ -131,29 +131,11 @@ def _phase(status: RunStatus) -> str:
     return FAILED if status.phase == ENDED and status.error else status.phase
 
 
-def find(word: str) -> RunDirectory:
-    """Return the run that a word means: its name, or the beginning of it.
-
-    If several runs begin with it and only one of them lives, it is that one.
-
-    Args:
-      word: as on the command line.
-
-    Raises:
-      UsageError: there is no such run, or more than one.
-    """
-    begin = [run for run in rundir.list_runs() if run.run_id.startswith(word)]
-    living = [run for run in begin if run.is_alive()]
-    if len(living) == 1 and all(run.run_id != word for run in begin):
-        return living[0]
-    return rundir.find_run(word)
-
-
-def watch(run: RunDirectory, line: RunViewer) -> Iterator[RunStatus]:
+def watch(run: SeenRun, line: RunViewer) -> Iterator[RunStatus]:
     """Yield a run's status now, at each phase, and at the end of each worker and its own.
 
     Args:
-      run: its directory.
+      run: the run.
       line: to its controller.
 
     Raises:
@@ -168,11 +150,11 @@ def watch(run: RunDirectory, line: RunViewer) -> Iterator[RunStatus]:
         pass
     view = look(run)
     if not view.has_ended or view.status is None:
-        raise _lost(run)
+        raise lost(run)
     yield view.status
 
 
-def await_end(run: RunDirectory) -> View:
+def await_end(run: SeenRun) -> View:
     """Wait for the end of a run of which asking tells."""
     while True:
         view = look(run)
@@ -181,11 +163,12 @@ def await_end(run: RunDirectory) -> View:
         time.sleep(_ASK_S)
 
 
-def _lost(run: RunDirectory) -> ControllerLost:
-    owner = run.owner()
-    process = owner.title if owner is not None else "the process"
+def lost(run: SeenRun) -> ControllerLost:
+    """Return the error of a run whose process is gone."""
+    holder = run.holder()
+    process = holder.title if holder is not None else "the process"
     message = (
         f"{run.run_id} is lost: {process}, which held it together, is gone or does not answer. "
-        f"What is left of it: {run.path}"
+        f"What is left of it: {run.place}"
     )
     return ControllerLost(message)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers import terminals
-from launchpad_lite.runtime.logs import LogViewer, standard_output
+from launchpad_lite.runtime.logs import LinePrinter, LogViewer, standard_output
 
 if TYPE_CHECKING:
     import pathlib
@@ -48,8 +48,11 @@ class Output:
         self._shown = (self._logs if self.in_process else {}) | dict(more or {})
         self._viewer = LogViewer(
             self._shown,
-            standard_output() if self.in_process else sys.stderr,
-            color=options.color,
+            LinePrinter(
+                self._shown,
+                standard_output() if self.in_process else sys.stderr,
+                color=options.color,
+            ),
             busy=busy,
             interval_s=_INTERVAL_S,
         )

@@ -18,7 +18,7 @@ from launchpad_lite.planning import Capabilities, LaunchPlan, WorkerSpec
 from launchpad_lite.runtime import children, link
 from launchpad_lite.runtime.agent_backend import LocalAgentBackend
 from launchpad_lite.runtime.line import SocketLine
-from launchpad_lite.runtime.logs import LogViewer, standard_output
+from launchpad_lite.runtime.logs import LinePrinter, LogViewer, standard_output
 
 if TYPE_CHECKING:
     import pathlib
@@ -90,7 +90,8 @@ class _ProcessRun:
     def _show(self, logs: Mapping[str, pathlib.Path]) -> None:
         options, local = self._options, self._local
         if options.terminal == terminals.CURRENT:
-            viewer = LogViewer(logs, standard_output(), color=options.color, busy=local.debugger)
+            printer = LinePrinter(logs, standard_output(), color=options.color)
+            viewer = LogViewer(logs, printer, busy=local.debugger)
             viewer.start()
             local.controller.at_end(viewer.stop)
         elif options.terminal != terminals.FILES:

@@ -21,7 +21,11 @@ _LEAST_BYTES = 2**12
 
 
 class LogReader:
-    """Reads log files as they grow, for followers that ask again and again."""
+    """Reads log files as they grow, for followers that ask again and again.
+
+    Attributes:
+      over: whether the run is over, and no more will come.
+    """
 
     def __init__(self, logs: Mapping[str, pathlib.Path]) -> None:
         """Begin.
@@ -31,7 +35,7 @@ class LogReader:
         """
         self._logs = dict(logs)
         self._changed = threading.Condition()
-        self._over = False
+        self.over = False
         self._asking = 0
         self._answered = float("-inf")
 
@@ -53,19 +57,19 @@ class LogReader:
         deadline = time.monotonic() + patience_s
         with self._answering():
             while True:
-                over = self._over  # before: what was written until then is found
+                over = self.over  # before: what was written until then is found
                 found = self._read(sizes)
                 left = deadline - time.monotonic()
                 if found or over or left <= 0:
                     return found
                 with self._changed:
-                    self._changed.wait_for(lambda: self._over, min(left, _INTERVAL_S))
+                    self._changed.wait_for(lambda: self.over, min(left, _INTERVAL_S))
 
     def finish(self) -> None:
         """Take note that the run is over, and give those who follow it time to read the rest."""
         deadline = time.monotonic() + _END_S
         with self._changed:
-            self._over = True
+            self.over = True
             self._changed.notify_all()
             while (left := min(deadline, self._parted()) - time.monotonic()) > 0:
                 self._changed.wait(left)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 INTERVAL_S = 0.05
 COLORS = ("auto", "always", "never")
@@ -27,16 +27,61 @@ class Busy(Protocol):
         ...
 
 
-class LogViewer:
-    """Follows log files and writes their lines to one stream, in a thread."""
+class LinePrinter:
+    """Writes what comes of logs to one stream, in whole lines, each behind its node's name."""
 
     def __init__(
         self,
-        logs: Mapping[str, pathlib.Path],
+        names: Iterable[str],
         stream: IO[str],
         *,
         prefixes: bool = True,
         color: str = "auto",
+    ) -> None:
+        """Begin.
+
+        Args:
+          names: the nodes'.
+          stream: where the lines go.
+          prefixes: whether each line begins with its node's name.
+          color: one of `COLORS`; `auto` colours names when the stream is a terminal or FORCE_COLOR
+            is set, unless NO_COLOR is.
+        """
+        self._stream = stream
+        colour = color == "always" or (color == "auto" and _wants_colour(stream))
+        self._prefixes = {name: _prefix(name, colour=colour) if prefixes else "" for name in names}
+        self._partial = dict.fromkeys(self._prefixes, b"")
+
+    def take(self, name: str, data: bytes) -> None:
+        """Write the lines that a log's next piece completes."""
+        *lines, rest = (self._partial[name] + data).split(b"\n")
+        self._partial[name] = rest
+        self._write(name, lines)
+
+    def finish(self) -> None:
+        """Write what has come of lines that nobody completes."""
+        for name, rest in self._partial.items():
+            if rest:
+                self._write(name, [rest])
+
+    def _write(self, name: str, lines: list[bytes]) -> None:
+        prefix = self._prefixes[name]
+        text = "".join(f"{prefix}{line.decode(errors='replace')}\n" for line in lines)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+        with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
+            self._stream.write(text)
+            self._stream.flush()
+
+
+class LogViewer:
+    """Follows log files and has their lines written, in a thread."""
+
+    def __init__(
+        self,
+        logs: Mapping[str, pathlib.Path],
+        printer: LinePrinter,
+        *,
         busy: Busy | None = None,
         interval_s: float = INTERVAL_S,
     ) -> None:
@@ -44,22 +89,16 @@ class LogViewer:
 
         Args:
           logs: the log file of each node, by name; they need not exist yet.
-          stream: where the lines go.
-          prefixes: whether each line begins with its node's name.
-          color: one of `COLORS`; `auto` colours names when the stream is a terminal or FORCE_COLOR
-            is set, unless NO_COLOR is.
+          printer: writes the lines.
           busy: while it has the terminal, nothing is shown.
           interval_s: seconds between two looks at the files.
         """
         self._logs = dict(logs)
-        self._stream = stream
+        self._printer = printer
         self._positions = dict.fromkeys(logs, 0)
-        self._partial = dict.fromkeys(logs, b"")
         self._ending = threading.Event()
         self._busy = busy
         self._interval_s = interval_s
-        colour = color == "always" or (color == "auto" and _wants_colour(stream))
-        self._prefixes = {name: _prefix(name, colour=colour) if prefixes else "" for name in logs}
         self._thread = threading.Thread(target=self._run, name="lp-logs", daemon=True)
 
     def start(self) -> None:
@@ -78,9 +117,7 @@ class LogViewer:
                 if idle:
                     self.show()
         self.show()
-        for name, rest in self._partial.items():
-            if rest:
-                self._write(name, [rest])
+        self._printer.finish()
 
     def show(self) -> None:
         """Show the whole lines that have come since the last time."""
@@ -94,18 +131,7 @@ class LogViewer:
             file.seek(self._positions[name])
             data = file.read()
         self._positions[name] += len(data)
-        *lines, rest = (self._partial[name] + data).split(b"\n")
-        self._partial[name] = rest
-        self._write(name, lines)
-
-    def _write(self, name: str, lines: list[bytes]) -> None:
-        prefix = self._prefixes[name]
-        text = "".join(f"{prefix}{line.decode(errors='replace')}\n" for line in lines)
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        text = text.encode(encoding, "backslashreplace").decode(encoding)
-        with contextlib.suppress(OSError, ValueError):  # a terminal that was closed
-            self._stream.write(text)
-            self._stream.flush()
+        self._printer.take(name, data)
 
 
 def _wants_colour(stream: IO[str]) -> bool:

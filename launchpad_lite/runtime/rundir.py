@@ -313,20 +313,3 @@ def _runs(root: pathlib.Path) -> Iterator[RunDirectory]:
 def list_runs() -> list[RunDirectory]:
     """Return this user's runs, the newest first."""
     return list(_runs(runs_root()))
-
-
-def find_run(word: str) -> RunDirectory:
-    """Return the one run whose name is, or begins with, a word.
-
-    Raises:
-      UsageError: there is none, or more than one.
-    """
-    runs = list_runs()
-    exact = [run for run in runs if run.run_id == word]
-    found = exact or [run for run in runs if run.run_id.startswith(word)]
-    if len(found) == 1:
-        return found[0]
-    shown = ", ".join(run.run_id for run in (found or runs)[:8]) or "none"
-    problem = f"{len(found)} runs begin with {word!r}" if found else f"there is no run {word!r}"
-    message = f"{problem}. Runs: {shown}. `lp-launch ps --all` lists them."
-    raise UsageError(message)

@@ -41,6 +41,7 @@ def warm_command() -> Iterator[None]:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory of the commands."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", "local")  # without the runs of a cluster of this machine
     return tmp_path
 
 
@@ -936,7 +937,8 @@ def test_stop_now(live: Live) -> None:
 
 
 def test_wrong_names_of_runs_and_nodes(live: Live) -> None:
-    assert f"there is no run 'x'. Runs: {live.run_id}." in fails("status", "x", code=ExitCode.USAGE)
+    unknown = fails("status", "x", code=ExitCode.USAGE)
+    assert f"/launchpad_lite/runs. Runs: {live.run_id}." in unknown
     assert "no group 'servers'; did you mean 'server'?" in fails(
         "logs", "service", "servers", code=ExitCode.USAGE
     )

@@ -35,6 +35,7 @@ VISITOR = "visitor"
 
 _HERE = Path(__file__).parent
 _RAY_START = "ray.scripts.scripts"
+_LP_LAUNCH = (sys.executable, "-P", "-m", "lp_launch")
 _NODE_ID = "--node_id="
 _POLL_S = 0.05
 _STORE_BYTES = 80_000_000
@@ -108,17 +109,24 @@ class Lab:
         enter = ("nsenter", f"--target={first}", "--net", "--uts", "--mount", "--ipc", "--pid")
         return [*enter, f"--wdns={Path.cwd()}", *command]
 
-    def lp_launch(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs `lp-launch` on a machine to its end, whatever its exit code."""
-        words = ("-P", "-m", "lp_launch", *arguments)
-        return self._run(name, *words, env=self._test_environment())
+    def lp_launch(
+        self, name: str, *arguments: str, shares: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `lp-launch` on a machine to its end, whatever its exit code; see `launch`."""
+        return self._run(name, *_LP_LAUNCH[1:], *arguments, env=self._environment(shares=shares))
+
+    def follow(self, name: str, run: str) -> Launched:
+        """Follows a run's logs on a machine that shares no files with others."""
+        output = self.directory / "log" / f"followed-{len(self._launched)}"
+        words = self.words(name, *_LP_LAUNCH, "logs", "-f", run)
+        process = start(words, self._environment(shares=False), output)
+        self._launched.append(Launched(process, output, self.state(name)))
+        return self._launched[-1]
 
     def call(self, name: str, run: str, group: str, machine: str) -> str:
         """Calls a node of a run from outside, on one machine and in a task on another."""
         caller = (str(_HERE / "caller.py"), ADDRESS, run, group, machine)
-        done = self._run(
-            name, *caller, env=self.env | {STATE_VARIABLE: f"{self.directory}/ray/state"}
-        )
+        done = self._run(name, *caller, env=self._environment(shares=False))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -134,25 +142,19 @@ class Lab:
           *arguments: Flags of the program.
           shares: Whether the other machines see the run directory.
         """
-        env, state = self._test_environment(), Path(os.environ[STATE_VARIABLE])
-        if not shares:  # what is mounted there is another directory on each machine
-            env[STATE_VARIABLE], state = f"{self.directory}/ray/state", self.state(name)
+        state = Path(os.environ[STATE_VARIABLE])
+        if not shares:
+            state = self.state(name)
             for each in ADDRESSES:
                 shutil.rmtree(self.state(each), ignore_errors=True)
             state.mkdir()
         words = self.words(
             name,
-            *(
-                sys.executable,
-                "-P",
-                "-m",
-                "lp_launch",
-                str(_HERE / "programs.py"),
-            ),
+            *(*_LP_LAUNCH, str(_HERE / "programs.py")),
             *("--launcher=ray", f"--ray_address={ADDRESS}", *arguments),
         )
         output = self.directory / "log" / f"launched-{len(self._launched)}"
-        process = start(words, env, output)
+        process = start(words, self._environment(shares=shares), output)
         self._launched.append(Launched(process, output, state))
         return self._launched[-1]
 
@@ -211,8 +213,8 @@ class Lab:
 
     def visit(self, *arguments: str) -> Launched:
         """Runs `lp-launch` in this directory, on the machine that is none of the cluster's."""
-        env = self._test_environment()
-        words = self.words(VISITOR, sys.executable, "-P", "-m", "lp_launch", *arguments)
+        env = self._environment(shares=True)
+        words = self.words(VISITOR, *_LP_LAUNCH, *arguments)
         output = self.directory / "log" / f"launched-{len(self._launched)}"
         self._launched.append(
             Launched(start(words, env, output), output, Path(os.environ[STATE_VARIABLE]))
@@ -328,8 +330,10 @@ class Lab:
         names = [each.name() for name in ADDRESSES for each in self._processes_on(name)]
         return [name for name in names if name.startswith("ray::") and not name.startswith(_OWN)]
 
-    def _test_environment(self) -> dict[str, str]:
-        return self.env | {STATE_VARIABLE: os.environ[STATE_VARIABLE]}
+    def _environment(self, *, shares: bool) -> dict[str, str]:
+        """What is mounted at Ray's directory is another one on each machine."""
+        state = os.environ[STATE_VARIABLE] if shares else f"{self.directory}/ray/state"
+        return self.env | {STATE_VARIABLE: state}
 
     def _run(
         self, name: str, *arguments: str, env: Mapping[str, str]

@@ -82,6 +82,52 @@ def test_any_machine_may_launch_see_and_stop(lab: Lab) -> None:
     assert "told to stop: True" in run.text()
 
 
+def test_any_machine_may_see_and_stop_what_it_has_no_files_of(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--mode=wait", "--detach", shares=False)
+    run.await_text("has started")
+    run.send(signal.SIGKILL)
+    assert run.end() == -signal.SIGKILL
+    name = run.run.name
+    follower = lab.follow("side1", name)
+    follower.await_text("[main/0] waiting")
+    for machine in ("side1", HEAD):
+        listed = lab.lp_launch(machine, "ps", shares=False)
+        assert listed.stderr == ""
+        assert re.findall(rf"{name} .* running +5/5", listed.stdout), listed
+        assert listed.stdout.count(name) == 1
+    status = lab.lp_launch("side1", "status", name[:-1], shares=False).stdout
+    assert f"directory  head:{lab.directory}/ray/state/launchpad_lite/runs/{name}" in status
+    calls = lab.lp_launch("side1", "status", name, "--calls", shares=False).stdout
+    assert "side0/0.where" in calls
+    logs = lab.lp_launch(HEAD, "logs", "spread", "main", "--ray_address=auto", shares=False)
+    assert logs.stdout.startswith("machines: [('side0', None)"), logs
+    assert logs.stdout.endswith("waiting, restored 0\n")
+    impatient = lab.follow("side0", name)
+    impatient.await_text("waiting")
+    impatient.interrupt()
+    assert impatient.end() == ExitCode.INTERRUPTED
+    assert impatient.text().endswith("waiting, restored 0\n")
+    stopped = lab.lp_launch("side1", "stop", name, shares=False)
+    assert stopped.returncode == 0
+    assert stopped.stderr.endswith(f"{name}: ended\n")
+    assert follower.end() == 0, follower.text()
+    assert follower.text().endswith("[main/0] told to stop: True\n")
+    unknown = lab.lp_launch("side1", "status", name, shares=False)
+    assert unknown.returncode == ExitCode.USAGE
+    assert f"launchpad_lite/runs, nor in the Ray cluster at {ADDRESSES[HEAD]}" in unknown.stderr
+
+
+def test_any_machine_may_stop_a_run_that_waits_for_room(lab: Lab) -> None:
+    run = lab.launch(HEAD, "--main=nowhere", "--ray_wait=600", shares=False)
+    run.await_text("room")
+    listed = lab.lp_launch("side1", "ps", shares=False).stdout
+    assert re.findall(r"^spread.* starting +\?", listed, re.MULTILINE), listed
+    stopped = lab.lp_launch("side1", "stop", "spread", shares=False)
+    assert "an actor of Ray was told to stop it; it had not begun" in stopped.stderr
+    run.end()
+    assert "stopped while it waited for room in the cluster" in run.text()
+
+
 def test_a_machine_loses_its_network(lab: Lab) -> None:
     run = lab.launch(HEAD, "--mode=call")
     run.await_text("calling")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,15 @@ import psutil
 import pytest
 
 from launchpad_lite.cli import node_logs, runs, views
+from launchpad_lite.cli.directory_runs import DirectoryRun
 from launchpad_lite.cli.main import main
+from launchpad_lite.cli.seen import SeenRun
+from launchpad_lite.cli.sight import Sight
 from launchpad_lite.cli.usage import EXIT_CODES
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import ControllerLost, ExitCode, UsageError
 from launchpad_lite.owner import Owner
+from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.rundir import RunDirectory
 from launchpad_lite.runtime.status import NodeStatus, RunStatus
 
@@ -37,15 +42,31 @@ STATUS = RunStatus(
 ENDED = dataclasses.replace(STATUS, phase="ended", reason="lp.stop()")
 
 
-def make(name: str, *, status: RunStatus | None = STATUS, owner: str = "alive") -> RunDirectory:
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what others run in a Ray cluster that this machine may be a node of."""
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+
+
+def make(name: str, *, status: RunStatus | None = STATUS, owner: str = "alive") -> DirectoryRun:
     run = RunDirectory.create(name)
+    run.write_plan("")
     if status is not None:
         run.write_status(dataclasses.replace(status, run_id=name))
     if owner == "dead":
         (run.path / "owner.json").write_bytes(msgspec.json.encode(DEAD))
     elif owner == "gone":
         run.remove_rendezvous()
-    return run
+    return DirectoryRun(run)
+
+
+def seen(name: str) -> DirectoryRun:
+    return DirectoryRun(RunDirectory(Path("/runs", name)))
+
+
+def find(word: str) -> SeenRun:
+    with Sight(None) as sight:
+        return sight.find(word)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +93,7 @@ def test_the_phase_of_a_run_without_a_controller(
 
 def test_a_controller_that_does_not_answer(tmp_path: Path) -> None:
     run = make("run-1")
-    run.write_rendezvous(f"unix:{tmp_path}/nobody", Credentials.create(tls=False))
+    run.directory.write_rendezvous(f"unix:{tmp_path}/nobody", Credentials.create(tls=False))
     assert views.look(run).phase == "silent"
 
 
@@ -94,8 +115,8 @@ def test_a_process_that_was_not_waited_for_is_gone() -> None:
 def test_what_is_asked_after_a_run_may_bring_its_status() -> None:
     run = make("run-1")
     newer = msgspec.json.encode(dataclasses.replace(STATUS, phase="stopping"))
-    write = f"printf '%s' '{newer.decode()}' > {run.path / 'status.json'}; echo RUNNING"
-    run.write_owner(Owner.elsewhere("job 1", ("sh", "-c", write), (), tells=True))
+    write = f"printf '%s' '{newer.decode()}' > {run.directory.path / 'status.json'}; echo RUNNING"
+    run.directory.write_owner(Owner.elsewhere("job 1", ("sh", "-c", write), (), tells=True))
     view = views.look(run, patiently=True)
     assert view.phase == "stopping"
     with pytest.raises(UsageError, match="run-1 is in a cluster that this machine is outside of"):
@@ -104,12 +125,13 @@ def test_what_is_asked_after_a_run_may_bring_its_status() -> None:
 
 def test_such_a_run_is_stopped_by_who_holds_it(capfd: pytest.CaptureFixture[str]) -> None:
     run = make("run-1")
-    held = run.path / "held"
+    held = run.directory.path / "held"
     held.touch()
     ended = msgspec.json.encode(ENDED).decode()
-    ask = f"test -e {held} && echo RUNNING || printf '%s' '{ended}' > {run.path / 'status.json'}"
+    file = run.directory.path / "status.json"
+    ask = f"test -e {held} && echo RUNNING || printf '%s' '{ended}' > {file}"
     owner = Owner.elsewhere("job 1", ("sh", "-c", ask), ("rm", str(held)), tells=True)
-    run.write_owner(owner)
+    run.directory.write_owner(owner)
     assert main(["stop", "run-1"]) == ExitCode.OK
     assert capfd.readouterr().err == "run-1: ended\n"
 
@@ -117,24 +139,61 @@ def test_such_a_run_is_stopped_by_who_holds_it(capfd: pytest.CaptureFixture[str]
 def test_a_word_means_the_only_run_or_the_only_living_one() -> None:
     old = make("program-1", owner="gone")
     new = make("program-2", owner="gone")
-    assert views.find("program-1") == old
+    assert find("program-1") == old
     with pytest.raises(UsageError) as caught:
-        views.find("program")
+        find("program")
     assert "2 runs begin with 'program'" in str(caught.value)
     living = make("program-10")
-    assert views.find("program") == living
-    assert views.find("program-1") == old  # exactly
-    assert views.find("program-2") == new
+    assert find("program") == living
+    assert find("program-1") == old  # exactly
+    assert find("program-2") == new
     with pytest.raises(UsageError) as caught:
-        views.find("other")
-    assert "there is no run 'other'" in str(caught.value)
+        find("other")
+    assert str(caught.value) == (
+        f"there is no run 'other' in {rundir.runs_root()}. Runs: program-10, program-2, program-1. "
+        "`lp-launch ps --all` lists them."
+    )
+
+
+def test_the_logs_of_a_run_elsewhere_are_no_run() -> None:
+    (rundir.runs_root() / "elsewhere-1" / "logs").mkdir(parents=True)
+    with pytest.raises(UsageError, match="Runs: none"):
+        find("elsewhere-1")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("local", "use auto or host:port"),
+        ("http://127.0.0.1:8265", "From elsewhere: `ray job submit --address URL -- lp-launch ps`"),
+        ("head", "use auto, local, or the cluster's address, host:port"),
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
+    ],
+)
+@pytest.mark.parametrize("command", [["ps"], ["status", "x"], ["logs", "x"], ["stop", "x"]])
+def test_a_cluster_that_cannot_be_looked_into(
+    command: list[str], address: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    unreached = address == "127.0.0.1:1"
+    wrong = ExitCode.LAUNCHER_UNAVAILABLE if unreached else ExitCode.USAGE
+    assert main([*command, f"--ray_address={address}"]) == wrong
+    assert message in capfd.readouterr().err
+
+
+def test_a_cluster_without_ray(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["ps", "--ray_address=auto"]) == ExitCode.LAUNCHER_UNAVAILABLE
+    assert "pip install 'launchpad-lite[ray]'" in capfd.readouterr().err
+    assert main(["ps"]) == ExitCode.OK
 
 
 def test_the_table_of_runs() -> None:
     shown = [
-        views.View(run=RunDirectory(Path("/runs/a-1")), phase="running", status=STATUS),
-        views.View(run=RunDirectory(Path("/runs/b-1")), phase="lost", status=STATUS),
-        views.View(run=RunDirectory(Path("/runs/c-1")), phase="starting", status=None),
+        views.View(run=seen("a-1"), phase="running", status=STATUS),
+        views.View(run=seen("b-1"), phase="lost", status=STATUS),
+        views.View(run=seen("c-1"), phase="starting", status=None),
     ]
     assert runs.table(shown, NOW).splitlines() == [
         "RUN  PROGRAM  LAUNCHER  PHASE     UP   AGE",
@@ -145,7 +204,7 @@ def test_the_table_of_runs() -> None:
 
 
 def test_all_that_is_known_of_a_run() -> None:
-    run = RunDirectory(Path("/runs/a-1"))
+    run = seen("a-1")
     status = dataclasses.replace(STATUS, reason="node a/0 failed", error="node a/0 failed: x")
     lines = runs.describe(views.View(run=run, phase="lost", status=status), NOW).splitlines()
     assert lines[:6] == [
@@ -197,7 +256,7 @@ def test_ps(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_logs_of_a_run_that_has_ended(capfd: pytest.CaptureFixture[str]) -> None:
     run = make("ended-1", status=ENDED, owner="gone")
-    run.log("server/0").write_text("one\ntwo")
+    run.directory.log("server/0").write_text("one\ntwo")
     assert main(["logs", "ended", "-f"]) == ExitCode.OK
     assert capfd.readouterr().out == "[server/0] one\n[server/0] two\n"
     assert main(["logs", "ended", "server/0"]) == ExitCode.OK

@@ -8,11 +8,12 @@ import re
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from launchpad_lite.runtime import logs as logs_module
-from launchpad_lite.runtime.logs import LogViewer
+from launchpad_lite.runtime.logs import LinePrinter, LogViewer
 
 COLOURED = re.compile(r"\x1b\[1;(\d+)m\[(.*?)\] \x1b\[0;0m")
 
@@ -33,6 +34,12 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "a-0.log"
 
 
+def view(
+    logs: dict[str, Path], stream: IO[str], *, prefixes: bool = True, color: str = "auto"
+) -> LogViewer:
+    return LogViewer(logs, LinePrinter(logs, stream, prefixes=prefixes, color=color))
+
+
 def append(path: Path, data: bytes) -> None:
     with path.open("ab") as file:
         file.write(data)
@@ -40,7 +47,7 @@ def append(path: Path, data: bytes) -> None:
 
 def test_only_whole_lines_are_shown(log: Path) -> None:
     stream = io.StringIO()
-    viewer = LogViewer({"a/0": log}, stream)
+    viewer = view({"a/0": log}, stream)
     viewer.show()  # the file is not there yet
     append(log, b"one\ntw")
     viewer.show()
@@ -56,14 +63,14 @@ def test_only_whole_lines_are_shown(log: Path) -> None:
 @pytest.mark.parametrize(("color", "stream"), [("always", io.StringIO()), ("never", Terminal())])
 def test_colours_can_be_chosen(color: str, stream: io.StringIO, log: Path) -> None:
     append(log, b"one\n")
-    LogViewer({"a/0": log}, stream, color=color).show()
+    view({"a/0": log}, stream, color=color).show()
     assert ("\x1b" in stream.getvalue()) == (color == "always")
 
 
 def test_every_line_has_its_nodes_name(tmp_path: Path) -> None:
     paths = {"a/0": tmp_path / "0", "a/1": tmp_path / "1"}
     stream = io.StringIO()
-    viewer = LogViewer(paths, stream)
+    viewer = view(paths, stream)
     for name, path in paths.items():
         append(path, f"{name} one\n{name} two\n{name} ".encode())
     viewer.show()
@@ -78,7 +85,7 @@ def test_every_line_has_its_nodes_name(tmp_path: Path) -> None:
 
 def test_without_prefixes(log: Path) -> None:
     stream = Terminal()
-    viewer = LogViewer({"a/0": log}, stream, prefixes=False)
+    viewer = view({"a/0": log}, stream, prefixes=False)
     append(log, b"one\n")
     viewer.show()
     assert stream.getvalue() == "one\n"
@@ -86,7 +93,7 @@ def test_without_prefixes(log: Path) -> None:
 
 def test_a_character_in_two_pieces(log: Path) -> None:
     stream = io.StringIO()
-    viewer = LogViewer({"a/0": log}, stream)
+    viewer = view({"a/0": log}, stream)
     data = "Grüße\n".encode()
     append(log, data[:3])  # ends within the ü
     viewer.show()
@@ -97,7 +104,7 @@ def test_a_character_in_two_pieces(log: Path) -> None:
 
 def test_bytes_that_are_no_text(log: Path) -> None:
     stream = io.StringIO()
-    viewer = LogViewer({"a/0": log}, stream)
+    viewer = view({"a/0": log}, stream)
     append(log, b"\xff\xfe\n")
     viewer.show()
     assert stream.getvalue() == "[a/0] \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}\n"
@@ -105,7 +112,7 @@ def test_bytes_that_are_no_text(log: Path) -> None:
 
 def test_a_terminal_that_knows_few_characters(log: Path) -> None:
     raw = io.BytesIO()
-    viewer = LogViewer({"a/0": log}, io.TextIOWrapper(raw, encoding="ascii"))
+    viewer = view({"a/0": log}, io.TextIOWrapper(raw, encoding="ascii"))
     append(log, "Grüße\n".encode())
     viewer.show()
     assert raw.getvalue() == b"[a/0] Gr\\xfc\\xdfe\n"
@@ -113,7 +120,7 @@ def test_a_terminal_that_knows_few_characters(log: Path) -> None:
 
 def test_a_terminal_that_was_closed(log: Path) -> None:
     stream = io.StringIO()
-    viewer = LogViewer({"a/0": log}, stream)
+    viewer = view({"a/0": log}, stream)
     append(log, b"one\n")
     stream.close()
     viewer.show()
@@ -122,7 +129,7 @@ def test_a_terminal_that_was_closed(log: Path) -> None:
 def test_the_end_shows_what_is_left(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs_module, "INTERVAL_S", 1000.0)
     stream = io.StringIO()
-    viewer = LogViewer({"a/0": log}, stream)
+    viewer = view({"a/0": log}, stream)
     viewer.start()
     append(log, b"one\nwithout an end")
     viewer.stop()
@@ -130,7 +137,7 @@ def test_the_end_shows_what_is_left(log: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_viewer_that_never_started_can_be_stopped(log: Path) -> None:
-    LogViewer({"a/0": log}, io.StringIO()).stop()
+    view({"a/0": log}, io.StringIO()).stop()
 
 
 def test_lines_are_never_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +146,7 @@ def test_lines_are_never_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     names = [f"node/{index}" for index in range(3)]
     paths = {name: tmp_path / name.replace("/", "-") for name in names}
     stream = io.StringIO()
-    viewer = LogViewer(paths, stream)
+    viewer = view(paths, stream)
 
     def write(name: str) -> None:
         text = "".join(f"{name} line {number} {'x' * 100} end\n" for number in range(300))
@@ -184,7 +191,7 @@ def test_colours(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     stream = Terminal() if terminal else io.StringIO()
-    viewer = LogViewer({"a/0": log}, stream)
+    viewer = view({"a/0": log}, stream)
     append(log, b"one\n")
     viewer.show()
     found = COLOURED.match(stream.getvalue())
@@ -196,7 +203,7 @@ def test_a_group_has_one_colour(tmp_path: Path) -> None:
     names = ["actor/0", "actor/1", "learner/0"]
     paths = {name: tmp_path / name.replace("/", "-") for name in names}
     stream = Terminal()
-    viewer = LogViewer(paths, stream)
+    viewer = view(paths, stream)
     for path in paths.values():
         append(path, b"one\n")
     viewer.show()

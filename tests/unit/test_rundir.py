@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.errors import UsageError
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.rundir import RunDirectory, tail
@@ -163,21 +162,3 @@ def test_runs_are_listed_the_newest_first() -> None:
     for age, name in enumerate(["c", "a", "b"]):
         make(name, age)
     assert [run.run_id for run in rundir.list_runs()] == ["c", "a", "b"]
-
-
-def test_a_run_is_found_by_how_its_name_begins() -> None:
-    for name in ("train-1", "train-12", "eval-1"):
-        make(name)
-    assert rundir.find_run("eval").run_id == "eval-1"
-    assert rundir.find_run("train-1").run_id == "train-1"  # exact
-    with pytest.raises(UsageError, match="2 runs begin with 'train'") as caught:
-        rundir.find_run("train")
-    assert "train-12" in str(caught.value)
-    assert "eval-1" not in str(caught.value)
-    with pytest.raises(UsageError, match=r"there is no run 'test'\. Runs: .*eval-1"):
-        rundir.find_run("test")
-
-
-def test_there_are_no_runs_at_all() -> None:
-    with pytest.raises(UsageError, match="Runs: none"):
-        rundir.find_run("x")

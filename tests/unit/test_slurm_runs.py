@@ -257,8 +257,12 @@ def test_a_job_that_waits_says_why_and_starts_later(
 
 
 def test_a_run_that_waits_is_shown(
-    slurm: FakeSlurm, impatient: None, capfd: pytest.CaptureFixture[str]
+    slurm: FakeSlurm,
+    impatient: None,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")  # without the runs of a cluster of this machine
     slurm.fill()
     run = launch(detach=True)
     assert main(["status", "fake"]) == 0

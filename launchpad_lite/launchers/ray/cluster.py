@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 VARIABLE = "RAY_ADDRESS"
+MISSING = "Ray is not installed: pip install 'launchpad-lite[ray]'."
 
 _ANSWER_S = 5.0
 _lock = threading.Lock()
@@ -178,6 +179,11 @@ class Cluster:
     def address(self) -> str:
         """The address of this machine by which the other machines of the cluster reach it."""
         return str(self.ray.util.get_node_ip_address())
+
+    @property
+    def gcs_address(self) -> str:
+        """The address of the cluster."""
+        return str(self.ray.get_runtime_context().gcs_address)
 
     def here_strategy(self) -> Any:
         """Return what has Ray start an actor on this machine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import pathlib
 import pickle
 import threading
@@ -36,7 +37,7 @@ class Head:
         self._outbox = Outbox()
         self._lock = threading.Lock()
         self._run: ActorsRun | None = None
-        self._logs: LogReader | None = None
+        self._has: tuple[RunDirectory, LogReader] | None = None
         self._detached = False
         self._stopping: tuple[str, bool] | None = None
 
@@ -51,9 +52,8 @@ class Head:
         given: Submission = pickle.loads(submission)
         self._detached = given.options.detach
         directory = RunDirectory(pathlib.Path(given.directory))
-        logs = self._logs = LogReader(
-            {worker.name: directory.log(worker.name) for worker in given.plan.workers}
-        )
+        logs = LogReader({each.name: directory.log(each.name) for each in given.plan.workers})
+        self._has = directory, logs
         error: LaunchpadError | None = None
         with Teller(self._tell).telling():
             try:
@@ -102,23 +102,44 @@ class Head:
 
     def rendezvous(self) -> bytes:
         """Return how to reach the controller: the pickled `Rendezvous`."""
-        return pickle.dumps(self._begun().rendezvous)
+        run = self._begun()
+        if self.is_over():
+            message = "the run has ended"
+            raise Stopped(message)
+        return pickle.dumps(run.rendezvous)
 
-    def logs(self, seen: dict[str, int], names: list[str] | None = None) -> dict[str, bytes]:
+    def logs(
+        self,
+        seen: dict[str, int],
+        names: list[str] | None = None,
+        patience_s: float = _PATIENCE_S,
+    ) -> dict[str, bytes]:
         """Return what is new in the nodes' logs; nothing after some time, or when it is over.
 
         Args:
           seen: how many bytes of each node's log are known already, by the nodes' names.
           names: the nodes whose logs are wanted; None for all.
+          patience_s: seconds to wait for something new.
         """
-        if self._logs is None:
-            raise _not_begun()
-        return self._logs.read(seen, _PATIENCE_S, names)
+        return self._held()[1].read(seen, patience_s, names)
+
+    def is_over(self) -> bool:
+        """Whether the run has ended, and no more comes in its nodes' logs."""
+        return self._held()[1].over
+
+    def directory(self) -> str:
+        """Return where the run's directory is, for people: `host:path`."""
+        return f"{os.uname().nodename}:{self._held()[0].path}"
 
     # --- its own ---
 
     def _tell(self, logger: str, level: int, text: str) -> None:
         self._outbox.put(Told(logger, level, text))
+
+    def _held(self) -> tuple[RunDirectory, LogReader]:
+        if self._has is None:
+            raise _not_begun()
+        return self._has
 
     def _begun(self) -> ActorsRun:
         if self._run is None:

@@ -31,9 +31,7 @@ class RayLauncher(Launcher):
 
     def unavailable(self) -> str | None:
         """See the base class."""
-        if clusters.installed():
-            return None
-        return "Ray is not installed: pip install 'launchpad-lite[ray]'."
+        return None if clusters.installed() else clusters.MISSING
 
     def capabilities(self) -> Capabilities:
         """See the base class."""

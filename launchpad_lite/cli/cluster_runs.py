@@ -1,0 +1,97 @@
+"""Runs of a Ray cluster that this process has joined, whatever machine has their directories."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from launchpad_lite.cli import views
+from launchpad_lite.cli.seen import SeenRun
+from launchpad_lite.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launchpad_lite.launchers.ray.finding import FoundRun
+    from launchpad_lite.runtime.logs import LinePrinter
+    from launchpad_lite.runtime.rundir import Rendezvous
+    from launchpad_lite.runtime.status import RunStatus
+
+_ACTOR = "an actor of Ray"
+
+
+class ClusterRun(SeenRun):
+    """A run, seen through the actor that holds it together.
+
+    Implements `Holder`, too.
+
+    Attributes:
+      title: what holds it together.
+      tells: false: it has a controller to be asked.
+    """
+
+    title = _ACTOR
+    tells = False
+
+    def __init__(self, found: FoundRun) -> None:
+        """Take a run that was found."""
+        self._found = found
+        self._place = ""
+
+    @property
+    def run_id(self) -> str:
+        return self._found.run_id
+
+    @property
+    def place(self) -> str:
+        with contextlib.suppress(Unavailable):
+            self._place = self._place or self._found.directory()
+        return self._place or "the run directory, on the machine that has launched it"
+
+    @property
+    def job(self) -> str:
+        return _ACTOR
+
+    def holder(self) -> ClusterRun:
+        return self
+
+    def is_alive(self) -> bool:
+        return self._found.is_alive()
+
+    def rendezvous(self) -> Rendezvous | None:
+        with contextlib.suppress(Unavailable):
+            return self._found.rendezvous()
+        return None
+
+    def status(self) -> RunStatus | None:
+        with contextlib.suppress(Unavailable):
+            return self._found.status()
+        return None
+
+    def cancel(self, *, silent: bool, immediately: bool) -> str:
+        waits = self.status() is None
+        if not (waits or silent):
+            return ""
+        try:
+            self._found.stop("lp-launch stop", immediately=immediately)
+        except Unavailable:
+            return ""
+        why = "it had not begun" if waits else "its controller does not answer here"
+        return f"{_ACTOR} was told to stop it; {why}"
+
+    def has_logs(self, names: Sequence[str]) -> bool:
+        return True
+
+    def show_logs(self, names: Sequence[str], printer: LinePrinter, *, follow: bool) -> None:
+        seen = dict.fromkeys(names, 0)
+        ended = False
+        while not ended:
+            try:
+                ended = not follow or self._found.is_over()
+                while news := self._found.logs(seen, names, patiently=not ended):
+                    for name, data in news.items():
+                        printer.take(name, data)
+                        seen[name] += len(data)
+            except Unavailable:
+                raise views.lost(self) from None
+        printer.finish()
