@@ -76,16 +76,17 @@ class FoundRun:
           patiently: wait some time for something new.
         """
         patience_s = _PATIENCE_S if patiently else 0.0
-        new: dict[str, bytes] = self._ask("logs", dict(seen), list(names), patience_s)
+        arguments = dict(seen), list(names), patience_s
+        new: dict[str, bytes] = self._ask("logs", *arguments, within_s=patience_s + _ANSWER_S)
         return new
 
     def _actor(self) -> Any:
         return self._ray.get_actor(f"{self.run_id}:{CONTROLLER}", namespace=self._namespace)
 
-    def _ask(self, method: str, *arguments: Any) -> Any:
+    def _ask(self, method: str, *arguments: Any, within_s: float = _ANSWER_S) -> Any:
         try:
             answer = getattr(self._actor(), method).remote(*arguments)
-            return self._ray.get(answer, timeout=_PATIENCE_S + _ANSWER_S)
+            return self._ray.get(answer, timeout=within_s)
         except (self._ray.exceptions.RayError, ValueError) as error:
             message = f"the actor that holds {self.run_id} does not answer: {error}"
             raise Unavailable(message, maybe_executed=True) from error
