@@ -88,12 +88,12 @@ class Dashboard:
             )
             raise LauncherUnavailableError(message)
         module: Any = importlib.import_module("ray.job_submission")
-        requests: Any = importlib.import_module("requests")
-        known = (RuntimeError, OSError, ValueError, KeyError, requests.RequestException)
+        exceptions: Any = importlib.import_module("ray.exceptions")
+        self._errors: tuple[type[Exception], ...] = (RuntimeError, OSError, exceptions.RayError)
         try:
             with _without_variables():  # or Ray would prefer them to the address
                 self._client = module.JobSubmissionClient(self.address, headers=_headers())
-        except known as error:
+        except (*self._errors, ValueError, KeyError) as error:  # of what answers there, too
             raise LauncherUnavailableError(_explain(self.address, error)) from error
 
     def put(self, name: str, data: bytes) -> None:
@@ -106,6 +106,14 @@ class Dashboard:
           Unavailable: the dashboard does not answer.
         """
         self._ask("PUT", f"/api/packages/gcs/{name}", _UPLOAD_S, data=data)
+
+    def let_go(self, name: str) -> None:
+        """Have Ray remove what was put there, if nobody else has: it does so after ten minutes.
+
+        Raises:
+          Unavailable: the dashboard does not answer.
+        """
+        self._ask("GET", f"/api/packages/gcs/{name}", known=(_OK, _UNKNOWN))
 
     def submit(self, job: str, entrypoint: str, runtime_env: Mapping[str, Any]) -> None:
         """Start a job.
@@ -122,7 +130,7 @@ class Dashboard:
         except (TypeError, ValueError) as error:
             shown = show_environment(runtime_env)
             raise UsageError(f"Ray refuses runtime_env={shown}: {error}") from error
-        except (RuntimeError, OSError) as error:
+        except self._errors as error:
             if f"status code {_TOO_LARGE}" in str(error) or "exceeds the maximum" in str(error):
                 raise UsageError(_too_large(str(runtime_env.get("working_dir")))) from error
             message = f"Ray's dashboard at {self.address} does not take the job: {error}"
@@ -176,7 +184,7 @@ class Dashboard:
                         *lines, rest = (rest + fresh).split("\n")
                         yield lines
                     told_all = True
-                except (OSError, RuntimeError):
+                except self._errors:
                     told_all = False
                 is_over = self.state(job).is_over
                 heard = time.monotonic()
@@ -229,7 +237,7 @@ class Dashboard:
     ) -> Any:
         try:
             answer = self._client._do_request(method, path, timeout=seconds, **more)  # noqa: SLF001
-        except (RuntimeError, OSError) as error:
+        except self._errors as error:
             message = f"Ray's dashboard at {self.address} does not answer: {error}"
             raise Unavailable(message, maybe_executed=True) from error
         if answer.status_code == _TOO_LARGE:

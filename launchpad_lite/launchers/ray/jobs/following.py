@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import re
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -62,7 +63,8 @@ class Words:
 
     def end(self) -> None:
         """Say no more."""
-        self._ended.set()
+        with self._lock:
+            self._ended.set()
 
     def _beat(self) -> None:
         while not self._ended.is_set():
@@ -72,6 +74,8 @@ class Words:
 
     def _say(self, word: letters.Word) -> None:
         with self._lock:
+            if self._ended.is_set():
+                return
             self._word = msgspec.structs.replace(word, number=self._word.number + 1)
             self._dashboard.put(letters.word_name(self._run_id), msgspec.json.encode(self._word))
 
@@ -179,6 +183,9 @@ class FollowingJob(Following):
 
     def _let_go(self) -> None:
         self._words.end()
+        for name in letters.names(self.run_id):
+            with contextlib.suppress(Unavailable):
+                self._dashboard.let_go(name)
         super()._let_go()
 
 
@@ -190,10 +197,13 @@ def _never_begun(job: str, state: JobState, last: str) -> LaunchpadError:
       state: where it is.
       last: what it has printed last.
     """
-    if "No module named" in last and "launchpad_lite.launchers.ray.jobs" in last:
-        found = "'launchpad_lite'" not in last
-        other = "The cluster's machines have another version of launchpad_lite. " if found else ""
-        return LauncherUnavailableError(f"{other}{SHIP}")
+    if "No module named 'launchpad_lite'" in last:
+        return LauncherUnavailableError(SHIP)
+    if re.search("No module named '?launchpad_lite[.]launchers[.]ray[.]jobs", last):
+        return LauncherUnavailableError(
+            "The cluster's machines have an older launchpad_lite, which cannot be launched from "
+            "outside: install the same version as here, or ship it with runtime_env."
+        )
     if "python: not found" in last:
         return LauncherUnavailableError(
             "The cluster's machines have no `python` on their PATH, which is what starts the job "

@@ -9,6 +9,7 @@ import pathlib
 import shlex
 import sys
 import urllib.parse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from launchpad_lite.errors import LauncherUnavailableError, Unavailable, UsageError
@@ -22,8 +23,6 @@ from launchpad_lite.owner import Owner
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from launchpad_lite.launchers.ray.options import RayOptions
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.run import Run
@@ -59,11 +58,12 @@ def launch(plan: LaunchPlan, options: RayOptions, address: str) -> Run:
         directory.write_owner(_owner(directory, dashboard.address))
         dashboard.put(letters.program_name(run_id), data)
         dashboard.submit(run_id, f"exec {_entry_point(run_id)}", runtime_env)
-    except Unavailable as error:
+    except BaseException as error:
         directory.remove()
-        raise LauncherUnavailableError(str(error)) from error
-    except BaseException:
-        directory.remove()
+        with contextlib.suppress(Unavailable):
+            dashboard.let_go(letters.program_name(run_id))
+        if isinstance(error, Unavailable):
+            raise LauncherUnavailableError(str(error)) from error
         raise
     if options.detach:
         sys.stderr.write(
@@ -152,11 +152,13 @@ def _runtime_env(plan: LaunchPlan, options: RayOptions) -> dict[str, Any]:
         for name in (_WORKING_DIR, "py_modules"):
             _check_urls(group, name, own.runtime_env.get(name))
     ending = math.ceil(plan.config.notice_s + plan.config.grace_s + _ENDING_S)
-    variables = cast("Mapping[str, str]", options.runtime_env.get(_VARIABLES, {}))
+    variables: object = options.runtime_env.get(_VARIABLES, {})
+    if isinstance(variables, Mapping):  # or Ray refuses it
+        variables = {_STOP_WAIT: str(ending), **cast("Mapping[str, str]", variables)}
     return {
         _WORKING_DIR: str(_root(options)),
         **options.runtime_env,
-        _VARIABLES: {_STOP_WAIT: str(ending), **variables},
+        _VARIABLES: variables,
     }
 
 

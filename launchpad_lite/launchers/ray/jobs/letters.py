@@ -81,6 +81,11 @@ def word_name(run_id: str) -> str:
     return f"launchpad_lite_{run_id}_word.zip"
 
 
+def names(run_id: str) -> tuple[str, str]:
+    """Return all names of a run's letters."""
+    return program_name(run_id), word_name(run_id)
+
+
 def pack(program: Program) -> bytes:
     """Return a program with the versions that can read it."""
     return msgspec.json.encode(_Versions.here()) + b"\n" + pickle.dumps(program)
@@ -115,7 +120,7 @@ class Box:
         self._run_id = run_id
 
     def program(self) -> Program:
-        """Return the program.
+        """Take the program out.
 
         Raises:
           UsageError: it is not there, or of other versions.
@@ -124,6 +129,7 @@ class Box:
         if data is None:
             message = f"the cluster does not have the program of {self._run_id} any more"
             raise UsageError(message)
+        self._remove(program_name(self._run_id))
         return unpack(data)
 
     def word(self) -> Word | None:
@@ -135,9 +141,12 @@ class Box:
 
     def clear(self) -> None:
         """Remove all letters."""
-        for name in (program_name(self._run_id), word_name(self._run_id)):
-            with contextlib.suppress(Exception):  # the cluster may be gone
-                self._gcs.internal_kv_del(_key(name), False, None, timeout=_ANSWER_S)
+        for name in names(self._run_id):
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            self._gcs.internal_kv_del(_key(name), False, None, timeout=_ANSWER_S)
 
     def _get(self, name: str) -> bytes | None:
         data: bytes | None = self._gcs.internal_kv_get(_key(name), None, timeout=_ANSWER_S)

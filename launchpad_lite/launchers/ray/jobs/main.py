@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
-import shutil
 import signal
 import sys
 import tempfile
@@ -26,6 +26,8 @@ from launchpad_lite.runtime.rundir import RunDirectory
 from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from launchpad_lite.launchers.following import Following
     from launchpad_lite.launchers.ray.jobs.letters import Word
 
@@ -99,19 +101,18 @@ def main() -> None:
 
 def _run(run_id: str, box: Box, reporter: Reporter) -> None:
     program = box.program()
-    own = tempfile.mkdtemp(prefix="lp-job-")
-    try:
-        listener = _Listener(box)
-        if program.is_watched:
-            listener.start()
-        for entry in map(os.path.abspath, program.plan.source.sys_path):
-            if entry not in sys.path:  # agents preload modules
-                sys.path.append(entry)
+    listener = _Listener(box)
+    if program.is_watched:
+        listener.start()
+    for entry in map(os.path.abspath, program.plan.source.sys_path):
+        if entry not in sys.path:  # agents preload modules
+            sys.path.append(entry)
+    with _root(run_id) as root:
         with signals.held():
             following = inside.begin(
                 program.plan,
                 program.options,
-                lambda: _directory(run_id, pathlib.Path(own)),
+                lambda: RunDirectory.create(run_id, root),
                 table=program.table,
                 heard=reporter.status,
             )
@@ -121,24 +122,26 @@ def _run(run_id: str, box: Box, reporter: Reporter) -> None:
             target=_report, args=(following, reporter), name="lp-ray-reports", daemon=True
         ).start()
         run.wait()
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _root(run_id: str) -> Generator[pathlib.Path | None]:
+    """Return where the run's directory is made on this machine; None for where it belongs.
+
+    Where the launching process uses the same place, that has a directory of this name, into which
+    it writes what this one tells.
+    """
+    if not (rundir.runs_root() / run_id).exists():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="lp-job-") as root:
+        yield pathlib.Path(root)
 
 
 def _report(following: Following, reporter: Reporter) -> None:
     """Say where the run's nodes are, of which the controller tells who asks."""
     while not following.ended.wait(_REPORT_S):
         reporter.status(following.status())
-
-
-def _directory(run_id: str, own: pathlib.Path) -> RunDirectory:
-    """Make the run's directory on this machine.
-
-    Where the launching process uses the same place, that has a directory of this name, into which
-    it writes what this one tells.
-    """
-    taken = (rundir.runs_root() / run_id).exists()
-    return RunDirectory.create(run_id, own if taken else None)
 
 
 if __name__ == "__main__":
