@@ -123,6 +123,22 @@ def test_what_is_beside_moves_together_and_leaves_the_machine(pair: dict[str, An
     stopped(run)
 
 
+def test_what_is_spread_stays_so(cluster: Any, pair: dict[str, Any]) -> None:
+    for _ in range(2):
+        added = add_machine(cluster, "spare")
+        pair[str(raylet(added))] = added
+    program, handles = make(1, "facts", "facts")
+    spread = lp.RayGroup(strategy="STRICT_SPREAD", workers_per_actor=2)
+    run = launched(program, options(groups={"facts": spread}), facts=1)
+    nodes = [run.client(handle) for handle in handles]
+    drained = {node.machine() for node in nodes}
+    assert len(drained) == 2
+    for machine in drained:
+        drain(pair[machine], 600.0)
+    assert eventually(lambda: {node.machine() for node in nodes} == {*pair} - drained, SOON_S)
+    stopped(run)
+
+
 def test_nodes_wait_for_room_elsewhere(cluster: Any, pair: dict[str, Any]) -> None:
     program, handles = make(1, "facts")
     run = launched(program, options(), facts=3)
@@ -142,11 +158,16 @@ def test_nodes_wait_for_room_elsewhere(cluster: Any, pair: dict[str, Any]) -> No
     stopped(run)
 
 
-def test_a_node_that_is_not_started_again_is_told(pair: dict[str, Any]) -> None:
+def test_a_node_that_is_not_started_again_is_told_in_time(
+    pair: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     program, handles = make(0, "facts")
     run = launched(program, options(), facts=1)
     machine = run.client(handles[0]).machine()
     drain(pair[machine], 600.0)
+    assert eventually(lambda: "will be lost with it: facts/0/0, facts/0/1" in caplog.text, SOON_S)
+    assert not run.client(handles[0]).stops()  # it works on
+    drain(pair[machine], 17.0)
     with pytest.raises(lp.NodeFailed, match=r"facts/0/1 failed: it ended .* is drained by Ray"):
         run.wait()
 

@@ -62,5 +62,13 @@ def test_a_second_actor_changes_nothing(logs: list[Path], of_ray: Path) -> None:
     assert len(list(of_ray.iterdir())) == 2
 
 
+def test_a_log_that_was_begun_anew_is_shown(logs: list[Path], of_ray: Path) -> None:
+    ray_logs.show(logs[:1], "run", of_ray)
+    logs[0].unlink()
+    logs[0].write_text("after\n")
+    ray_logs.show(logs[:1], "run", of_ray)
+    assert (of_ray / "run-actor-0.log").read_text() == "after\n"
+
+
 def test_a_directory_that_is_not_there_is_no_error(logs: list[Path], tmp_path: Path) -> None:
     ray_logs.show(logs, "run", tmp_path / "none")

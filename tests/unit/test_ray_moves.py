@@ -58,7 +58,7 @@ def test_each_agent_leaves_for_itself() -> None:
         Departure("m1", "host of m1", ("learner@0",), movable=False),
         Departure("m1", "host of m1", ("actor@0",), movable=True),
     ]
-    assert elsewhere(found[1], occupied(), bundles("PACK")) == {}
+    assert elsewhere(Pool(("actor",), "PACK"), {"m1"}) == {}
 
 
 def test_what_is_beside_leaves_together_or_not_at_all() -> None:
@@ -68,9 +68,8 @@ def test_what_is_beside_leaves_together_or_not_at_all() -> None:
 
 
 def test_what_is_spread_stays_so() -> None:
-    asked = bundles("STRICT_SPREAD")
-    for departure in departures(occupied(), asked, ["m1"]):
-        assert elsewhere(departure, occupied(), asked) == {"ray.io/node-id": "!in(m1,m2)"}
+    pool = Pool(("actor",), "STRICT_SPREAD")
+    assert elsewhere(pool, {"m2", "m1"}) == {"ray.io/node-id": "!in(m1,m2)"}
 
 
 def test_there_is_the_time_for_notice_and_grace() -> None:

@@ -81,9 +81,12 @@ class Actors:
           lost: the agent.
           agent: that which takes its place.
         """
-        self._places = {**self._places, agent: self._places[lost]}
+        bundle = self._places[lost]
+        self._places = {**self._places, agent: bundle}
         if lost not in self._leaving:
             self._kill(lost)  # one that has only lost its agent still takes the room
+            with contextlib.suppress(Exception):  # of Ray's: it is started where the lost one was
+                self._placement.renew(bundle)
         self._try(agent)
 
     def bundles(self) -> Mapping[str, Bundle]:

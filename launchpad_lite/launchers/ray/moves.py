@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from launchpad_lite.runtime.pulse import BEAT_S
 
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from launchpad_lite.config import RunConfig
     from launchpad_lite.launchers.ray.actors import Actors
     from launchpad_lite.launchers.ray.cluster import Cluster
+    from launchpad_lite.launchers.ray.groups import Pool
     from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.launchers.ray.placement import Placement, Room
     from launchpad_lite.planning import WorkerSpec
     from launchpad_lite.runtime.fleet import Fleet, Place
 
     Occupied = Mapping[str, tuple[Place, tuple[WorkerSpec, ...]]]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -76,14 +79,15 @@ def departures(
     ]
 
 
-def elsewhere(
-    departure: Departure, occupied: Occupied, bundles: Mapping[str, Bundle]
-) -> dict[str, str]:
-    """Return what is asked of the labels of the machines that agents are to move to."""
-    pool = bundles[departure.agents[0]].pool
+def elsewhere(pool: Pool, taken: Collection[str]) -> dict[str, str]:
+    """Return what is asked of the labels of the machines that actors of a pool are to move to.
+
+    Args:
+      pool: theirs.
+      taken: the machines that have room for it.
+    """
     if pool.strategy != "STRICT_SPREAD":
         return {}
-    taken = {place.machine for agent, (place, _) in occupied.items() if bundles[agent].pool == pool}
     return {_MACHINE: f"!in({','.join(sorted(taken))})"}
 
 
@@ -93,18 +97,20 @@ def latest(deadline: float, config: RunConfig) -> float:
 
 
 @dataclasses.dataclass(eq=False)
-class _Move:
-    """Agents that are to move.
+class _Leave:
+    """Agents that are to leave, and have not been told.
 
     Attributes:
       departure: which, and from where.
+      pool: theirs.
       deadline: when the machine goes.
-      room: what Ray was asked for.
+      room: what Ray was asked for elsewhere.
     """
 
     departure: Departure
+    pool: Pool
     deadline: float
-    room: Room
+    room: Room | None = None
 
 
 class Moves:
@@ -140,7 +146,8 @@ class Moves:
         self._config = config
         self._told_to_end = told_to_end
         self._known: set[str] = set()
-        self._moves: list[_Move] = []
+        self._leaves: list[_Leave] = []
+        self._said = ""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lp-moves", daemon=True)
 
@@ -155,68 +162,111 @@ class Moves:
             self._thread.join(_END_S)
 
     def _run(self) -> None:
-        said = ""
         while not self._closed.wait(BEAT_S):
-            try:
-                self._look(self._cluster.drained())
-            except Exception as error:  # Ray's own, of many types, while its head is away
-                text = f"nodes cannot be moved from a machine that Ray drains: {error!r}"
-                if text != said:
-                    said = text
-                    _log.warning("%s", text)
+            self._attempt(self._look)
 
-    def _look(self, drained: dict[str, float]) -> None:
+    def _attempt(self, work: Callable[[], T]) -> T | None:
+        """Do what Ray may refuse, with errors of many types, or not answer while its head is away.
+
+        Return what comes of it; None if nothing does, which is tried again at the next look.
+        """
+        try:
+            return work()
+        except Exception as error:
+            text = f"nodes cannot be moved from a machine that Ray drains: {error!r}"
+            if text != self._said:
+                self._said = text
+                _log.warning("%s", text)
+            return None
+
+    def _look(self) -> None:
+        drained = self._cluster.drained()
         own = drained.pop(self._cluster.machine, None)
         if own is not None and (math.isinf(own) or time.time() >= latest(own, self._config)):
             self._told_to_end("Ray drains the machine that has the run's controller")
-        if self._begin(drained):
-            self._closed.wait(_AT_ONCE_S)
         occupied = self._fleet.occupied()
-        self._moves = [move for move in self._moves if not self._has_gone(move, occupied)]
+        self._note(drained, occupied)
+        if any([self._ask(leave) for leave in self._leaves]):  # noqa: C419 - each of them
+            self._closed.wait(_AT_ONCE_S)
+            occupied = self._fleet.occupied()
+        for leave in list(self._leaves):
+            if self._is_done(leave, occupied):
+                self._leaves.remove(leave)
 
-    def _begin(self, drained: dict[str, float]) -> bool:
-        """Ask for room for agents that were not known to leave; return whether there are any."""
-        occupied, bundles = self._fleet.occupied(), self._actors.bundles()
-        before = len(self._moves)
+    def _note(self, drained: Mapping[str, float], occupied: Occupied) -> None:
+        """Note which agents are to leave that were not known to."""
+        for leave in self._leaves:
+            leave.deadline = drained.get(leave.departure.machine, leave.deadline)
+        bundles = self._actors.bundles()
         for departure in departures(occupied, bundles, drained):
+            deadline = drained[departure.machine]
             pool = bundles[departure.agents[0]].pool
             beside = [agent for agent, bundle in bundles.items() if bundle.pool == pool]
-            together = pool.strategy == "STRICT_PACK"
-            if departure.agents[0] in self._known or (together and self._fleet.awaits(beside)):
+            incomplete = pool.strategy == "STRICT_PACK" and self._fleet.awaits(beside)
+            if departure.agents[0] in self._known or (incomplete and not self._is_late(deadline)):
                 continue
             self._known.update(departure.agents)
-            deadline = drained[departure.machine]
+            self._leaves.append(_Leave(departure, pool, deadline))
             if not departure.movable:
-                self._tell(departure, deadline, moves=False)
-                continue
-            asked = [bundles[agent] for agent in departure.agents]
-            room = self._placement.ask(asked, elsewhere(departure, occupied, bundles))
-            self._moves.append(_Move(departure, deadline, room))
-        return len(self._moves) > before
+                names = [spec.name for agent in departure.agents for spec in occupied[agent][1]]
+                _log.warning(
+                    "%s, and what is not to be started again elsewhere will be lost with it: %s",
+                    _reason(departure, deadline),
+                    ", ".join(names),
+                )
 
-    def _has_gone(self, move: _Move, occupied: Occupied) -> bool:
-        """Let agents go if there is room or it is time; return whether that is done."""
-        departure = move.departure
-        if not any(agent in occupied for agent in departure.agents):  # they have ended, or are lost
-            self._placement.give_back(move.room)
+    def _ask(self, leave: _Leave) -> bool:
+        """Ask for room elsewhere if it is wanted now; return whether that is done."""
+        if leave.room is not None or not leave.departure.movable:
+            return False
+        pool = leave.pool
+        taken: set[str] = set()
+        if pool.strategy == "STRICT_SPREAD":
+            if any(other.room is not None and other.pool == pool for other in self._leaves):
+                return False  # where that will be, this one must not come to
+            found = self._attempt(lambda: self._placement.machines(pool))
+            if found is None:
+                return False
+            taken = found
+        bundles = self._actors.bundles()
+        asked = [bundles[agent] for agent in leave.departure.agents]
+        leave.room = self._attempt(lambda: self._placement.ask(asked, elsewhere(pool, taken)))
+        return leave.room is not None
+
+    def _is_done(self, leave: _Leave, occupied: Occupied) -> bool:
+        """Let agents go if there is room or it is time; return whether they need no more looks."""
+        room = leave.room
+        if not any(agent in occupied for agent in leave.departure.agents):  # ended, or lost
+            self._abandon(room)
             return True
-        if self._placement.has_come(move.room):
-            self._placement.move_to(move.room)
-            self._tell(departure, move.deadline)
+        if room is not None and self._attempt(lambda: self._placement.has_come(room)):
+            self._placement.move_to(room)
+            self._tell(leave)
             return True
-        if time.time() < latest(move.deadline, self._config):
+        if not self._is_late(leave.deadline):
             return False
         # Ray gives the room of a machine that is gone elsewhere, and must not find both asked for.
-        self._placement.give_back(move.room)
-        self._tell(departure, move.deadline, ", with no room elsewhere yet")
+        self._abandon(room)
+        self._tell(leave, ", with no room elsewhere yet" if leave.departure.movable else "")
         return True
 
-    def _tell(
-        self, departure: Departure, deadline: float, but: str = "", *, moves: bool = True
-    ) -> None:
-        seconds = max(0.0, deadline - time.time())
-        goes = "" if math.isinf(seconds) else f" and goes in {seconds:.0f} s"
-        if moves:
+    def _abandon(self, room: Room | None) -> None:
+        if room is not None:
+            self._placement.give_back(room)
+
+    def _is_late(self, deadline: float) -> bool:
+        return time.time() >= latest(deadline, self._config)
+
+    def _tell(self, leave: _Leave, but: str = "") -> None:
+        departure = leave.departure
+        if departure.movable:
             self._actors.leave(departure.agents)
-        reason = f"{departure.host} is drained by Ray{goes}{but}"
-        self._fleet.leave(departure.agents, seconds, reason, moves=moves)
+        seconds = max(0.0, leave.deadline - time.time())
+        reason = f"{_reason(departure, leave.deadline)}{but}"
+        self._fleet.leave(departure.agents, seconds, reason, moves=departure.movable)
+
+
+def _reason(departure: Departure, deadline: float) -> str:
+    seconds = max(0.0, deadline - time.time())
+    goes = "" if math.isinf(seconds) else f" and goes in {seconds:.0f} s"
+    return f"{departure.host} is drained by Ray{goes}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launchpad_lite.launchers.ray.cluster import Cluster
+    from launchpad_lite.launchers.ray.groups import Pool
     from launchpad_lite.launchers.ray.labels import Selector
     from launchpad_lite.launchers.ray.layout import Bundle
     from launchpad_lite.launchers.ray.options import RayOptions, Strategy
@@ -97,29 +98,40 @@ class Placement:
           Stopped: the run has ended.
         """
         with self._lock:
-            if self._removed:
-                message = f"{self._run_id} has ended"
-                raise Stopped(message)
             number = next(self._numbers)
-            try:
-                group = self._module.placement_group(
-                    [dict(bundle.resources) for bundle in bundles],
-                    strategy=bundles[0].pool.strategy,
-                    name=f"{self._run_id}:{bundles[0].pool.groups[0]}#{number}",
-                    bundle_label_selector=[
-                        {**(labels or {}), **bundle.labels} for bundle in bundles
-                    ],
-                )
-            except (TypeError, ValueError) as error:
-                message = f"Ray refuses to place {', '.join(map(str, bundles))}: {error}"
-                raise UsageError(message) from error
-            room = Room(tuple(bundles), group)
+        try:
+            group = self._module.placement_group(
+                [dict(bundle.resources) for bundle in bundles],
+                strategy=bundles[0].pool.strategy,
+                name=f"{self._run_id}:{bundles[0].pool.groups[0]}#{number}",
+                bundle_label_selector=[{**(labels or {}), **bundle.labels} for bundle in bundles],
+            )
+        except (TypeError, ValueError) as error:
+            message = f"Ray refuses to place {', '.join(map(str, bundles))}: {error}"
+            raise UsageError(message) from error
+        room = Room(tuple(bundles), group)
+        with self._lock:
             self._rooms.append(room)
-            return room
+            late = self._removed
+        if late:
+            self.give_back(room)
+            message = f"{self._run_id} has ended"
+            raise Stopped(message)
+        return room
 
     def move_to(self, room: Room) -> None:
         """Take it that actors are started there from now on."""
         self._room |= {bundle.agent: room for bundle in room.bundles}
+
+    def renew(self, bundle: Bundle) -> None:
+        """Ask for room for a lost actor alone, if others have left the room that it was in.
+
+        Ray gives room of a lost machine elsewhere all at once, and would wait for theirs too.
+        """
+        room = self._room[bundle.agent]
+        if room.left and room.strategy in ("PACK", "SPREAD"):
+            self.move_to(self.ask([bundle]))
+            self.vacate(room, bundle)
 
     def vacate(self, room: Room, bundle: Bundle) -> None:
         """Take it that an actor has ended; give its room back if all have left it."""
@@ -197,7 +209,23 @@ class Placement:
 
     def has_come(self, room: Room) -> bool:
         """Whether there is room."""
-        return bool(self._module.placement_group_table(room.group)["state"] == "CREATED")
+        return bool(self._table(room)["state"] == "CREATED")
+
+    def machines(self, pool: Pool) -> set[str]:
+        """Return which machines, by Ray's names of them, have room for actors of a pool."""
+        with self._lock:
+            rooms = [room for room in self._rooms if room.bundles[0].pool == pool]
+        found: set[str] = set()
+        for room in rooms:
+            places: dict[int, str] = self._table(room)["bundles_to_node_id"]
+            for number, bundle in enumerate(room.bundles):
+                if self._room.get(bundle.agent) is room and number in places:
+                    found.add(places[number])
+        return found
+
+    def _table(self, room: Room) -> dict[str, Any]:
+        table: dict[str, Any] = self._module.placement_group_table(room.group)
+        return table
 
     def remove(self) -> None:
         """Give all of it back."""
@@ -209,13 +237,13 @@ class Placement:
 
     def give_back(self, room: Room) -> None:
         """Give some of it back, once."""
-        with self._lock:
-            there = room in self._rooms and self._cluster.is_joined  # or Ray would begin a new one
-            if there:
-                self._rooms.remove(room)
-        if there:
-            with contextlib.suppress(Exception):  # the cluster may be gone
-                self._module.remove_placement_group(room.group)
+        if room not in self._rooms or not self._cluster.is_joined:  # Ray would begin a new one
+            return
+        with contextlib.suppress(Exception):  # the cluster may be gone; the end tries again
+            self._module.remove_placement_group(room.group)
+            with self._lock:
+                if room in self._rooms:
+                    self._rooms.remove(room)
 
 
 def remove_room(run_id: str) -> None:

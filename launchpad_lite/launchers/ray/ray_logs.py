@@ -25,9 +25,11 @@ def show(logs: Iterable[pathlib.Path], run_id: str, directory: pathlib.Path) -> 
         name = directory / f"{run_id}-{log.name}"
         with contextlib.suppress(OSError):
             os.close(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+            if name.is_symlink() or name.exists():  # an actor before this one has done it
+                if name.exists() and name.samefile(log):
+                    continue
+                name.unlink()
             try:
                 name.hardlink_to(log)
-            except FileExistsError:  # an actor before this one has done it
-                continue
             except OSError:  # another file system
                 name.symlink_to(log)
