@@ -128,12 +128,13 @@ class EventLoop:
         self._leading: threading.Thread | None = None
         self._guarding: threading.Thread | None = None
         self._guardless = False  # for want of a thread
+        self._begun = False
         self._ending = False
         self._closed = False
 
     def start(self) -> None:
         """Begin, in threads of its own."""
-        self._leading = self._spawn(self._lead, self._turn)
+        self._leading = self._spawn(self._begin)
         self._guarding = self._spawn(self._guard)
 
     def _spawn(self, function: Callable[..., object], *args: object) -> threading.Thread:
@@ -174,6 +175,13 @@ class EventLoop:
         """Wake the guard."""
         self.watched = True
         self._bell.put(None)
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._ending:  # a signal has interrupted the start, say
+                return
+            self._begun = True
+        self._lead(self._turn)
 
     def _lead(self, turn: Turn) -> None:
         node_context.adopt(self._context)
@@ -283,7 +291,7 @@ class EventLoop:
             self._ending = True
             os.eventfd_write(self._wake, 1)
         self._bell.put(None)
-        if self._leading is None:
+        if not self._begun:
             return
         self._turn.take(wait=True)
         for thread in (self._guarding, self._leading if self._turn.given_up else None):

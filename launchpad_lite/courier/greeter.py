@@ -102,7 +102,9 @@ class Greeter:
         self._wake = os.eventfd(0)
         self._poll.register(self._wake, select.POLLIN)
         self._guests: dict[int, _Guest] = {}  # the oldest first
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._lock = threading.Lock()
+        self._begun = self._stopping = False
+        self._thread = threading.Thread(target=self._begin, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin to let peers in."""
@@ -110,11 +112,20 @@ class Greeter:
 
     def stop(self) -> None:
         """Let nobody in any more; those that have not said who they are must go."""
+        with self._lock:
+            self._stopping = True
         os.eventfd_write(self._wake, 1)
-        if self._thread.ident is not None:
+        if self._begun:
             self._thread.join()
         self._acceptor.close()
         os.close(self._wake)
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._stopping:  # a signal has interrupted the start, say
+                return
+            self._begun = True
+        self._run()
 
     def _run(self) -> None:
         timeout: float | None = None

@@ -247,3 +247,28 @@ def test_where_there_can_be_no_more_threads(
     with contextlib.closing(stuck), contextlib.closing(quick):
         quick.send(b"x")
         assert done.acquire(timeout=PATIENCE_S)
+
+
+def test_a_start_that_was_interrupted_is_no_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A signal comes when there is a thread that has not begun yet."""
+    one = EventLoop("lp-test-loop", None)
+    begun = threading.Thread.start
+    held: list[threading.Thread] = []
+
+    def interrupt(thread: threading.Thread) -> None:
+        held.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            one.start()
+    one.end()
+    one.close()
+    for thread in held:
+        begun(thread)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    assert not caplog.records

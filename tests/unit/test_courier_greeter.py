@@ -10,6 +10,7 @@ import queue
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -243,3 +244,21 @@ def test_a_server_goes_on_when_descriptors_come_back() -> None:
         one._peer.close()  # noqa: SLF001 - sooner than garbage collection would
         process.stdin.write("stop\n")
     assert process.returncode == 0
+
+
+def test_a_start_that_comes_too_late_is_no_start(
+    directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal has interrupted it, say, when there was a thread that had not begun yet."""
+    door = Door(directory)
+    greeter = Greeter(door, "lp-test-late", len(HELLO), lambda *_: None, lambda *_: None)
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    greeter.stop()
+    greeter.start()
+    for thread in threading.enumerate():
+        if thread.name == "lp-test-late":
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+    assert not failures
+    assert not door.tries
