@@ -82,6 +82,13 @@ _NUMBERS: dict[str, Callable[[str], float]] = {
     "nodes": int,
 }
 _EXCLUSIVE = "exclusive"
+_MISSPELT = {
+    **dict.fromkeys(("cpu", "num_cpus"), "cpus"),
+    **dict.fromkeys(("gpu", "num_gpus"), "gpus"),
+    **dict.fromkeys(("mem", "memory", "memory_mb", "mem_gb"), "memory_gb"),
+    **dict.fromkeys(("node", "num_nodes"), "nodes"),
+}
+_CLOSE = 0.85  # `npus` and `tpus` are resources of their own
 _FORM = "--resources=GROUP:NAME=AMOUNT,... such as --resources=actor:cpus=2,gpus=1"
 
 
@@ -111,7 +118,8 @@ def with_texts(given: Mapping[str, Resources], texts: Iterable[str]) -> dict[str
             elif name in _NUMBERS:
                 own[name] = _number(text, each, _NUMBERS[name], amount)
             else:
-                _check_custom(text, name)
+                if name not in custom:
+                    _check_custom(text, name)
                 custom[name] = _number(text, each, float, amount)
         with validation.within(f"--resources={text}"):
             result[group] = dataclasses.replace(before, **own, custom=custom)
@@ -130,10 +138,13 @@ def _check_custom(text: str, name: str) -> None:
     """Refuse what is rather a misspelt attribute of `Resources` than a launcher's own resource."""
     if name == _EXCLUSIVE:
         raise _not_of_form(text, f"{name!r} has no amount")
-    close = difflib.get_close_matches(name, [*_NUMBERS, _EXCLUSIVE], n=1)
-    if not name or close:
-        meant = f", but {close[0]!r}" if close else ""
-        raise _not_of_form(text, f"there is no resource {name!r}{meant}")
+    word = name.lower()
+    own = (*_NUMBERS, _EXCLUSIVE)
+    close = difflib.get_close_matches(word, own, n=1, cutoff=_CLOSE)
+    meant = _MISSPELT.get(word) or next(iter(close), "")
+    if not name or meant:
+        but = f", but {meant!r}" if meant else ""
+        raise _not_of_form(text, f"there is no resource {name!r}{but}")
 
 
 def _not_of_form(text: str, why: str) -> UsageError:

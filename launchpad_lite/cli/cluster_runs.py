@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING
 
 from launchpad_lite.cli import views
 from launchpad_lite.cli.seen import SeenRun
-from launchpad_lite.errors import Unavailable
+from launchpad_lite.errors import Stopped, Unavailable
+from launchpad_lite.runtime import log_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +46,7 @@ class ClusterRun(SeenRun):
 
     @property
     def place(self) -> str:
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(Stopped, Unavailable):
             self._place = self._place or self._found.directory()
         return self._place or "the run directory, on the machine that has launched it"
 
@@ -59,17 +61,23 @@ class ClusterRun(SeenRun):
         return self._found.is_alive()
 
     def rendezvous(self) -> Rendezvous | None:
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(Stopped, Unavailable):
             return self._found.rendezvous()
         return None
 
     def status(self) -> RunStatus | None:
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(Stopped, Unavailable):
             return self._found.status()
         return None
 
     def cancel(self, *, silent: bool, immediately: bool) -> str:
-        waits = self.status() is None
+        waits = False
+        try:
+            self._found.status()
+        except Stopped:
+            waits = True
+        except Unavailable:
+            silent = True
         if not (waits or silent):
             return ""
         try:
@@ -83,15 +91,39 @@ class ClusterRun(SeenRun):
         return True
 
     def show_logs(self, names: Sequence[str], printer: LinePrinter, *, follow: bool) -> None:
+        show = self._follow if follow else self._show
+        try:
+            show(names, printer)
+        except (Stopped, Unavailable):
+            if not (follow and self._found.has_left()):
+                raise views.lost(self) from None
+            printer.finish()
+            text = f"{self.run_id} has ended; what its nodes printed last may be missing here"
+            sys.stderr.write(f"lp-launch: {text}. It is in {self.place}\n")
+        else:
+            printer.finish()
+
+    def _show(self, names: Sequence[str], printer: LinePrinter) -> None:
+        """Show what there is now; nodes go on to print meanwhile."""
+        seen = dict.fromkeys(names, 0)
+        while names:
+            news = self._take(seen, names, printer, patiently=False)
+            most = log_reader.share(len(news))
+            names = [name for name, data in news.items() if len(data) >= most]
+
+    def _follow(self, names: Sequence[str], printer: LinePrinter) -> None:
         seen = dict.fromkeys(names, 0)
         ended = False
         while not ended:
-            try:
-                ended = not follow or self._found.is_over()
-                while news := self._found.logs(seen, names, patiently=not ended):
-                    for name, data in news.items():
-                        printer.take(name, data)
-                        seen[name] += len(data)
-            except Unavailable:
-                raise views.lost(self) from None
-        printer.finish()
+            ended = self._found.is_over()
+            while self._take(seen, names, printer, patiently=not ended):
+                pass
+
+    def _take(
+        self, seen: dict[str, int], names: Sequence[str], printer: LinePrinter, *, patiently: bool
+    ) -> dict[str, bytes]:
+        news = self._found.logs(seen, names, patiently=patiently)
+        for name, data in news.items():
+            printer.take(name, data)
+            seen[name] += len(data)
+        return news

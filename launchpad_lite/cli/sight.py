@@ -65,7 +65,8 @@ class Sight:
     def find(self, word: str) -> SeenRun:
         """Return the run that a word means: its name, or the beginning of it.
 
-        If several runs begin with it and only one of them lives, it is that one.
+        If several runs begin with it and only one of them lives, it is that one: of those with
+        directories here first, then of those in the cluster. Only then those that have ended.
 
         Args:
           word: as on the command line.
@@ -75,12 +76,17 @@ class Sight:
           LauncherUnavailableError: there is no such cluster here.
         """
         known: list[SeenRun] = []
+        begin: list[SeenRun] = []
         for look in (self._of_directories, self._of_cluster):
-            runs = look()
-            begin = [run for run in runs if run.run_id.startswith(word)]
-            if begin:
-                return _choose(word, begin)
-            known += runs
+            names = {run.run_id for run in known}
+            known += [run for run in look() if run.run_id not in names]
+            begin = [run for run in known if run.run_id.startswith(word)]
+            if any(run.run_id == word or run.is_alive() for run in begin):
+                break
+        if begin:
+            if self._problem:
+                sys.stderr.write(f"lp-launch: {self._problem}\n")
+            return _choose(word, begin)
         where = ", nor in ".join(self._looked)
         message = (
             f"there is no run {word!r} in {where}. Runs: {_names(known)}. `lp-launch ps --all` "

@@ -36,5 +36,8 @@ class Teller(logging.Handler):
             logger.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See the base class."""
-        self._tell(record.name, record.levelno, self.format(record))
+        """See the base class. Who logs goes on, also where it cannot be told: on a full disk."""
+        try:
+            self._tell(record.name, record.levelno, self.format(record))
+        except Exception:
+            self.handleError(record)

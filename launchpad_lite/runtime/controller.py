@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -162,11 +163,12 @@ class Controller:
             self._supervise()
         except BaseException as error:  # whatever it is, nobody must wait for ever
             message = f"the controller of {self.run_id} failed: {error!r}"
-            _log.exception(message)
             self.error = RunError(message)
             self.error.__cause__ = error
-            self._clean_up()
-            self._end()
+            with contextlib.ExitStack() as ending:
+                ending.callback(self._end)
+                ending.callback(self._clean_up)
+                _log.exception(message)  # who logs may fail, too
 
     def _supervise(self) -> None:
         shown = self._supervisor.phase

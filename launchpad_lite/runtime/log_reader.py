@@ -20,6 +20,11 @@ _ANSWER_BYTES = 2**24
 _LEAST_BYTES = 2**12
 
 
+def share(logs: int) -> int:
+    """Return how many bytes of each log one answer has at most, where so many have grown."""
+    return max(_LEAST_BYTES, min(CHUNK_BYTES, _ANSWER_BYTES // max(1, logs)))
+
+
 class LogReader:
     """Reads log files as they grow, for followers that ask again and again.
 
@@ -92,7 +97,7 @@ class LogReader:
 
     def _read(self, seen: Mapping[str, int]) -> dict[str, bytes]:
         grown = [name for name, size in seen.items() if self._size(name) > size]
-        most = max(_LEAST_BYTES, min(CHUNK_BYTES, _ANSWER_BYTES // max(1, len(grown))))
+        most = share(len(grown))
         found: dict[str, bytes] = {}
         for name in grown:
             with contextlib.suppress(OSError), self._logs[name].open("rb") as file:

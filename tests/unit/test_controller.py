@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -406,3 +407,28 @@ def test_a_stream_that_ends_late_is_not_taken_for_its_successor(bench: Bench) ->
     before.close()
     controller.publish(record())
     assert next(after) == record()
+
+
+class Unwritable(logging.Handler):
+    """Of a user, whose disk is full."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = f"No space left on device for {record.name}"
+        raise OSError(message)
+
+
+def test_a_controller_that_fails_ends_the_run_whether_that_can_be_logged_or_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # hears of the handler's failure
+    monkeypatch.setattr(bench.backend, "notify", lambda *_: 1 / 0)
+    logger, handler = logging.getLogger("launchpad_lite"), Unwritable()
+    logger.addHandler(handler)
+    try:
+        controller = bench.start()
+        controller.request_stop("enough")
+        assert controller.join(PATIENCE_S)
+    finally:
+        logger.removeHandler(handler)
+    assert "the controller of bench-1 failed: ZeroDivisionError" in str(controller.error)
+    assert bench.backend.closed == 1

@@ -31,6 +31,16 @@ def test_the_command_line_has_the_last_word_amount_by_amount() -> None:
     assert given["actor"].cpus == 2
 
 
+@pytest.mark.parametrize("name", ["npus", "tpus", "TPU", "network", "disk_gb", "modes"])
+def test_a_launchers_own_resources_may_have_similar_names(name: str) -> None:
+    assert with_texts({}, [f"actor:{name}=2"]) == {"actor": Resources(custom={name: 2})}
+
+
+def test_what_the_program_itself_names_is_no_misspelling() -> None:
+    given = {"actor": Resources(custom={"memory": 1})}
+    assert with_texts(given, ["actor:memory=2"])["actor"].custom == {"memory": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -43,6 +53,10 @@ def test_the_command_line_has_the_last_word_amount_by_amount() -> None:
         ("actor:gpus=0.5", "'gpus=0.5' has no whole number"),
         ("actor:gpu=1", "there is no resource 'gpu', but 'gpus'."),
         ("actor:memory=1", "there is no resource 'memory', but 'memory_gb'."),
+        ("actor:CPU=1", "there is no resource 'CPU', but 'cpus'."),
+        ("actor:gpuss=1", "there is no resource 'gpuss', but 'gpus'."),
+        ("actor:memory_mb=1", "there is no resource 'memory_mb', but 'memory_gb'."),
+        ("actor:node=1", "there is no resource 'node', but 'nodes'."),
         ("actor:exclusive=1", "'exclusive' has no amount."),
         ("actor:cpus=1,,gpus=1", "there is no resource ''"),
         ("actor:cpus=-1", "Resources(cpus=-1.0): an amount cannot be negative."),

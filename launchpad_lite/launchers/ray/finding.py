@@ -7,7 +7,7 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import Unavailable
+from launchpad_lite.errors import Stopped, Unavailable
 from launchpad_lite.launchers.ray.messages import CONTROLLER
 
 if TYPE_CHECKING:
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 _ANSWER_S = 10.0
 _PATIENCE_S = 20.0
+_TOLD_TO_END = ("ray.kill", "exit_actor")
+"""What Ray says of the death of an actor that was no accident."""
 
 
 class FoundRun:
     """A run of the cluster that this process has joined.
 
-    What asks its actor raises Unavailable if that is gone, does not answer, or has not got so far.
+    What asks its actor raises Unavailable if that is gone or does not answer, and Stopped if the
+    run has not got so far.
 
     Attributes:
       run_id: its name.
@@ -34,11 +37,12 @@ class FoundRun:
         self.run_id = run_id
         self._ray = ray
         self._namespace = namespace
+        self._known: Any = None
 
     def is_alive(self) -> bool:
         """Whether its actor is there."""
         try:
-            self._actor()
+            self._look_up()
         except (self._ray.exceptions.RayError, ValueError):
             return False
         return True
@@ -61,6 +65,17 @@ class FoundRun:
         """Whether it has ended, and no more comes in its nodes' logs."""
         return bool(self._ask("is_over"))
 
+    def has_left(self) -> bool:
+        """Whether its actor is gone as it goes when a run has ended; it has answered before."""
+        if self._known is None:
+            return False
+        try:
+            self._ray.get(self._known.is_over.remote(), timeout=_ANSWER_S)
+        except self._ray.exceptions.RayError as error:
+            died = isinstance(error, self._ray.exceptions.ActorDiedError)
+            return died and any(word in str(error) for word in _TOLD_TO_END)
+        return False
+
     def stop(self, reason: str, *, immediately: bool) -> None:
         """Ask for its end, also before it has begun."""
         self._ask("stop", reason, immediately)
@@ -80,13 +95,16 @@ class FoundRun:
         new: dict[str, bytes] = self._ask("logs", *arguments, within_s=patience_s + _ANSWER_S)
         return new
 
-    def _actor(self) -> Any:
+    def _look_up(self) -> Any:
         return self._ray.get_actor(f"{self.run_id}:{CONTROLLER}", namespace=self._namespace)
 
     def _ask(self, method: str, *arguments: Any, within_s: float = _ANSWER_S) -> Any:
         try:
-            answer = getattr(self._actor(), method).remote(*arguments)
+            self._known = self._known or self._look_up()  # Ray forgets the name of one that is gone
+            answer = getattr(self._known, method).remote(*arguments)
             return self._ray.get(answer, timeout=within_s)
+        except Stopped as error:  # Ray makes it an error of its own, too
+            raise Stopped(f"{self.run_id}: it has not begun, or has ended") from error
         except (self._ray.exceptions.RayError, ValueError) as error:
             message = f"the actor that holds {self.run_id} does not answer: {error}"
             raise Unavailable(message, maybe_executed=True) from error
@@ -111,6 +129,6 @@ def find(word: str) -> dict[str, Rendezvous]:
     found: dict[str, Rendezvous] = {}
     for run in runs():
         if run.run_id.startswith(word):
-            with contextlib.suppress(Unavailable):  # it has not begun, or ends just now
+            with contextlib.suppress(Stopped, Unavailable):  # it has not begun, or ends just now
                 found[run.run_id] = run.rendezvous()
     return found

@@ -50,7 +50,7 @@ def main() -> None:
     except LaunchpadError as failure:
         code, error = failure.exit_code, failure
     if error is not None:
-        sys.stderr.write(f"{brief(error)}\n")
+        _say(brief(error))
     Submission.remove(directory)
     if others := Submission.jobs(directory)[1:]:
         with contextlib.suppress(commands.SlurmError):
@@ -58,7 +58,7 @@ def main() -> None:
     try:
         directory.write_outcome(error)
     except OSError as problem:  # the exit code tells it too
-        sys.stderr.write(f"how it has ended cannot be written: {problem}\n")
+        _say(f"how it has ended cannot be written: {problem}")
     sys.exit(code)
 
 
@@ -79,11 +79,17 @@ def _tell(directory: RunDirectory) -> Callable[[str, int, str], None]:
 
     def tell(logger: str, level: int, text: str) -> None:
         del logger, level
-        sys.stderr.write(f"{text}\n")
+        _say(text)
         with contextlib.suppress(OSError), Submission.news(directory).open("a") as log:
             log.write(f"{text}\n")
 
     return tell
+
+
+def _say(text: str) -> None:
+    """Write to the job's log, if its disk is not full."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{text}\n")
 
 
 def _own_address() -> str:

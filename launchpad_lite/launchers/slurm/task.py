@@ -9,7 +9,13 @@ import sys
 import time
 
 from launchpad_lite.endpoint import split_host
-from launchpad_lite.errors import ExitCode, LaunchpadError, UsageError, brief
+from launchpad_lite.errors import (
+    ExitCode,
+    LauncherUnavailableError,
+    LaunchpadError,
+    UsageError,
+    brief,
+)
 from launchpad_lite.launchers.slurm.network import address_towards
 from launchpad_lite.runtime import children, relay
 from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
@@ -82,6 +88,7 @@ def _await_controller(directory: RunDirectory, *, waits_in_queue: bool) -> Rende
 
     Raises:
       UsageError: it has not come up.
+      LauncherUnavailableError: its job runs, but it cannot be reached.
     """
     from launchpad_lite.launchers.slurm.waiting import answers, pauses
 
@@ -89,19 +96,48 @@ def _await_controller(directory: RunDirectory, *, waits_in_queue: bool) -> Rende
     begun = time.monotonic()
     deadline = begun + patience
     looks = pauses()
+    ran = False  # at the last deadline: a job that has just begun has not written where it is
     while (rendezvous := directory.rendezvous()) is None or (
         waits_in_queue and not answers(rendezvous)
     ):
         now = time.monotonic()
         if now > deadline:
             owner = directory.owner() if waits_in_queue else None
-            if owner is not None and owner.is_alive():
-                deadline += patience
-                continue
-            message = f"no controller has written to {directory.path} within {now - begun:.0f} s"
-            raise UsageError(message)
+            if owner is None or not owner.is_alive():
+                waited = f"{now - begun:.0f} s"
+                message = f"no controller has written to {directory.path} within {waited}"
+                raise UsageError(message)
+            if rendezvous is None or not _runs(directory):
+                ran = False
+            elif ran:
+                raise _unreached(directory, rendezvous)
+            else:
+                ran = True
+            deadline += patience
+            continue
         time.sleep(next(looks))
     return rendezvous
+
+
+def _runs(directory: RunDirectory) -> bool:
+    """Whether SLURM runs the controller's job, as far as it can be asked."""
+    from launchpad_lite.launchers.slurm import commands
+    from launchpad_lite.launchers.slurm.submission import Submission
+
+    jobs = Submission.jobs(directory)[:1]
+    try:
+        return any(state.state == "RUNNING" for state in commands.states(jobs).values())
+    except commands.SlurmError:
+        return False
+
+
+def _unreached(directory: RunDirectory, rendezvous: Rendezvous) -> LauncherUnavailableError:
+    where = rendezvous.endpoint.partition(":")[2]
+    message = (
+        f"the job of {directory.run_id}'s controller runs, but {socket.gethostname()} cannot reach "
+        f"it at {where}: look for a firewall between these machines. They need TCP to one another."
+    )
+    return LauncherUnavailableError(message)
 
 
 if __name__ == "__main__":
