@@ -10,9 +10,10 @@ import time
 import msgspec
 
 _ANSWER_S = 20.0  # for a scheduler that is busy
+_UPDATE_S = 60.0  # a long log is fetched
 _REMEMBERED_S = 5.0  # so that nobody asks a scheduler in a loop
 
-_answers: dict[tuple[str, ...], tuple[float, bool]] = {}
+_answers: dict[tuple[str, ...], tuple[float, bool | None]] = {}
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,8 +26,9 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
       job: where it is no process of this host: what it is, for people.
       asks: the command that prints something as long as that is there.
       ends: and the command that ends it.
-      tells: whether what asks brings the run's directory up to date, too: there is no other way to
-        what holds it together.
+      ends_now: the one that does so without notice and grace; empty if there is none.
+      updates: what asks, and brings the run's directory up to date, too, where there is no other
+        way to what holds it together.
     """
 
     pid: int
@@ -35,7 +37,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     job: str = ""
     asks: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
-    tells: bool = False
+    ends_now: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
 
     @classmethod
     def this_process(cls) -> Owner:
@@ -47,10 +50,29 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def elsewhere(
-        cls, job: str, asks: tuple[str, ...], ends: tuple[str, ...], *, tells: bool = False
+        cls,
+        job: str,
+        asks: tuple[str, ...],
+        ends: tuple[str, ...],
+        *,
+        ends_now: tuple[str, ...] = (),
+        updates: tuple[str, ...] = (),
     ) -> Owner:
         """Return what a scheduler knows."""
-        return cls(pid=0, process_started=0.0, job=job, asks=asks, ends=ends, tells=tells)
+        return cls(
+            pid=0,
+            process_started=0.0,
+            job=job,
+            asks=asks,
+            ends=ends,
+            ends_now=ends_now,
+            updates=updates,
+        )
+
+    @property
+    def tells(self) -> bool:
+        """Whether all there is to know of a run comes from asking after it."""
+        return bool(self.updates)
 
     @property
     def title(self) -> str:
@@ -61,7 +83,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     def is_alive(self) -> bool:
         """Whether it is still there; so it is taken to be if that cannot be found out here now."""
         if self.asks:
-            return self._ask()
+            return self.ask() is not False
         if self._is_elsewhere:
             return True
         import psutil
@@ -72,35 +94,47 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
             return same and process.status() != psutil.STATUS_ZOMBIE
         return False
 
-    def end(self) -> bool:
+    def end(self, *, immediately: bool = False) -> bool:
         """End what a scheduler holds; return whether it has been told."""
-        if not self.ends:
+        command = self.ends_now if immediately and self.ends_now else self.ends
+        if not command:
             return False
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(self.ends, capture_output=True, timeout=_ANSWER_S, check=True)
+            subprocess.run(command, capture_output=True, timeout=_ANSWER_S, check=True)
             _answers.pop(self.asks, None)
             return True
         return False
+
+    def ask(self) -> bool | None:
+        """Return whether what a scheduler holds is still there; None if there is no answer now."""
+        known = _answers.get(self.asks)
+        if known is not None and time.monotonic() - known[0] < _REMEMBERED_S:
+            return known[1]
+        return self._run(self.asks, _ANSWER_S)
+
+    def update(self) -> bool | None:
+        """Bring the run's directory up to date, and return what `ask` does."""
+        return self._run(self.updates, _UPDATE_S)
+
+    def _run(self, command: tuple[str, ...], seconds: float) -> bool | None:
+        there = None
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=seconds, check=False
+            )
+            if done.returncode == 0:
+                there = bool(done.stdout.strip())
+            elif not self.tells and _is_unknown(done.stderr):
+                there = False
+        _answers[self.asks] = time.monotonic(), there
+        return there
 
     @property
     def _is_elsewhere(self) -> bool:
         """Whether it is on another machine, which shares the files that tell of it."""
         return self.host not in ("", os.uname().nodename)
 
-    def _ask(self) -> bool:
-        known = _answers.get(self.asks)
-        if known is not None and time.monotonic() - known[0] < _REMEMBERED_S:
-            return known[1]
-        alive = True
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            done = subprocess.run(
-                self.asks, capture_output=True, text=True, timeout=_ANSWER_S, check=False
-            )
-            alive = bool(done.stdout.strip()) if done.returncode == 0 else _unclear(done.stderr)
-        _answers[self.asks] = time.monotonic(), alive
-        return alive
 
-
-def _unclear(complaint: str) -> bool:
-    """Whether a scheduler did not say that it knows no such job."""
-    return "invalid" not in complaint.lower()
+def _is_unknown(complaint: str) -> bool:
+    """Whether a scheduler says that it knows no such job."""
+    return "invalid" in complaint.lower()

@@ -97,3 +97,7 @@ class SeenRun(abc.ABC):
         """Return whether what holds it together is still there."""
         holder = self.holder()
         return holder is not None and holder.is_alive()
+
+    def refresh(self) -> bool:
+        """Bring `status` up to date where only asking does so; return what `is_alive` does."""
+        return self.is_alive()

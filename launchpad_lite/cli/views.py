@@ -24,7 +24,6 @@ SILENT = "silent"
 
 _START_S = 5.0
 _INTERVAL_S = 0.05
-_ASK_S = 5.0  # an answer is remembered as long
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,7 @@ def look(run: SeenRun, *, patiently: bool = False) -> View:
 
 def _from_file(run: SeenRun, if_alive: str) -> View:
     holder = run.holder()  # before the status, which is written first when a run ends
-    is_alive = holder is not None and holder.is_alive()  # and asking may bring the newest one
+    is_alive = run.refresh()  # and this, which may bring the newest one
     status = run.status()
     if holder is not None and holder.tells and status is not None:
         if_alive = status.phase
@@ -152,15 +151,6 @@ def watch(run: SeenRun, line: RunViewer) -> Iterator[RunStatus]:
     if not view.has_ended or view.status is None:
         raise lost(run)
     yield view.status
-
-
-def await_end(run: SeenRun) -> View:
-    """Wait for the end of a run of which asking tells."""
-    while True:
-        view = look(run)
-        if view.has_ended or view.phase == LOST:
-            return view
-        time.sleep(_ASK_S)
 
 
 def lost(run: SeenRun) -> ControllerLost:

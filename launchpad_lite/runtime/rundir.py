@@ -99,7 +99,7 @@ class RunDirectory:
           OSError: it cannot be made, or not be written to; nothing of it is left.
         """
         root = root or runs_root()
-        ended = [run for run in _runs(root) if not run.is_alive()]
+        ended = [run for run in _runs(root) if _is_over(run)]
         for run in ended:
             run.remove_sockets()
         for old in ended[KEPT_RUNS - 1 :]:
@@ -183,8 +183,8 @@ class RunDirectory:
         Raises:
           OSError: it cannot be written.
         """
-        temporary = self.path / f".{name}.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        temporary = self.path / f".{name}.{secrets.token_hex(4)}"  # others may write it now, too
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -308,6 +308,12 @@ def _runs(root: pathlib.Path) -> Iterator[RunDirectory]:
                 found.append((path.stat().st_mtime, path))
     for _, path in sorted(found, reverse=True):
         yield RunDirectory(path)
+
+
+def _is_over(run: RunDirectory) -> bool:
+    """Whether a run has ended, as far as that is known without asking far away."""
+    owner = run.owner()
+    return owner is None or not (owner.tells or owner.is_alive())
 
 
 def list_runs() -> list[RunDirectory]:

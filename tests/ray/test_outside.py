@@ -15,6 +15,7 @@ import pytest
 
 from launchpad_lite.errors import ExitCode
 from launchpad_lite.runtime.rundir import RunDirectory
+from launchpad_lite.testing.conformance.launcher_parts.base import eventually
 from tests.helpers import require_backend
 from tests.machines.directory import remove_abandoned
 from tests.machines.launched import Launched
@@ -90,13 +91,21 @@ def test_runs_end_as_elsewhere(lab: Lab) -> None:
 @pytest.mark.timeout(240)
 def test_without_its_launching_process(lab: Lab) -> None:
     """A run that was detached goes on, and one whose launching process is killed ends."""
-    killed, detached = (lab.visit(*GIVEN, "--mode=wait", *flags) for flags in ([], ["--detach"]))
+    killed, detached, hurried = (
+        lab.visit(*GIVEN, "--mode=wait", *flags) for flags in ([], ["--detach"], ["--detach"])
+    )
     assert detached.end() == 0, detached.text()
+    assert hurried.end() == 0, hurried.text()
     other = started(detached).run_id
     assert f"{other}: submitted as a job of the Ray cluster at {DASHBOARD}" in detached.text()
     killed.await_text("waiting")
     killed.send(signal.SIGKILL)
     assert killed.end() == -signal.SIGKILL
+    at_once = started(hurried).run_id
+    assert eventually(lambda: "waiting" in lab.lp_launch(VISITOR, "logs", at_once, "main").stdout)
+    assert lab.lp_launch(VISITOR, "stop", "--now", at_once).stderr == f"{at_once}: ended\n"
+    assert "lp-launch stop --now" in lab.lp_launch(VISITOR, "status", at_once).stdout
+    assert "told to stop: True" not in lab.lp_launch(VISITOR, "logs", at_once, "main").stdout
     run_id = started(killed).run_id
     assert lab.lp_launch(VISITOR, "logs", "--follow", run_id).returncode == 0
     status = lab.lp_launch(VISITOR, "status", run_id).stdout

@@ -35,3 +35,22 @@ def test_one_on_another_machine_is_taken_to_live() -> None:
     owner = Owner(pid=os.getpid(), process_started=0.0, host="another.example")
     assert owner.is_alive()
     assert owner.title == f"process {os.getpid()} on another.example"
+
+
+def test_of_what_a_scheduler_holds_it_is_told_whether_it_is_there() -> None:
+    for number, (script, there) in enumerate(
+        [
+            ("echo RUNNING", True),
+            ("true", False),
+            ("echo Invalid job id >&2; exit 1", False),
+            ("echo no answer >&2; exit 1", None),
+        ]
+    ):
+        owner = Owner.elsewhere(f"job {number}", ("sh", "-c", script), ())
+        assert owner.ask() is there, script
+        assert owner.is_alive() is (there is not False), script
+
+
+def test_no_complaint_of_what_tells_all_is_taken_for_its_end() -> None:
+    complain = ("sh", "-c", "echo invalid token >&2; exit 1")
+    assert Owner.elsewhere("job", complain, (), updates=complain).update() is None

@@ -17,6 +17,7 @@ from launchpad_lite.launchers.ray.jobs import launch, letters, reports
 from launchpad_lite.launchers.ray.jobs.letters import Program
 from launchpad_lite.launchers.ray.jobs.mirror import Mirror
 from launchpad_lite.launchers.ray.jobs.reports import End, Escaping, Reporter, Where
+from launchpad_lite.launchers.ray.jobs.tail import LOST_S, SILENT_S, Tail
 from launchpad_lite.planning import LaunchPlan
 from launchpad_lite.runtime.rundir import RunDirectory
 from launchpad_lite.runtime.status import NodeStatus, RunStatus
@@ -204,3 +205,110 @@ def test_the_end_is_kept() -> None:
     assert (kept.phase, kept.error) == ("ended", "no room")
     assert directory.log("server/0").read_text() == "last\n"
     assert directory.owner() is None
+
+
+def test_no_status_is_written_over_the_end() -> None:
+    directory = RunDirectory.create("run-1")
+    stream = io.StringIO()
+    reporter = Reporter(stream)
+    reporter.status(RUNNING)
+    reporter.end(None)
+    log = stream.getvalue().splitlines()
+    following, asking, guessing = (Mirror(directory, STATUS) for _ in range(3))
+    list(following.take(log))
+    list(asking.take(log[:1]))  # it was fetched before the end
+    guessing.ended("its job is over")
+    kept = directory.status()
+    assert kept is not None
+    assert (kept.phase, kept.error) == ("ended", "")
+
+
+def test_a_guess_of_the_end_gives_way_to_the_report() -> None:
+    directory = RunDirectory.create("run-1")
+    stream = io.StringIO()
+    Reporter(stream).end(None)
+    Mirror(directory, STATUS).ended("its job is over")
+    list(Mirror(directory, STATUS).take(stream.getvalue().splitlines()))
+    kept = directory.status()
+    assert kept is not None
+    assert kept.error == ""
+
+
+def test_a_run_goes_on_whose_directory_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    directory = RunDirectory.create("run-1")
+    mirror = Mirror(directory, STATUS)
+    directory.remove()
+    stream = io.StringIO()
+    reporter = Reporter(stream)
+    reporter.status(RUNNING)
+    reporter.end(None)
+    log = ["[server/0] one", *stream.getvalue().splitlines()]
+    assert list(mirror.take(log)) == [RUNNING]
+    assert mirror.end is not None
+    (told,) = caplog.messages
+    assert "run-1: cannot be written" in told
+
+
+# --- lines that bring the log
+
+
+def held(tail: Tail, text: str, until: float, *, told_all: bool = False) -> list[str]:
+    """Has a line bring a text, and be held until a time."""
+    tail.begin()
+    lines = tail.take("") + tail.take(text)
+    tail.end(until, told_all=told_all)
+    return lines
+
+
+def test_a_line_after_another_brings_what_is_new() -> None:
+    tail = Tail(0)
+    assert held(tail, "one\ntw", 1) == ["one"]
+    tail.begin()
+    assert tail.take("one") == []
+    assert tail.take("\ntwo\nthr") == ["two"]
+    assert tail.rest() == ["thr"]
+
+
+def test_a_dashboard_is_lost_that_does_not_answer_for_long() -> None:
+    tail = Tail(0)
+    tail.begin()
+    tail.end(LOST_S, told_all=False)
+    assert not tail.is_lost(LOST_S)
+    assert tail.is_lost(LOST_S + 1)
+    tail.asked(LOST_S + 1, is_over=False)
+    assert not tail.is_lost(LOST_S + 2)
+
+
+def test_a_line_that_was_silent_for_hours_has_been_held() -> None:
+    tail = Tail(0)
+    held(tail, "one\n", 9000)
+    assert not tail.is_lost(9000 + LOST_S)
+    assert tail.is_lost(9001 + LOST_S)
+
+
+def test_a_log_is_complete_once_its_line_has_ended_and_the_job_is_over() -> None:
+    tail = Tail(0)
+    held(tail, "one\n", 1, told_all=True)
+    tail.asked(1, is_over=False)
+    assert not tail.is_complete(1 + 2 * SILENT_S)
+    tail.asked(2, is_over=True)
+    assert tail.is_complete(2)
+
+
+def test_the_rest_of_a_log_is_waited_for_from_the_end_of_its_job_on() -> None:
+    tail = Tail(0)
+    held(tail, "one\n", 9000)
+    tail.asked(9000, is_over=True)
+    assert tail.lacks_end()
+    assert not tail.is_complete(9000 + SILENT_S)
+    held(tail, "one\n", 9001 + SILENT_S)  # nothing new
+    assert tail.is_complete(9001 + SILENT_S)
+
+
+def test_a_log_that_was_had_in_another_way_is_complete() -> None:
+    tail = Tail(0)
+    held(tail, "one\ntw", 1)
+    tail.asked(2, is_over=True)
+    assert held(tail, "one\ntwo\n", 3, told_all=True) == ["two"]
+    assert not tail.lacks_end()
+    assert tail.is_complete(3)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent import futures
 from pathlib import Path
 
 import psutil
@@ -136,6 +137,27 @@ def test_old_runs_are_removed_but_not_those_that_live(monkeypatch: pytest.Monkey
         make(f"ended-{age}", age)
     make("newest")
     assert {run.run_id for run in rundir.list_runs()} == {"alive", "ended-0", "ended-1", "newest"}
+
+
+def test_what_is_far_away_is_not_asked_when_a_run_starts(tmp_path: Path) -> None:
+    asked = ("touch", str(tmp_path / "asked"))
+    make("far").write_owner(Owner.elsewhere("job 1", asked, (), updates=asked))
+    make("new")
+    assert not (tmp_path / "asked").exists()
+
+
+def test_several_may_write_a_file() -> None:
+    run = make("run-1")
+    texts = [str(number) * 1000 for number in range(8)]
+
+    def write(text: str) -> None:
+        for _ in range(50):
+            run.write_private("name", text.encode())
+
+    with futures.ThreadPoolExecutor(len(texts)) as pool:
+        list(pool.map(write, texts))
+    assert (run.path / "name").read_text() in texts
+    assert sorted(path.name for path in run.path.iterdir()) == ["logs", "name"]
 
 
 def test_runs_that_were_killed_are_removed_too(

@@ -21,6 +21,7 @@ from launchpad_lite.errors import (
     Unavailable,
     UsageError,
 )
+from launchpad_lite.launchers.ray.jobs.tail import LOST_S, Tail
 from launchpad_lite.launchers.ray.options import show_environment
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ _ANSWER_S = 10.0
 _UPLOAD_S = 120.0
 _HEARTBEAT_S = 20.0  # on the line that brings the log, which may be silent for days
 _AGAIN_S = 2.0
-_LOST_S = 60.0
-_SILENT_S = 10.0  # for the rest of a log whose job has ended
 
 _OK = 200
 _UNKNOWN = 404
@@ -88,24 +87,35 @@ class Dashboard:
             )
             raise LauncherUnavailableError(message)
         module: Any = importlib.import_module("ray.job_submission")
+        aiohttp: Any = importlib.import_module("aiohttp")
         exceptions: Any = importlib.import_module("ray.exceptions")
-        self._errors: tuple[type[Exception], ...] = (RuntimeError, OSError, exceptions.RayError)
+        self._errors: tuple[type[Exception], ...] = (
+            RuntimeError,
+            OSError,
+            exceptions.RayError,
+            aiohttp.ClientError,
+        )
         try:
             with _without_variables():  # or Ray would prefer them to the address
                 self._client = module.JobSubmissionClient(self.address, headers=_headers())
         except (*self._errors, ValueError, KeyError) as error:  # of what answers there, too
             raise LauncherUnavailableError(_explain(self.address, error)) from error
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes, seconds: float = _UPLOAD_S) -> None:
         """Keep something in the cluster, where its processes find it by name.
 
         It travels as the packages of runtime environments do.
+
+        Args:
+          name: of a package.
+          data: what is kept.
+          seconds: how long it may take to be answered.
 
         Raises:
           UsageError: it is too large.
           Unavailable: the dashboard does not answer.
         """
-        self._ask("PUT", f"/api/packages/gcs/{name}", _UPLOAD_S, data=data)
+        self._ask("PUT", f"/api/packages/gcs/{name}", seconds, data=data)
 
     def let_go(self, name: str) -> None:
         """Have Ray remove what was put there, if nobody else has: it does so after ten minutes.
@@ -137,12 +147,12 @@ class Dashboard:
             raise Unavailable(message, maybe_executed=True) from error
 
     def end(self, job: str) -> None:
-        """Have a job end: it is sent SIGTERM.
+        """Have a job end, if it has not: it is sent SIGTERM.
 
         Raises:
           Unavailable: the dashboard does not answer.
         """
-        self._ask("POST", f"/api/jobs/{job}/stop")
+        self._ask("POST", f"/api/jobs/{job}/stop", known=(_OK, _UNKNOWN))
 
     def state(self, job: str) -> JobState:
         """Return where a job is.
@@ -153,8 +163,7 @@ class Dashboard:
         answer = self._ask("GET", f"/api/jobs/{job}", known=(_OK, _UNKNOWN))
         if answer.status_code == _UNKNOWN:
             return JobState(GONE, "the cluster knows no such job")
-        told: dict[str, Any] = answer.json()
-        return JobState(str(told["status"]), str(told.get("message") or ""))
+        return JobState(self._told(answer, "status"), self._told(answer, "message"))
 
     def log(self, job: str) -> list[str]:
         """Return what a job has printed until now.
@@ -162,8 +171,10 @@ class Dashboard:
         Raises:
           Unavailable: the dashboard does not answer.
         """
-        text: str = self._ask("GET", f"/api/jobs/{job}/logs", _UPLOAD_S).json()["logs"]
-        return text.split("\n")[:-1]
+        return self._printed(job).split("\n")[:-1]
+
+    def _printed(self, job: str) -> str:
+        return self._told(self._ask("GET", f"/api/jobs/{job}/logs", _UPLOAD_S), "logs")
 
     def follow(self, job: str) -> Iterator[list[str]]:
         """Yield the lines that a job prints, from the first to the last.
@@ -171,29 +182,28 @@ class Dashboard:
         Raises:
           ControllerLost: the dashboard does not answer any more.
         """
-        seen, rest, heard, grown = 0, "", time.monotonic(), time.monotonic()
+        tail = Tail(time.monotonic())
         while True:
-            skipped = 0
+            tail.begin()
+            told_all = False
+            with contextlib.suppress(*self._errors):
+                for text in self._texts(job):
+                    yield tail.take(text)
+                told_all = True
+            tail.end(time.monotonic(), told_all=told_all)
             with contextlib.suppress(Unavailable):
-                try:
-                    for text in self._texts(job):
-                        heard = grown = time.monotonic()
-                        fresh = text[max(0, seen - skipped) :]
-                        skipped += len(text)
-                        seen += len(fresh)
-                        *lines, rest = (rest + fresh).split("\n")
-                        yield lines
-                    told_all = True
-                except self._errors:
-                    told_all = False
-                is_over = self.state(job).is_over
-                heard = time.monotonic()
-                if is_over and (told_all or heard - grown > _SILENT_S):
-                    yield [rest] if rest else []
-                    return
-            if time.monotonic() - heard > _LOST_S:
+                tail.asked(time.monotonic(), is_over=self.state(job).is_over)
+                if tail.lacks_end():
+                    printed = self._printed(job)
+                    tail.begin()
+                    yield tail.take(printed)
+                    tail.end(time.monotonic(), told_all=True)
+            if tail.is_complete(time.monotonic()):
+                yield tail.rest()
+                return
+            if tail.is_lost(time.monotonic()):
                 message = (
-                    f"Ray's dashboard at {self.address} has not answered for {_LOST_S:g} s. "
+                    f"Ray's dashboard at {self.address} has not answered for {LOST_S:g} s. "
                     f"`ray job status --address {self.address} {job}` tells what has become of it."
                 )
                 raise ControllerLost(message)
@@ -211,7 +221,11 @@ class Dashboard:
     async def _tail(self, job: str) -> AsyncGenerator[str]:
         aiohttp: Any = importlib.import_module("aiohttp")
         client = self._client
-        session = aiohttp.ClientSession(cookies=client._cookies, headers=client._headers)  # noqa: SLF001
+        session = aiohttp.ClientSession(
+            cookies=client._cookies,  # noqa: SLF001
+            headers=client._headers,  # noqa: SLF001
+            trust_env=True,  # proxies, as for all else
+        )
         async with session:
             line = await session.ws_connect(
                 f"{self.address}/api/jobs/{job}/logs/tail",
@@ -219,6 +233,7 @@ class Dashboard:
                 max_msg_size=0,
                 ssl=client._ssl_context,  # noqa: SLF001 - Ray's own tail misses a network that is gone
             )
+            yield ""
             async for message in line:
                 if message.type == aiohttp.WSMsgType.TEXT:
                     yield message.data
@@ -247,6 +262,18 @@ class Dashboard:
             message = f"Ray's dashboard at {self.address} answers {what}"
             raise Unavailable(message, maybe_executed=True)
         return answer
+
+    def _told(self, answer: Any, name: str) -> str:
+        """Return what an answer says under a name; empty if that is nothing.
+
+        Raises:
+          Unavailable: it is not a dashboard's.
+        """
+        try:
+            return str(answer.json().get(name) or "")
+        except (ValueError, AttributeError) as error:
+            message = f"Ray's dashboard at {self.address} answers as none does: {answer.text[:200]}"
+            raise Unavailable(message, maybe_executed=True) from error
 
 
 async def _next(texts: AsyncGenerator[str]) -> str | None:

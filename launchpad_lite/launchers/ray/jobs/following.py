@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.rundir import RunDirectory
 
 _KEPT_LINES = 20
+_WORD_S = 4.0  # one that hangs is followed by others within the job's patience
+_JOIN_S = 2 * _WORD_S + 1  # to connect, and to be answered
 _NO_WAY = (
     "{} is in a Ray cluster that this process is outside of: only its output and its status come "
     "here. Make calls in a node of the program, or in the cluster with lp.connect."
@@ -53,35 +55,39 @@ class Words:
         self._dashboard = dashboard
         self._run_id = run_id
         self._word = letters.Word(number=0)
-        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._changed = threading.Event()
         self._ended = threading.Event()
         self.known: RunStatus | None = None
 
     def start(self) -> None:
         """Begin to tell it that this process is there."""
-        threading.Thread(target=self._beat, name="lp-ray-words", daemon=True).start()
+        self._thread = threading.Thread(target=self._beat, name="lp-ray-words", daemon=True)
+        self._thread.start()
 
     def end(self) -> None:
         """Say no more."""
-        with self._lock:
-            self._ended.set()
+        self._ended.set()
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join(_JOIN_S)  # or its last word would come after what removes them
 
     def _beat(self) -> None:
+        name, number = letters.word_name(self._run_id), 0
         while not self._ended.is_set():
+            self._changed.clear()
+            number += 1
+            word = msgspec.structs.replace(self._word, number=number)
             with contextlib.suppress(Unavailable):
-                self._say(self._word)
-            self._ended.wait(letters.BEAT_S)
-
-    def _say(self, word: letters.Word) -> None:
-        with self._lock:
-            if self._ended.is_set():
-                return
-            self._word = msgspec.structs.replace(word, number=self._word.number + 1)
-            self._dashboard.put(letters.word_name(self._run_id), msgspec.json.encode(self._word))
+                self._dashboard.put(name, msgspec.json.encode(word), _WORD_S)
+            self._changed.wait(letters.BEAT_S)
 
     def stop(self, reason: str, *, immediately: bool = False) -> None:
-        """See `Viewer`."""
-        self._say(msgspec.structs.replace(self._word, stop=reason, immediately=immediately))
+        """See `Viewer`: it is said until it is heard, or the job misses all words."""
+        self._word = letters.Word(number=0, stop=reason, immediately=immediately)
+        self._changed.set()
+        if self._thread is None:
+            self.start()
 
     def status(self) -> RunStatus:
         """See `Viewer`: what was heard last."""

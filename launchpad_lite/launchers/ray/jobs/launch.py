@@ -52,15 +52,19 @@ def launch(plan: LaunchPlan, options: RayOptions, address: str) -> Run:
     dashboard = Dashboard(address)
     run_id = new_run_id(plan.program)
     directory = RunDirectory.create(run_id)
+    may_run = False
     try:
         directory.write_plan(program.table)
         directory.write_status(first_status(plan, run_id))
-        directory.write_owner(_owner(directory, dashboard.address))
         dashboard.put(letters.program_name(run_id), data)
+        may_run = True
         dashboard.submit(run_id, f"exec {_entry_point(run_id)}", runtime_env)
+        directory.write_owner(_owner(directory, dashboard.address))  # there is none to ask before
     except BaseException as error:
         directory.remove()
         with contextlib.suppress(Unavailable):
+            if may_run:
+                dashboard.end(run_id)
             dashboard.let_go(letters.program_name(run_id))
         if isinstance(error, Unavailable):
             raise LauncherUnavailableError(str(error)) from error
@@ -105,7 +109,13 @@ def _entry_point(run_id: str) -> str:
 def _owner(directory: RunDirectory, address: str) -> Owner:
     ask = (sys.executable, "-m", _ASK, address, str(directory.path))
     job = f"job {directory.run_id} of the Ray cluster at {address}"
-    return Owner.elsewhere(job, (*ask, "state"), (*ask, "end"), tells=True)
+    return Owner.elsewhere(
+        job,
+        (*ask, "state"),
+        (*ask, "end"),
+        ends_now=(*ask, "end_now"),
+        updates=(*ask, "update"),
+    )
 
 
 def _program(plan: LaunchPlan, options: RayOptions) -> Program:

@@ -1,7 +1,8 @@
 """What the launching process leaves in a cluster for the job that holds its run.
 
 The program, and words: that the process is there, or wants the run to end. A job that is waited
-for has no other way to find out that nobody waits any more.
+for has no other way to find out that nobody waits any more; nor has any job another way to find out
+that its run is to end at once.
 """
 
 from __future__ import annotations
@@ -81,9 +82,14 @@ def word_name(run_id: str) -> str:
     return f"launchpad_lite_{run_id}_word.zip"
 
 
-def names(run_id: str) -> tuple[str, str]:
+def last_word_name(run_id: str) -> str:
+    """Return under which name a word is kept that another process than the launching one says."""
+    return f"launchpad_lite_{run_id}_last_word.zip"
+
+
+def names(run_id: str) -> tuple[str, str, str]:
     """Return all names of a run's letters."""
-    return program_name(run_id), word_name(run_id)
+    return program_name(run_id), word_name(run_id), last_word_name(run_id)
 
 
 def pack(program: Program) -> bytes:
@@ -135,7 +141,7 @@ class Box:
     def word(self) -> Word | None:
         """Return the last word; None if there is none yet, or it cannot be had now."""
         with contextlib.suppress(Exception):  # the cluster may be about to lose its head
-            data = self._get(word_name(self._run_id))
+            data = self._get(last_word_name(self._run_id)) or self._get(word_name(self._run_id))
             return None if data is None else msgspec.json.decode(data, type=Word)
         return None
 

@@ -40,8 +40,9 @@ _REPORT_S = 2.0
 class _Listener:
     """Passes on what the launching process wants."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, *, patience: float | None) -> None:
         self._box = box
+        self._patience = patience  # None: there need be no words
         self._following: Following | None = None
         self._passed_on = (False, False)
 
@@ -58,8 +59,8 @@ class _Listener:
             if word is not None and word.number != last:
                 last, since = word.number, time.monotonic()
                 self._heed(word)
-            if time.monotonic() - since > PATIENCE_S:
-                self._stop(f"its launching process has not been heard of for {PATIENCE_S:g} s")
+            if self._patience is not None and time.monotonic() - since > self._patience:
+                self._stop(f"its launching process has not been heard of for {self._patience:g} s")
                 return
             time.sleep(letters.BEAT_S / 2)
 
@@ -101,9 +102,8 @@ def main() -> None:
 
 def _run(run_id: str, box: Box, reporter: Reporter) -> None:
     program = box.program()
-    listener = _Listener(box)
-    if program.is_watched:
-        listener.start()
+    listener = _Listener(box, patience=PATIENCE_S if program.is_watched else None)
+    listener.start()
     for entry in map(os.path.abspath, program.plan.source.sys_path):
         if entry not in sys.path:  # agents preload modules
             sys.path.append(entry)

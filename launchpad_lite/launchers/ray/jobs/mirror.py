@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import fcntl
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -13,17 +15,22 @@ from launchpad_lite.launchers.ray.jobs.reports import End, Where
 from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from launchpad_lite.runtime.rundir import RunDirectory
     from launchpad_lite.runtime.status import RunStatus
+
+_log = logging.getLogger(__name__)
+
+_LOCK = "mirror.lock"
 
 
 class Mirror:
     """Takes a job's log from its beginning.
 
     Several processes may do so for one directory: who follows the run, and who looks at it. Each
-    adds what the others have not.
+    adds what the others have not, and none writes over the end. What cannot be written is missing,
+    and the run goes on.
 
     Attributes:
       status: where the run is.
@@ -41,9 +48,11 @@ class Mirror:
         self.end: End | None = None
         self._directory = directory
         self._taken = {node.name: 0 for node in status.nodes}
+        self._complained = False
 
     def take(self, lines: Iterable[str]) -> Iterator[RunStatus | str]:
         """Take lines; yield statuses, and what is neither a report nor a node's."""
+        before = self.status
         fresh: dict[str, list[str]] = collections.defaultdict(list)
         for line in lines:
             name = self._whose(line)
@@ -52,25 +61,41 @@ class Mirror:
                 fresh[name].append(reports.printed(line.removeprefix(f"[{name}] ")))
             elif isinstance(report, Where):
                 self.status = reports.merged(self.status, report.status)
-                self._directory.write_status(self.status)
                 yield self.status
             elif isinstance(report, End):
-                self._write(fresh)
-                self._finish(report)
+                self.end = report
+                self._append(fresh)
+                self.ended("" if report.error is None else str(report.error).splitlines()[0])
                 return
             else:
                 yield line
-        self._write(fresh)
+        self._append(fresh)
+        if self.status is not before:
+            self._keep()
 
     def ended(self, error: str) -> None:
-        """Note an end that the job has not reported."""
+        """Note the end, also one that the job has not reported."""
         self.status = dataclasses.replace(self.status, phase=Phase.ENDED.value, error=error)
-        self._directory.write_status(self.status)
-        self._directory.remove_rendezvous()
+        self._keep()
+        with self._complaining():
+            self._directory.remove_rendezvous()
 
-    def _finish(self, end: End) -> None:
-        self.end = end
-        self.ended("" if end.error is None else str(end.error).splitlines()[0])
+    def _keep(self) -> None:
+        """Write the status, unless the end is there; what the job has reported of it is better."""
+        with self._complaining(), (self._directory.path / _LOCK).open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = self._directory.status()
+            if self.end is not None or kept is None or kept.phase != Phase.ENDED.value:
+                self._directory.write_status(self.status)
+
+    @contextlib.contextmanager
+    def _complaining(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                _log.warning("%s: cannot be written: %s", self._directory.path, error)
 
     def _whose(self, line: str) -> str | None:
         """Return the node that a line is of."""
@@ -81,12 +106,12 @@ class Mirror:
             at = line.find("] ", at + 1)
         return None
 
-    def _write(self, fresh: dict[str, list[str]]) -> None:
+    def _append(self, fresh: dict[str, list[str]]) -> None:
         for name, lines in fresh.items():
             data = "".join(f"{line}\n" for line in lines).encode()
             begin = self._taken[name]
             self._taken[name] = begin + len(data)
-            with self._directory.log(name).open("ab") as file:
+            with self._complaining(), self._directory.log(name).open("ab") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 there = os.fstat(file.fileno()).st_size
                 file.write(data[max(0, there - begin) :])
