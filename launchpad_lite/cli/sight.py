@@ -138,10 +138,10 @@ def _check(address: str) -> None:
             "or host:port. From elsewhere: `ray job submit --address URL -- lp-launch ps`"
         )
         raise UsageError(message)
+    cluster.check_address(address)
     if not cluster.installed():
         message = f"--ray_address={address}: {cluster.MISSING}"
         raise LauncherUnavailableError(message)
-    cluster.check_address(address)
     if not raylets.is_node():
         message = (
             f"--ray_address={address}: this machine is no node of a Ray cluster. Look into it from "

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launchpad_lite.errors import ExitCode
+from launchpad_lite.errors import ExitCode, LauncherUnavailableError, UsageError
+from launchpad_lite.launchers.ray.jobs.api import Dashboard
 from launchpad_lite.runtime.rundir import RunDirectory
 from launchpad_lite.testing.conformance.launcher_parts.base import eventually
 from tests.helpers import require_backend
@@ -113,3 +115,17 @@ def test_without_its_launching_process(lab: Lab) -> None:
     stopped = lab.lp_launch(VISITOR, "stop", other)
     assert stopped.stderr == f"{other}: ended\n"
     assert "told to stop: True" in lab.lp_launch(VISITOR, "logs", other, "main").stdout
+
+
+@pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999"])
+def test_urls_that_are_none(address: str) -> None:
+    with pytest.raises(UsageError, match="use http://HOST:PORT of the cluster's dashboard"):
+        Dashboard(address)
+
+
+def test_a_dashboard_that_does_not_answer() -> None:
+    with socket.socket() as taken:  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(LauncherUnavailableError, match=f"no dashboard of Ray .* {address}"):
+            Dashboard(address)

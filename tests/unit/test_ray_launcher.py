@@ -11,7 +11,6 @@ import pytest
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.ray import cluster
-from launchpad_lite.launchers.ray.jobs.api import Dashboard
 from tests.helpers import run_python
 
 
@@ -50,22 +49,6 @@ def test_an_address_that_does_not_answer() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(LauncherUnavailableError, match=f"no Ray cluster answers at {address}"):
             cluster.check_address(address)
-
-
-@pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999"])
-def test_urls_that_are_none(address: str) -> None:
-    pytest.importorskip("requests")
-    with pytest.raises(UsageError, match="use http://HOST:PORT of the cluster's dashboard"):
-        Dashboard(address)
-
-
-def test_a_dashboard_that_does_not_answer() -> None:
-    pytest.importorskip("requests")
-    with socket.socket() as taken:  # bound, and not listening
-        taken.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(LauncherUnavailableError, match=f"no dashboard of Ray .* {address}"):
-            Dashboard(address)
 
 
 def test_a_url_in_the_environment_is_a_cluster_outside(monkeypatch: pytest.MonkeyPatch) -> None:
