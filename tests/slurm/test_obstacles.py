@@ -50,7 +50,8 @@ def test_nobody_sees_or_stops_a_run_of_somebody_else(login: Login, lab: Lab) -> 
     assert list(lab.queue().values()) == ["RUNNING"]
     unknown = login.lp_launch("stop", str(run.job()))
     assert unknown.returncode == 2
-    assert f"there is no run '{run.job()}'. Runs: {run.run.name}" in unknown.stderr
+    assert f"there is no run '{run.job()}' in " in unknown.stderr
+    assert f". Runs: {run.run.name}." in unknown.stderr
     run.interrupt()
     run.end()
 
