@@ -319,7 +319,7 @@ class Lab:
         return [word.removeprefix(_NODE_ID) for word in words if word.startswith(_NODE_ID)]
 
     def _daemons(self, name: str, daemon: str) -> list[psutil.Process]:
-        return [each for each in self._processes_on(name) if each.name() == daemon]
+        return [each for each in self._processes_on(name) if _name(each) == daemon]
 
     def _processes_on(self, name: str) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):  # its process 1 is about to come
@@ -327,7 +327,7 @@ class Lab:
         return []
 
     def _actors(self) -> list[str]:
-        names = [each.name() for name in ADDRESSES for each in self._processes_on(name)]
+        names = [_name(each) for name in ADDRESSES for each in self._processes_on(name)]
         return [name for name in names if name.startswith("ray::") and not name.startswith(_OWN)]
 
     def _environment(self, *, shares: bool) -> dict[str, str]:
@@ -361,3 +361,10 @@ class Lab:
     def _logs(self) -> str:
         logs = sorted((self.directory / "log").iterdir())
         return "\n".join(f"{log.name}:\n{log.read_text()[-2000:]}" for log in logs)
+
+
+def _name(process: psutil.Process) -> str:
+    """Returns a process's name; none if it ends just now."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.name()
+    return ""

@@ -16,6 +16,8 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite import payload, references
 from launchpad_lite.courier import codec
+from tests.faults.bench import eventually
+from tests.ray.test_moves import SOON_S
 from tests.ray.test_placement import options
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("joined")]
@@ -120,6 +122,15 @@ def lost(joined: Any) -> Any:
     owner = joined.remote(num_cpus=0)(Owner).remote()
     (reference,) = joined.get(owner.put.remote())
     joined.kill(owner)
+
+    def is_known() -> bool:
+        try:
+            joined.get(reference, timeout=SOON_S)
+        except joined.exceptions.OwnerDiedError:
+            return True
+        return False
+
+    assert eventually(is_known, SOON_S)
     return reference
 
 
