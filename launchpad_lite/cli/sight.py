@@ -57,8 +57,7 @@ class Sight:
         """
         here = self._of_directories()
         there = self._of_cluster()
-        if self._problem:
-            sys.stderr.write(f"lp-launch: {self._problem}\n")
+        self._tell()
         known = {run.run_id for run in here}
         return [*here, *(run for run in there if run.run_id not in known)]
 
@@ -84,8 +83,7 @@ class Sight:
             if any(run.run_id == word or run.is_alive() for run in begin):
                 break
         if begin:
-            if self._problem:
-                sys.stderr.write(f"lp-launch: {self._problem}\n")
+            self._tell()
             return _choose(word, begin)
         where = ", nor in ".join(self._looked)
         message = (
@@ -93,6 +91,10 @@ class Sight:
             f"lists them. {self._problem}"
         )
         raise UsageError(message.strip())
+
+    def _tell(self) -> None:
+        if self._problem:
+            sys.stderr.write(f"lp-launch: {self._problem}\n")
 
     def _of_directories(self) -> Sequence[SeenRun]:
         if self._address is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from beside import WORD  # type: ignore[import-not-found] # the test puts it there
+from beside import WORD  # type: ignore[import-not-found] # it is there in the test alone, which writes it
 
 import launchpad_lite as lp
 

@@ -7,6 +7,7 @@ import io
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,8 +51,8 @@ def make_plan() -> LaunchPlan:
 # --- where the program's files are
 
 
-def made(root: Path, **changes: object) -> source.ProgramSource:
-    facts: dict[str, object] = {
+def made(root: Path, **changes: Any) -> source.ProgramSource:
+    facts: dict[str, Any] = {
         "main_file": str(root / "sub/program.py"),
         "main_module": None,
         "sys_path": (str(root / "sub"), str(root), "/elsewhere", *sys.path),
@@ -59,7 +60,7 @@ def made(root: Path, **changes: object) -> source.ProgramSource:
         "argv": ("program.py",),
         "flags": {"word": "w"},
     }
-    return source.ProgramSource(**(facts | changes))  # type: ignore[arg-type]
+    return source.ProgramSource(**(facts | changes))
 
 
 def test_paths_are_taken_from_the_directory_that_is_copied(tmp_path: Path) -> None:
