@@ -10,7 +10,6 @@ import time
 import msgspec
 
 _ANSWER_S = 20.0  # for a scheduler that is busy
-_UPDATE_S = 60.0  # a long log is fetched
 _REMEMBERED_S = 5.0  # so that nobody asks a scheduler in a loop
 
 _answers: dict[tuple[str, ...], tuple[float, bool | None]] = {}
@@ -26,9 +25,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
       job: where it is no process of this host: what it is, for people.
       asks: the command that prints something as long as that is there.
       ends: and the command that ends it.
-      ends_now: the one that does so without notice and grace; empty if there is none.
-      updates: what asks, and brings the run's directory up to date, too, where there is no other
-        way to what holds it together.
+      dashboard: where it is a job of a Ray cluster that this host is outside of: the cluster's
+        dashboard, which is not asked here.
     """
 
     pid: int
@@ -37,8 +35,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     job: str = ""
     asks: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
-    ends_now: tuple[str, ...] = ()
-    updates: tuple[str, ...] = ()
+    dashboard: str = ""
 
     @classmethod
     def this_process(cls) -> Owner:
@@ -52,27 +49,13 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     def elsewhere(
         cls,
         job: str,
-        asks: tuple[str, ...],
-        ends: tuple[str, ...],
+        asks: tuple[str, ...] = (),
+        ends: tuple[str, ...] = (),
         *,
-        ends_now: tuple[str, ...] = (),
-        updates: tuple[str, ...] = (),
+        dashboard: str = "",
     ) -> Owner:
-        """Return what a scheduler knows."""
-        return cls(
-            pid=0,
-            process_started=0.0,
-            job=job,
-            asks=asks,
-            ends=ends,
-            ends_now=ends_now,
-            updates=updates,
-        )
-
-    @property
-    def tells(self) -> bool:
-        """Whether all there is to know of a run comes from asking after it."""
-        return bool(self.updates)
+        """Return what a scheduler knows, or a dashboard."""
+        return cls(pid=0, process_started=0.0, job=job, asks=asks, ends=ends, dashboard=dashboard)
 
     @property
     def title(self) -> str:
@@ -94,13 +77,12 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
             return same and process.status() != psutil.STATUS_ZOMBIE
         return False
 
-    def end(self, *, immediately: bool = False) -> bool:
+    def end(self) -> bool:
         """End what a scheduler holds; return whether it has been told."""
-        command = self.ends_now if immediately and self.ends_now else self.ends
-        if not command:
+        if not self.ends:
             return False
         with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(command, capture_output=True, timeout=_ANSWER_S, check=True)
+            subprocess.run(self.ends, capture_output=True, timeout=_ANSWER_S, check=True)
             _answers.pop(self.asks, None)
             return True
         return False
@@ -110,29 +92,22 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
         known = _answers.get(self.asks)
         if known is not None and time.monotonic() - known[0] < _REMEMBERED_S:
             return known[1]
-        return self._run(self.asks, _ANSWER_S)
-
-    def update(self) -> bool | None:
-        """Bring the run's directory up to date, and return what `ask` does."""
-        return self._run(self.updates, _UPDATE_S)
-
-    def _run(self, command: tuple[str, ...], seconds: float) -> bool | None:
         there = None
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=seconds, check=False
+                self.asks, capture_output=True, text=True, timeout=_ANSWER_S, check=False
             )
             if done.returncode == 0:
                 there = bool(done.stdout.strip())
-            elif not self.tells and _is_unknown(done.stderr):
+            elif _is_unknown(done.stderr):
                 there = False
         _answers[self.asks] = time.monotonic(), there
         return there
 
     @property
     def _is_elsewhere(self) -> bool:
-        """Whether it is on another machine, which shares the files that tell of it."""
-        return self.host not in ("", os.uname().nodename)
+        """Whether it is on another machine, of which files here tell."""
+        return bool(self.dashboard) or self.host not in ("", os.uname().nodename)
 
 
 def _is_unknown(complaint: str) -> bool:

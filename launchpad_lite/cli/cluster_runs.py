@@ -10,13 +10,13 @@ from launchpad_lite.cli import views
 from launchpad_lite.cli.seen import SeenRun
 from launchpad_lite.errors import Stopped, Unavailable
 from launchpad_lite.runtime import log_reader
+from launchpad_lite.runtime.control import RunViewer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from launchpad_lite.launchers.ray.finding import FoundRun
     from launchpad_lite.runtime.logs import LinePrinter
-    from launchpad_lite.runtime.rundir import Rendezvous
     from launchpad_lite.runtime.status import RunStatus
 
 _ACTOR = "an actor of Ray"
@@ -29,11 +29,9 @@ class ClusterRun(SeenRun):
 
     Attributes:
       title: what holds it together.
-      tells: false: it has a controller to be asked.
     """
 
     title = _ACTOR
-    tells = False
 
     def __init__(self, found: FoundRun) -> None:
         """Take a run that was found."""
@@ -60,9 +58,10 @@ class ClusterRun(SeenRun):
     def is_alive(self) -> bool:
         return self._found.is_alive()
 
-    def rendezvous(self) -> Rendezvous | None:
+    def viewer(self) -> RunViewer | None:
         with contextlib.suppress(Stopped, Unavailable):
-            return self._found.rendezvous()
+            rendezvous = self._found.rendezvous()
+            return RunViewer(rendezvous.endpoint, rendezvous.credentials)
         return None
 
     def status(self) -> RunStatus | None:

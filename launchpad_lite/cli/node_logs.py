@@ -37,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with Sight(options.ray_address) as sight:
         seen = sight.find(options.run)
+        if not options.follow:  # or they come one after the other
+            seen.refresh()
         status = seen.status()
         if status is None:
             message = f"{seen.run_id} has no nodes yet."

@@ -107,6 +107,7 @@ def status(arguments: Sequence[str]) -> int:
         if options.calls:
             text_of_it = calls.describe(views.connect(run).metrics())
         else:
+            run.refresh()
             text_of_it = describe(views.look(run, patiently=True), time.time())
     sys.stdout.write(f"{text_of_it}\n")
     return ExitCode.OK
@@ -191,7 +192,7 @@ def _stop(run: SeenRun, *, immediately: bool) -> None:
     changes = views.watch(run, line)  # from before the end, so that it cannot be missed
     last = next(changes)
     with contextlib.suppress(CallError):  # it is ending already, or it is lost: what follows tells
-        line.stop("lp-launch stop", immediately=immediately)
+        line.stop(f"lp-launch stop{' --now' * immediately}", immediately=immediately)
     for status in changes:
         if status.phase != last.phase:
             sys.stderr.write(f"{run.run_id}: {status.phase}\n")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from launchpad_lite.launchers.ray.jobs.viewer import JobViewer
+    from launchpad_lite.runtime.control import RunViewer
     from launchpad_lite.runtime.logs import LinePrinter
-    from launchpad_lite.runtime.rundir import Rendezvous
     from launchpad_lite.runtime.status import RunStatus
 
 
@@ -19,11 +20,6 @@ class Holder(Protocol):
     @property
     def title(self) -> str:
         """What it is, for people."""
-        ...
-
-    @property
-    def tells(self) -> bool:
-        """Whether all there is to know of the run comes from asking after it."""
         ...
 
     def is_alive(self) -> bool:
@@ -54,8 +50,8 @@ class SeenRun(abc.ABC):
         """Return what holds it together; None once it has ended in order."""
 
     @abc.abstractmethod
-    def rendezvous(self) -> Rendezvous | None:
-        """Return how to reach its controller; None if there is none."""
+    def viewer(self) -> RunViewer | JobViewer | None:
+        """Return a line to what tells where it is; None if there is none."""
 
     @abc.abstractmethod
     def status(self) -> RunStatus | None:
@@ -98,6 +94,5 @@ class SeenRun(abc.ABC):
         holder = self.holder()
         return holder is not None and holder.is_alive()
 
-    def refresh(self) -> bool:
-        """Bring `status` up to date where only asking does so; return what `is_alive` does."""
-        return self.is_alive()
+    def refresh(self) -> None:  # noqa: B027 - for most runs there is nothing to do
+        """Bring here what is elsewhere, and takes long to be had: of some runs, nodes and logs."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Self
 
 from launchpad_lite.cli.cluster_runs import ClusterRun
 from launchpad_lite.cli.directory_runs import DirectoryRun
+from launchpad_lite.cli.job_runs import JobRun
 from launchpad_lite.errors import LauncherUnavailableError, LaunchpadError, UsageError
 from launchpad_lite.launchers.ray import cluster, finding, raylets
 from launchpad_lite.launchers.ray.options import LOCAL, RayOptions
 from launchpad_lite.runtime import rundir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from launchpad_lite.cli.seen import SeenRun
@@ -100,7 +101,7 @@ class Sight:
         if self._address is not None:
             return []
         self._looked.append(str(rundir.runs_root()))
-        return [DirectoryRun(directory) for directory in rundir.list_runs() if _tells(directory)]
+        return [run for directory in rundir.list_runs() for run in _of_directory(directory)]
 
     def _of_cluster(self) -> Sequence[SeenRun]:
         address = self._address
@@ -122,9 +123,13 @@ class Sight:
         return [ClusterRun(found) for found in finding.runs()]
 
 
-def _tells(directory: RunDirectory) -> bool:
-    """Whether it is the run's directory, not one of that name with the logs of this machine."""
-    return directory.is_here() or directory.owner() is not None
+def _of_directory(directory: RunDirectory) -> Iterator[SeenRun]:
+    """Yield the run, unless it is a directory of that name with the logs of this machine."""
+    owner = directory.owner()
+    if owner is not None and owner.dashboard:
+        yield JobRun(directory, owner.dashboard)
+    elif directory.is_here() or owner is not None:
+        yield DirectoryRun(directory)
 
 
 def _check(address: str) -> None:
@@ -158,15 +163,13 @@ def _choose(word: str, begin: Sequence[SeenRun]) -> SeenRun:
     Raises:
       UsageError: it is not clear which.
     """
-    for meant in ([run for run in begin if run.run_id == word], begin, _living(begin)):
-        if len(meant) == 1:
-            return meant[0]
+    meant = [run for run in begin if run.run_id == word] or begin
+    if len(meant) > 1:
+        meant = [run for run in meant if run.is_alive()]
+    if len(meant) == 1:
+        return meant[0]
     message = f"{len(begin)} runs begin with {word!r}: {_names(begin)}. Give more of the name."
     raise UsageError(message)
-
-
-def _living(runs: Sequence[SeenRun]) -> list[SeenRun]:
-    return [run for run in runs if run.is_alive()]
 
 
 def _names(runs: Sequence[SeenRun]) -> str:

@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import CallError, ControllerLost, UsageError
-from launchpad_lite.runtime.control import RunViewer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from launchpad_lite.cli.seen import SeenRun
-    from launchpad_lite.runtime.rundir import Rendezvous
+    from launchpad_lite.launchers.ray.jobs.viewer import JobViewer
+    from launchpad_lite.runtime.control import RunViewer
     from launchpad_lite.runtime.status import RunStatus
 
 ENDED = "ended"
@@ -47,12 +47,8 @@ class View:
         return self.phase in (ENDED, FAILED)
 
 
-def _viewer(rendezvous: Rendezvous) -> RunViewer:
-    return RunViewer(rendezvous.endpoint, rendezvous.credentials)
-
-
-def connect(run: SeenRun) -> RunViewer:
-    """Return a line to the controller of a run that has not ended.
+def connect(run: SeenRun) -> RunViewer | JobViewer:
+    """Return a line to what tells of a run that has not ended.
 
     Args:
       run: the run.
@@ -61,37 +57,23 @@ def connect(run: SeenRun) -> RunViewer:
       ControllerLost: the run's process is gone.
       UsageError: it has no controller yet.
     """
-    rendezvous = _await_rendezvous(run)
+    viewer = _await_viewer(run)
+    if viewer is not None:
+        return viewer
     if not run.is_alive():
         raise lost(run)
-    if rendezvous is None and tells(run):
-        message = (
-            f"{run.run_id} is in a cluster that this machine is outside of: its controller cannot "
-            "be asked from here."
-        )
-        raise UsageError(message)
-    if rendezvous is None:
-        message = f"{run.run_id} is only starting, and cannot be reached yet. Try again."
-        raise UsageError(message)
-    return _viewer(rendezvous)
+    message = f"{run.run_id} is only starting, and cannot be reached yet. Try again."
+    raise UsageError(message)
 
 
-def _await_rendezvous(run: SeenRun) -> Rendezvous | None:
-    """Return how to reach a run's controller; give one that is only starting some time."""
-    if tells(run):
-        return None
+def _await_viewer(run: SeenRun) -> RunViewer | JobViewer | None:
+    """Return a line to what tells of a run; give one that is only starting some time."""
     deadline = time.monotonic() + _START_S
-    while (rendezvous := run.rendezvous()) is None and run.is_alive():
+    while (viewer := run.viewer()) is None and run.is_alive():
         if time.monotonic() > deadline:
             break
         time.sleep(_INTERVAL_S)
-    return rendezvous
-
-
-def tells(run: SeenRun) -> bool:
-    """Return whether all there is to know of a run comes from asking after what holds it."""
-    holder = run.holder()
-    return holder is not None and holder.tells
+    return viewer
 
 
 def look(run: SeenRun, *, patiently: bool = False) -> View:
@@ -101,10 +83,10 @@ def look(run: SeenRun, *, patiently: bool = False) -> View:
       run: the run.
       patiently: give one that is only starting some time to come up.
     """
-    rendezvous = _await_rendezvous(run) if patiently else run.rendezvous()
-    if rendezvous is not None:
+    viewer = _await_viewer(run) if patiently else run.viewer()
+    if viewer is not None:
         try:
-            status = _viewer(rendezvous).status()
+            status = viewer.status()
         except CallError:  # it may be ending just now
             return _from_file(run, SILENT)
         return View(run=run, phase=_phase(status), status=status)
@@ -113,10 +95,8 @@ def look(run: SeenRun, *, patiently: bool = False) -> View:
 
 def _from_file(run: SeenRun, if_alive: str) -> View:
     holder = run.holder()  # before the status, which is written first when a run ends
-    is_alive = run.refresh()  # and this, which may bring the newest one
+    is_alive = run.is_alive()
     status = run.status()
-    if holder is not None and holder.tells and status is not None:
-        if_alive = status.phase
     if status is not None and status.phase == ENDED:
         phase = _phase(status)
     elif holder is None:  # it could not be launched
@@ -130,12 +110,12 @@ def _phase(status: RunStatus) -> str:
     return FAILED if status.phase == ENDED and status.error else status.phase
 
 
-def watch(run: SeenRun, line: RunViewer) -> Iterator[RunStatus]:
+def watch(run: SeenRun, line: RunViewer | JobViewer) -> Iterator[RunStatus]:
     """Yield a run's status now, at each phase, and at the end of each worker and its own.
 
     Args:
       run: the run.
-      line: to its controller.
+      line: to what tells of it.
 
     Raises:
       ControllerLost: the run's process is gone, or does not answer any more.

@@ -99,7 +99,7 @@ class RunDirectory:
           OSError: it cannot be made, or not be written to; nothing of it is left.
         """
         root = root or runs_root()
-        ended = [run for run in _runs(root) if _is_over(run)]
+        ended = [run for run in _runs(root) if not run.is_alive()]
         for run in ended:
             run.remove_sockets()
         for old in ended[KEPT_RUNS - 1 :]:
@@ -308,12 +308,6 @@ def _runs(root: pathlib.Path) -> Iterator[RunDirectory]:
                 found.append((path.stat().st_mtime, path))
     for _, path in sorted(found, reverse=True):
         yield RunDirectory(path)
-
-
-def _is_over(run: RunDirectory) -> bool:
-    """Whether a run has ended, as far as that is known without asking far away."""
-    owner = run.owner()
-    return owner is None or not (owner.tells or owner.is_alive())
 
 
 def list_runs() -> list[RunDirectory]:

@@ -11,7 +11,7 @@ import msgspec
 import psutil
 import pytest
 
-from launchpad_lite.cli import directory_runs, node_logs, runs, views
+from launchpad_lite.cli import node_logs, runs, views
 from launchpad_lite.cli.directory_runs import DirectoryRun
 from launchpad_lite.cli.main import main
 from launchpad_lite.cli.seen import SeenRun
@@ -110,80 +110,6 @@ def test_a_process_that_was_not_waited_for_is_gone() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert not owner.is_alive()
     process.wait()
-
-
-def test_what_is_asked_after_a_run_may_bring_its_status() -> None:
-    run = make("run-1")
-    newer = msgspec.json.encode(dataclasses.replace(STATUS, phase="stopping"))
-    write = f"printf '%s' '{newer.decode()}' > {run.directory.path / 'status.json'}; echo RUNNING"
-    owner = Owner.elsewhere("job 1", ("echo", "RUNNING"), (), updates=("sh", "-c", write))
-    run.directory.write_owner(owner)
-    view = views.look(run, patiently=True)
-    assert view.phase == "stopping"
-    with pytest.raises(UsageError, match="run-1 is in a cluster that this machine is outside of"):
-        views.connect(run)
-
-
-def hold_elsewhere(run: DirectoryRun, *, at_end: str) -> None:
-    """Have it held by something that `stop` ends; asked after the end, it does what is given."""
-    held = run.directory.path / "held"
-    held.touch()
-    asks = ("sh", "-c", f"test ! -e {held} || echo RUNNING")
-    owner = Owner.elsewhere(
-        "job 1",
-        asks,
-        ("rm", str(held)),
-        ends_now=("mv", str(held), f"{held}_now"),
-        updates=("sh", "-c", f"test -e {held} && echo RUNNING || {at_end}"),
-    )
-    run.directory.write_owner(owner)
-
-
-def write_end(run: DirectoryRun) -> str:
-    ended = msgspec.json.encode(ENDED).decode()
-    return f"printf '%s' '{ended}' > {run.directory.path / 'status.json'}"
-
-
-@pytest.mark.parametrize("flags", [[], ["--now"]])
-def test_such_a_run_is_stopped_by_who_holds_it(
-    flags: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = make("run-1")
-    hold_elsewhere(run, at_end=write_end(run))
-    assert main(["stop", "run-1", *flags]) == ExitCode.OK
-    assert capfd.readouterr().err == "run-1: ended\n"
-    assert (run.directory.path / "held_now").exists() == bool(flags)
-
-
-def test_such_a_run_that_has_not_told_its_end_is_lost() -> None:
-    run = make("run-1")
-    hold_elsewhere(run, at_end="true")
-    with pytest.raises(ControllerLost, match="run-1 is lost: job 1, which held it"):
-        run.cancel(silent=False, immediately=False)
-
-
-def test_the_end_of_such_a_run_is_not_waited_for_without_answers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(directory_runs, "_SILENT_S", -1.0)
-    run = make("run-1")
-    run.directory.write_owner(Owner.elsewhere("job 1", ("false",), ("true",), updates=("false",)))
-    with pytest.raises(ControllerLost, match=r"run-1: job 1 has not answered for .*launch stat"):
-        run.cancel(silent=False, immediately=False)
-    assert views.look(run).phase == "running"
-
-
-def test_logs_of_such_a_run_are_brought(capfd: pytest.CaptureFixture[str]) -> None:
-    run = make("run-1", status=dataclasses.replace(STATUS, launcher="ray"))
-    log = run.directory.log("server/0")
-    hold_elsewhere(run, at_end="true")
-    (run.directory.path / "held").unlink()
-    owner = run.holder()
-    assert owner is not None
-    print_it = ("sh", "-c", f"echo brought > {log}; echo RUNNING")
-    run.directory.write_owner(msgspec.structs.replace(owner, updates=print_it))
-    assert main(["logs", "run-1", "server"]) == ExitCode.OK
-    assert "brought" in capfd.readouterr().out
 
 
 def test_a_word_means_the_only_run_or_the_only_living_one() -> None:

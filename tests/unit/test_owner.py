@@ -51,6 +51,8 @@ def test_of_what_a_scheduler_holds_it_is_told_whether_it_is_there() -> None:
         assert owner.is_alive() is (there is not False), script
 
 
-def test_no_complaint_of_what_tells_all_is_taken_for_its_end() -> None:
-    complain = ("sh", "-c", "echo invalid token >&2; exit 1")
-    assert Owner.elsewhere("job", complain, (), updates=complain).update() is None
+def test_what_a_dashboard_tells_of_is_taken_to_live() -> None:
+    owner = Owner.elsewhere("job 1 of a cluster", dashboard="http://192.0.2.1:8265")
+    assert owner.is_alive()
+    assert owner.title == "job 1 of a cluster"
+    assert not owner.end()

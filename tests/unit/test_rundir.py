@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent import futures
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -139,11 +140,16 @@ def test_old_runs_are_removed_but_not_those_that_live(monkeypatch: pytest.Monkey
     assert {run.run_id for run in rundir.list_runs()} == {"alive", "ended-0", "ended-1", "newest"}
 
 
-def test_what_is_far_away_is_not_asked_when_a_run_starts(tmp_path: Path) -> None:
-    asked = ("touch", str(tmp_path / "asked"))
-    make("far").write_owner(Owner.elsewhere("job 1", asked, (), updates=asked))
+def test_what_is_far_away_is_not_asked_when_a_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> NoReturn:
+        pytest.fail("it was asked")
+
+    monkeypatch.setattr(rundir, "KEPT_RUNS", 1)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(subprocess, "Popen", connect)
+    make("far").write_owner(Owner.elsewhere("job 1", dashboard="http://192.0.2.1:8265"))
     make("new")
-    assert not (tmp_path / "asked").exists()
+    assert {run.run_id for run in rundir.list_runs()} == {"far", "new"}
 
 
 def test_several_may_write_a_file() -> None:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import threading
 import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ _TOO_LARGE = 413
 
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 GONE = "GONE"
+
+_environment = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +82,13 @@ class Dashboard:
             is not installed.
         """
         self.address = address.rstrip("/")
-        _check(self.address)
-        if importlib.util.find_spec("aiohttp") is None:
+        if any(importlib.util.find_spec(name) is None for name in ("ray", "aiohttp")):
             message = (
-                f"--ray_address={address}: Ray is installed without what submits jobs: "
+                f"--ray_address={address}: what of Ray submits jobs is not installed: "
                 "pip install 'launchpad-lite[ray]', or 'ray[default]'."
             )
             raise LauncherUnavailableError(message)
+        _check(self.address)
         module: Any = importlib.import_module("ray.job_submission")
         aiohttp: Any = importlib.import_module("aiohttp")
         exceptions: Any = importlib.import_module("ray.exceptions")
@@ -290,11 +293,11 @@ def _check(address: str) -> None:
     if not host:
         message = f"--ray_address={address}: use http://HOST:PORT of the cluster's dashboard."
         raise UsageError(message)
-    utils: Any = importlib.import_module("requests.utils")
-    if utils.get_environ_proxies(address):
-        return
+    requests: Any = importlib.import_module("requests")
     try:
-        socket.create_connection((host, port), _CONNECT_S).close()
+        if not requests.utils.get_environ_proxies(address):
+            socket.create_connection((host, port), _CONNECT_S).close()
+        requests.get(f"{address}/api/version", timeout=_ANSWER_S)  # Ray would wait for ever
     except (OSError, OverflowError) as error:
         raise LauncherUnavailableError(_explain(address, error)) from error
 
@@ -323,11 +326,12 @@ def _too_large(what: str) -> str:
 
 @contextlib.contextmanager
 def _without_variables() -> Generator[None]:
-    values = {name: os.environ.pop(name) for name in _RAYS_OWN if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(values)
+    with _environment:
+        values = {name: os.environ.pop(name) for name in _RAYS_OWN if name in os.environ}
+        try:
+            yield
+        finally:
+            os.environ.update(values)
 
 
 @contextlib.contextmanager

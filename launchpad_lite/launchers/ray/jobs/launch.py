@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.run import Run
 
 _MAIN = "launchpad_lite.launchers.ray.jobs.main"
-_ASK = "launchpad_lite.launchers.ray.jobs.ask"
 _WORKING_DIR = "working_dir"
 _VARIABLES = "env_vars"
 _STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
@@ -59,7 +58,7 @@ def launch(plan: LaunchPlan, options: RayOptions, address: str) -> Run:
         dashboard.put(letters.program_name(run_id), data)
         may_run = True
         dashboard.submit(run_id, f"exec {_entry_point(run_id)}", runtime_env)
-        directory.write_owner(_owner(directory, dashboard.address))  # there is none to ask before
+        directory.write_owner(_owner(run_id, dashboard.address))  # there is none to ask before
     except BaseException as error:
         directory.remove()
         with contextlib.suppress(Unavailable):
@@ -106,16 +105,8 @@ def _entry_point(run_id: str) -> str:
     return shlex.join(["python", "-m", _MAIN, run_id])
 
 
-def _owner(directory: RunDirectory, address: str) -> Owner:
-    ask = (sys.executable, "-m", _ASK, address, str(directory.path))
-    job = f"job {directory.run_id} of the Ray cluster at {address}"
-    return Owner.elsewhere(
-        job,
-        (*ask, "state"),
-        (*ask, "end"),
-        ends_now=(*ask, "end_now"),
-        updates=(*ask, "update"),
-    )
+def _owner(run_id: str, address: str) -> Owner:
+    return Owner.elsewhere(f"job {run_id} of the Ray cluster at {address}", dashboard=address)
 
 
 def _program(plan: LaunchPlan, options: RayOptions) -> Program:
