@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from launchpad_lite.errors import ExitCode, LauncherUnavailableError, UsageError
+from launchpad_lite.launchers.ray.jobs import api
 from launchpad_lite.launchers.ray.jobs.api import Dashboard
 from launchpad_lite.runtime.rundir import RunDirectory
 from launchpad_lite.testing.conformance.launcher_parts.base import eventually
@@ -105,6 +106,7 @@ def test_without_its_launching_process(lab: Lab) -> None:
     assert killed.end() == -signal.SIGKILL
     at_once = started(hurried).run_id
     assert eventually(lambda: "waiting" in lab.lp_launch(VISITOR, "logs", at_once, "main").stdout)
+    assert re.search(rf"{at_once} .* running +2/2 ", lab.lp_launch(VISITOR, "ps").stdout)
     assert lab.lp_launch(VISITOR, "stop", "--now", at_once).stderr == f"{at_once}: ended\n"
     assert "lp-launch stop --now" in lab.lp_launch(VISITOR, "status", at_once).stdout
     assert "told to stop: True" not in lab.lp_launch(VISITOR, "logs", at_once, "main").stdout
@@ -123,9 +125,15 @@ def test_urls_that_are_none(address: str) -> None:
         Dashboard(address)
 
 
-def test_a_dashboard_that_does_not_answer() -> None:
-    with socket.socket() as taken:  # bound, and not listening
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_dashboard_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, *, listens: bool
+) -> None:
+    monkeypatch.setattr(api, "_ANSWER_S", 0.1)
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
+        if listens:
+            taken.listen()
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(LauncherUnavailableError, match=f"no dashboard of Ray .* {address}"):
             Dashboard(address)
