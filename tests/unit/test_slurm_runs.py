@@ -79,6 +79,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     fake = FakeSlurm(tmp_path)
     monkeypatch.setenv("PATH", fake.path)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)  # the tests may be in a job themselves
+    monkeypatch.setenv("RAY_ADDRESS", "local")  # without the runs of a cluster of this machine
     return fake
 
 
@@ -260,9 +261,7 @@ def test_a_run_that_waits_is_shown(
     slurm: FakeSlurm,
     impatient: None,
     capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "local")  # without the runs of a cluster of this machine
     slurm.fill()
     run = launch(detach=True)
     assert main(["status", "fake"]) == 0
