@@ -87,9 +87,10 @@ class Sight:
             self._tell()
             return _choose(word, begin)
         where = ", nor in ".join(self._looked)
+        number = "A run has a name, and is not known by the number of a job. "
         message = (
-            f"there is no run {word!r} in {where}. Runs: {_names(known)}. `lp-launch ps --all` "
-            f"lists them. {self._problem}"
+            f"there is no run {word!r} in {where}. {number if word.isdecimal() else ''}"
+            f"Runs: {_names(known)}. `lp-launch ps --all` lists them. {self._problem}"
         )
         raise UsageError(message.strip())
 

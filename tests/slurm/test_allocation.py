@@ -66,7 +66,10 @@ def test_from_a_step_of_the_allocation(login: Login) -> None:
 def test_what_does_not_fit_is_told(login: Login) -> None:
     run = salloc(login, "-N2 -n2 -c2", "--workers=6")
     assert run.end() == 1
-    assert "cannot hold the program: it asks for worker: 6 x (cpus=1), main: 1 x (-)" in run.text()
+    assert (
+        "cannot hold the program: it asks for worker: 6 x (cpus=1), main: 1 x (cpus=1)"
+        in run.text()
+    )
     assert "node0 with 2 CPUs, 0 GPUs and 0.5 GB; node1 with 2 CPUs" in run.text()
     assert "--slurm_submit" in run.text()
 
@@ -75,7 +78,7 @@ def test_options_of_a_job_have_no_effect(login: Login) -> None:
     options = ("--option=time='1:00'", "--option=layout='jobs'", "--option=setup=('export A=1',)")
     run = salloc(login, "-n4", *options)
     assert run.end() == 0, run.text()
-    assert "no effect: time, layout; lp.SlurmOptions(submit=True), or" in run.text()
+    assert "these have no effect: time, layout; lp.SlurmOptions(submit=True), or" in run.text()
 
 
 def test_it_submits_when_told_to(login: Login) -> None:

@@ -51,7 +51,7 @@ def test_nobody_sees_or_stops_a_run_of_somebody_else(login: Login, lab: Lab) -> 
     unknown = login.lp_launch("stop", str(run.job()))
     assert unknown.returncode == 2
     assert f"there is no run '{run.job()}' in " in unknown.stderr
-    assert f". Runs: {run.run.name}." in unknown.stderr
+    assert f" a job. Runs: {run.run.name}." in unknown.stderr
     run.interrupt()
     run.end()
 

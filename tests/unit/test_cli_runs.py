@@ -129,6 +129,8 @@ def test_a_word_means_the_only_run_or_the_only_living_one() -> None:
         f"there is no run 'other' in {rundir.runs_root()}. Runs: program-10, program-2, program-1. "
         "`lp-launch ps --all` lists them."
     )
+    with pytest.raises(UsageError, match=r"no run '7' in .*not known by the number of a job. Runs"):
+        find("7")
 
 
 def test_the_logs_of_a_run_elsewhere_are_no_run() -> None:

@@ -89,7 +89,12 @@ def test_a_job_for_each_group() -> None:
 @pytest.mark.parametrize(
     ("groups", "resources", "options", "message"),
     [
-        ({"a": 25}, {}, {}, "the cluster cannot hold the program: it asks for a: 25 x"),
+        (
+            {"a": 25},
+            {},
+            {},
+            "the cluster cannot hold the program: it asks for a: 25 x (cpus=1); ",
+        ),
         ({"a": 1}, {"a": lp.Resources(gpus=5)}, {}, "3 machines with 8 CPUs, 4 GPUs and 4 GB"),
         ({"a": 1}, {}, {"partition": "mian"}, "no partition 'mian'; did you mean 'main'?"),
         ({"a": 1}, {}, {"groups": {"b": lp.SlurmGroup()}}, "no group 'b'"),

@@ -331,6 +331,19 @@ def test_a_refused_job_leaves_nothing(slurm: FakeSlurm) -> None:
     assert list_runs() == []
 
 
+def test_what_a_group_asks_for_in_vain_is_told(
+    slurm: FakeSlurm, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = lp.Program("vain")
+    program.add_node(lp.CourierNode(Failing), label="main")
+    wants = {"main": lp.Resources(nodes=5, custom={"TPU": 4})}
+    with pytest.raises(RunError, match="on purpose"):
+        lp.launch(program, launcher="slurm", resources=wants).wait()
+    told = capfd.readouterr().err
+    assert "warning: main: TPU: SLURM is asked for CPUs, GPUs and memory only" in told
+    assert "main: Resources(nodes=5): it gets no more machines than it has nodes: 1" in told
+
+
 def test_if_a_later_job_is_refused_the_first_is_cancelled(slurm: FakeSlurm) -> None:
     slurm.fill()
     slurm.refuse("Batch job submission failed", after=1)

@@ -40,7 +40,9 @@ def test_the_limit_that_options_ask_for(time: str | None, limit: str) -> None:
     assert lp.SlurmOptions(time=time).limit == limit
 
 
-@pytest.mark.parametrize("text", ["", "soon", "1:2:3:4", "1-", "-5", "5m", "1.5"])
+@pytest.mark.parametrize("text", ["", "UNLIMITED", "soon", "1:2:3:4", "1-", "-5", "5m", "1.5"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="give a time as SLURM reads it: minutes, minutes:seconds"):
+    with pytest.raises(
+        UsageError, match=r"give a time as SLURM reads it: minutes.*; 0 for no limit"
+    ):
         lp.SlurmOptions(time=text)

@@ -56,7 +56,8 @@ def unheeded(plan: LaunchPlan, options: SlurmOptions, allocation: Allocation) ->
         names.append("Resources(exclusive=)")
     if not names:
         return []
-    return [f"inside of {allocation.title} no effect: {', '.join(names)}; {_OTHERWISE}"]
+    without = f"inside of {allocation.title} these have no effect: {', '.join(names)}"
+    return [f"{without}; {_OTHERWISE}"]
 
 
 def describe(

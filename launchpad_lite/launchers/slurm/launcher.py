@@ -15,7 +15,7 @@ from launchpad_lite.launchers.base import Launcher, LaunchOptions
 from launchpad_lite.launchers.following import first_status
 from launchpad_lite.launchers.slurm import allocation, commands, inside, script
 from launchpad_lite.launchers.slurm.following import FollowingJobs
-from launchpad_lite.launchers.slurm.layout import lay_out
+from launchpad_lite.launchers.slurm.layout import groups_of, lay_out
 from launchpad_lite.launchers.slurm.options import SlurmOptions
 from launchpad_lite.launchers.slurm.placing import place
 from launchpad_lite.launchers.slurm.submission import Submission
@@ -112,9 +112,26 @@ def _unheeded(plan: LaunchPlan, options: SlurmOptions, here: Allocation | None) 
         texts.append("pdb: nodes are on other machines, which have no terminal: none is debugged")
     if not options.keep_directory:
         texts.append("keep_directory=False: machines share the run directory, so there is one")
+    texts += _unheeded_resources(plan)
     if here is not None:
         texts += inside.unheeded(plan, options, here)
     return [f"warning: {text}" for text in texts]
+
+
+def _unheeded_resources(plan: LaunchPlan) -> list[str]:
+    """Return what groups asked for and do not get, for people."""
+    texts: list[str] = []
+    for label, units in groups_of(plan.workers).items():
+        wants = units[0][0].resources
+        if wants.custom:
+            names = ", ".join(wants.custom)
+            texts.append(f"{label}: {names}: SLURM is asked for CPUs, GPUs and memory only")
+        if (wants.nodes or 1) > len(units):
+            texts.append(
+                f"{label}: Resources(nodes={wants.nodes}): it gets no more machines than it has "
+                f"nodes: {len(units)}"
+            )
+    return texts
 
 
 def _place(plan: LaunchPlan, path: pathlib.Path, run_id: str) -> script.Place:

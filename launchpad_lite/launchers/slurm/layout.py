@@ -248,9 +248,12 @@ def _fits(ask: Ask, machines: Iterable[Machine]) -> bool:
 
 def wishes(groups: Mapping[str, list[list[WorkerSpec]]]) -> str:
     """Return what groups ask for, for people."""
-    return ", ".join(
-        f"{label}: {len(units)} x ({units[0][0].resources})" for label, units in groups.items()
-    )
+    wants = {label: units[0][0].resources for label, units in groups.items()}
+    said = {
+        label: dataclasses.replace(each, cpus=1 if each.cpus is None else each.cpus)
+        for label, each in wants.items()
+    }
+    return ", ".join(f"{label}: {len(groups[label])} x ({each})" for label, each in said.items())
 
 
 def _too_big(

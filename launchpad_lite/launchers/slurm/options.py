@@ -116,7 +116,7 @@ class SlurmOptions(LaunchOptions):
       account: who pays.
       qos: the quality of service.
       time: the limit as SLURM reads it, so that `5:00` is five minutes: minutes, minutes:seconds,
-        hours:mm:ss, days-hours, or days-hours:mm:ss.
+        hours:mm:ss, days-hours, or days-hours:mm:ss; 0 for no limit.
       constraint: which features machines must have.
       layout: `steps` is one allocation in which each group has a step; `het` a heterogeneous job,
         whose components differ; `jobs` a job for each group, which need not start together. `auto`

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-FORMS = "minutes, minutes:seconds, hours:mm:ss, days-hours, or days-hours:mm:ss"
+FORMS = "minutes, minutes:seconds, hours:mm:ss, days-hours, or days-hours:mm:ss; 0 for no limit"
 
 _NOTATION = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 _MINUTES = (("day", 24 * 60), ("hour", 60), ("minute", 1))
