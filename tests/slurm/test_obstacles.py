@@ -38,6 +38,15 @@ def test_an_interpreter_that_a_machine_does_not_have(
     assert "Launch with an interpreter that all machines see" in run.text()
 
 
+def test_a_run_directory_that_a_machine_does_not_have(login: Login, lab: Lab) -> None:
+    with hidden(lab, "node1", login.home):
+        run = login.launch("--nodes=3")
+        assert run.end() == 1
+    told = "node worker/1 failed: its task of SLURM on node1: launch failed: Slurmd could not"
+    assert told in run.text()
+    assert "Set XDG_STATE_HOME to one that is." in run.text()
+
+
 def test_nobody_sees_or_stops_a_run_of_somebody_else(login: Login, lab: Lab) -> None:
     run = login.launch("--mode=wait")
     run.await_text("waiting")

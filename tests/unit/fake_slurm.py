@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,15 @@ class FakeSlurm:
     def refuse(self, complaint: str, after: int = 0) -> None:
         """Takes no more jobs than so many from now on."""
         (self._directory / "refusal").write_text(f"{after}|{complaint}")
+
+    def refuse_step(self, group: str, complaint: str) -> None:
+        """Starts no step for a group from now on."""
+        (self._directory / f"trouble-{group}").write_text(json.dumps({"step": complaint}))
+
+    def refuse_task(self, group: str, task: int, how: str) -> None:
+        """Starts all tasks of a group but one from now on."""
+        trouble = {"task": str(task), "how": how}
+        (self._directory / f"trouble-{group}").write_text(json.dumps(trouble))
 
     def fill(self) -> None:
         """Lets jobs wait from now on, until they are started."""

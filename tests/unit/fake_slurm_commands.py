@@ -109,20 +109,40 @@ def run(job: Job) -> NoReturn:
 
 def srun(directory: Path, *words: str) -> None:
     """Runs a task for each machine, and exits as the worst of them."""
-    del directory
     pairs = [word[2:].partition("=") for word in words if word.startswith("--")]
     options = {name: value for name, _, value in pairs}
     command = words[next(i for i, word in enumerate(words) if not word.startswith("--")) :]
     signal.signal(signal.SIGTERM, lambda *_: None)
+    job, count = Job(directory, os.environ["SLURM_JOB_ID"]), int(options["ntasks"])
+    machines = ",".join(f"node{task}" for task in range(count))
+    with (job.path / "steps").open("a") as steps:
+        steps.write(f"{options['job-name']}|{machines}\n")
+    trouble = _trouble(directory, options["job-name"])
+    if trouble.get("step"):
+        fail(f"srun: error: {trouble['step']}")
     tasks: list[subprocess.Popen[bytes]] = []
-    for task in range(int(options["ntasks"])):
+    for task in range(count):
+        if trouble.get("task") == str(task):
+            sys.stderr.write(f"srun: error: task {task} launch failed: {trouble['how']}\n")
+            continue
         environ = os.environ | {"SLURM_PROCID": str(task), "SLURMD_NODENAME": f"node{task}"}
         with Path(options["output"].replace("%t", str(task))).open("ab") as log:
             tasks.append(subprocess.Popen(command, env=environ, stdout=log, stderr=log))
     sys.exit(max(abs(task.wait()) for task in tasks))
 
 
+def _trouble(directory: Path, step: str) -> dict[str, str]:
+    """What is wrong with the tasks of a step; nothing for most."""
+    with contextlib.suppress(FileNotFoundError):
+        found: dict[str, str] = json.loads((directory / f"trouble-{step}").read_text())
+        return found
+    return {}
+
+
 def squeue(directory: Path, *words: str) -> None:
+    if "-s" in words:
+        print(Path(directory, "jobs", words[words.index("-j") + 1], "steps").read_text())
+        return
     shown = words[words.index("-o") + 1]
     for number in words[words.index("-j") + 1].split(","):
         job = Job(directory, number)
@@ -159,6 +179,8 @@ def scontrol(directory: Path, *words: str) -> None:
         print(f"JobId={what[2]} JobState={state} Reason={reason} Restarts=0 ExitCode=0:0")
     elif what[:2] == ["show", "node"]:
         print(f"NodeName={what[2]} NodeAddr=127.0.0.1")
+    elif what[:2] == ["show", "hostnames"]:
+        print("\n".join(what[2].split(",")))
     elif what[0] == "requeue":
         job = Job(directory, what[1])
         if job.state[0] == "PENDING":

@@ -16,6 +16,14 @@ from launchpad_lite.launchers.slurm.ended_tasks import EndedTasks, ended_tasks
         ),
         ("srun: error: node[1,3]: tasks 0,2-4: Killed", "node[1,3]", (0, 2, 3, 4), "Killed"),
         ("srun: error: node0: task 0: Terminated", "node0", (0,), "Terminated"),
+        (
+            "srun: error: task 1 launch failed: Slurmd could not connect IO",
+            *("", (1,), "launch failed: Slurmd could not connect IO"),
+        ),
+        (
+            "srun: error: Task launch for StepId=10.1 failed on node node1: Connection refused",
+            *("node1", (), "launch failed: Connection refused"),
+        ),
     ],
 )
 def test_tasks_that_have_failed(line: str, machines: str, tasks: tuple[int, ...], how: str) -> None:

@@ -370,6 +370,17 @@ def test_a_machine_without_the_interpreter_is_told(
     slurm.await_states("FAILED")
 
 
+def test_a_task_that_cannot_be_launched_fails_its_nodes(slurm: FakeSlurm) -> None:
+    slurm.refuse_task("worker", 1, "Slurmd could not connect IO")
+    told = (
+        r"(?s)node worker/\d failed: its task of SLURM on node1: launch failed: Slurmd could not "
+        r"connect IO.*slurm/worker-1.log. Is it on a file system that all machines .* share"
+    )
+    with pytest.raises(RunError, match=told):
+        launch(machines=2).wait()
+    slurm.await_states("FAILED")
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_wrong_by_an_hour_is_tolerated(
     slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, hours: int

@@ -184,6 +184,25 @@ def states(jobs: Iterable[int]) -> dict[int, JobState]:
     return found
 
 
+def machines_of_step(name: str) -> tuple[str, ...]:
+    """Return the machines of a step of this process's job, task by task; none if SLURM is away.
+
+    Args:
+      name: the step's.
+    """
+    number = re.compile(r"SLURM_JOB_ID(_HET_GROUP_\d+)?")
+    jobs = {value for key, value in os.environ.items() if number.fullmatch(key)}
+    try:
+        printed = run("squeue", "-h", "-s", "-j", ",".join(jobs), "-o", "%j|%N")
+        for line in printed.splitlines():
+            step, _, machines = line.partition("|")
+            if step == name:
+                return tuple(names(machines))
+    except SlurmError:  # it is only for people
+        pass
+    return ()
+
+
 def last_words(job: int) -> JobState | None:
     """Return how a job ended, as long as SLURM remembers."""
     try:

@@ -7,6 +7,10 @@ import re
 
 _TASKS = re.compile(r"srun: error: (?P<machines>\S+): tasks? (?P<tasks>[\d,-]+): (?P<how>.+)")
 _OVER = ("exited", "killed", "terminated", "aborted", "segmentation", "bus error", "out of memory")
+_NOT_BEGUN = re.compile(r"srun: error: task (?P<task>\d+) (?P<how>launch failed: .+)")
+_NOT_REACHED = re.compile(
+    r"srun: error: Task launch for \S+ failed on node (?P<machine>\S+): (?P<why>.+)"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,14 +18,14 @@ class EndedTasks:
     """Tasks of a step that have failed.
 
     Attributes:
-      machines: where they were, as SLURM names them.
-      tasks: their numbers in the step.
       how: they have ended, in SLURM's words.
+      machines: where they were, as SLURM names them; empty where it does not.
+      tasks: their numbers in the step; empty for all of them.
     """
 
-    machines: str
-    tasks: tuple[int, ...]
     how: str
+    machines: str = ""
+    tasks: tuple[int, ...] = ()
 
 
 def ended_tasks(line: str) -> EndedTasks | None:
@@ -30,7 +34,12 @@ def ended_tasks(line: str) -> EndedTasks | None:
     Args:
       line: `srun: error: node1: task 1: Exited with exit code 2`, say.
     """
-    found = _TASKS.match(line.strip())
+    line = line.strip()
+    if (found := _NOT_BEGUN.match(line)) is not None:
+        return EndedTasks(tasks=(int(found["task"]),), how=found["how"])
+    if (found := _NOT_REACHED.match(line)) is not None:
+        return EndedTasks(machines=found["machine"], how=f"launch failed: {found['why']}")
+    found = _TASKS.match(line)
     if found is None or not found["how"].lower().startswith(_OVER):
         return None
     tasks: list[int] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import CallError, ControllerLost, Stopped, UsageError
 from launchpad_lite.launchers.following import Following
-from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm import commands, script
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.launchers.slurm.waiting import Waiting, is_alive
 from launchpad_lite.runtime.control import RunViewer
@@ -126,10 +126,7 @@ class FollowingJobs(Following):
             last = "\n  It was cancelled before it began."
         message = f"{self.run_id}: {self._titles[job]} {how}.{last}\n  Its log: {log}"
         if not log.exists():
-            message += (
-                ", which is not there. Is this directory on a file system that all machines of the "
-                "cluster share? Set XDG_STATE_HOME to one that is."
-            )
+            message += f", which is not there. {script.SHARE}"
         return ControllerLost(message)
 
     def _log(self, job: int) -> pathlib.Path:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _BATCH = "launchpad_lite.launchers.slurm.batch"
 _TASK = "launchpad_lite.launchers.slurm.task"
 LAUNCH_WITH = "Launch with an interpreter that all machines see, on a shared file system."
+SHARE = (
+    "Is it on a file system that all machines of the cluster share? Set XDG_STATE_HOME to one that "
+    "is."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

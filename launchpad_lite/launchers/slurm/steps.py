@@ -26,6 +26,8 @@ END_S = 15.0
 
 _TERM_S = 5.0
 _TAIL_LINES = 10
+_NO_LOG = "could not connect IO"
+"""What SLURM says, among others, if the directory of a task's log is not there."""
 
 
 class Steps:
@@ -84,13 +86,24 @@ class Steps:
         process: subprocess.Popen[str],
         gone: Callable[[Iterable[str], str], object],
     ) -> None:
+        machines = step.machines
         with process:
             for line in process.stderr or ():
                 sys.stderr.write(line)
-                if (ended := ended_tasks(line)) is not None:
-                    agents = [step.agents[task] for task in ended.tasks]
-                    said = self._said(step, ended.tasks)
-                    gone(agents, f"its task of SLURM on {ended.machines}: {ended.how}{said}")
+                if (ended := ended_tasks(line)) is None:
+                    continue
+                tasks = ended.tasks or range(step.ask.nodes)
+                where = ended.machines
+                if not where:
+                    machines = machines or commands.machines_of_step(step.group)
+                    where = ",".join(machines[task] for task in tasks if task < len(machines))
+                said = self._said(step, tasks)
+                if _NO_LOG in ended.how:
+                    log = script.log_of(step, self._place, tasks[0])
+                    said = f"\n  Its log is {log}. {script.SHARE}"
+                place = f" on {where}" if where else ""
+                agents = [step.agents[task] for task in tasks]
+                gone(agents, f"its task of SLURM{place}: {ended.how}{said}")
             code = process.wait()
         said = self._said(step, range(step.ask.nodes))
         gone(step.agents, f"its step of SLURM has ended (srun exited with {code}){said}")
