@@ -42,6 +42,12 @@ def test_each_worker_has_its_own_gpus(login: Login) -> None:
     assert f"machines: {nodes}" in run.text()
 
 
+def test_one_group_may_ask_for_memory(login: Login) -> None:
+    run = login.launch("--lp_resources=main:memory_gb=3")
+    assert run.end() == 0, run.text()
+    assert "#SBATCH --mem=3630M" in (run.run / "job-0.sh").read_text()  # 256 for each other CPU
+
+
 def test_no_secret_is_where_others_see_it(login: Login) -> None:
     run = login.launch("--mode=wait")
     run.await_text("waiting")
@@ -179,6 +185,7 @@ def test_two_programs_on_the_same_machines(login: Login) -> None:
         (["--option=extra=('--reservation=none',)"], "SLURM refuses the job"),
         (["--option=time=2", "--option=partition='short'"], "would wait for ever"),
         (["--option=account='nobody'", "--option=partition='closed'"], "(Job's account not known"),
+        (["--lp_resources=main:memory_gb=99"], "the cluster cannot hold the program"),
         (["--gpus=5"], "the cluster cannot hold the program"),
         (["--option=layuot='steps'"], "layuot"),
     ],

@@ -181,6 +181,10 @@ def scontrol(directory: Path, *words: str) -> None:
         print(f"NodeName={what[2]} NodeAddr=127.0.0.1")
     elif what[:2] == ["show", "hostnames"]:
         print("\n".join(what[2].split(",")))
+    elif what == ["show", "config"]:
+        print("SelectTypeParameters = CR_CORE")
+    elif what == ["show", "partition"]:
+        print("PartitionName=main")
     elif what[0] == "requeue":
         job = Job(directory, what[1])
         if job.state[0] == "PENDING":

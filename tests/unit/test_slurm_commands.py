@@ -9,7 +9,7 @@ import pytest
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers import registry
 from launchpad_lite.launchers.slurm import commands
-from launchpad_lite.launchers.slurm.layout import Machine
+from launchpad_lite.launchers.slurm.layout import Machine, Partition
 
 
 class Fakes:
@@ -74,15 +74,36 @@ def test_a_refusal_says_what_to_do(fakes: Fakes, complaint: str, told: str) -> N
     assert told in str(caught.value)
 
 
-def test_the_kinds_of_machines_of_each_partition(fakes: Fakes) -> None:
+CONFIG = """Configuration data as of 2026-11-27T17:39:19
+DefMemPerCPU            = {cpu}
+SelectTypeParameters    = {select}
+"""
+
+
+def test_the_partitions_and_the_kinds_of_their_machines(fakes: Fakes) -> None:
+    fakes.add("scontrol", CONFIG.format(cpu="UNLIMITED", select="CR_CORE"))
     lines = ["main*|8|4000|(null)"] * 2 + ["main*|8|4000|gpu:a100:2,gpu:h100:2(S:0)"]
     lines += ["big|64|9000+|gpu:1"]
     fakes.add("sinfo", "".join(f"{line}\n" for line in lines))
     plain = Machine(cpus=8, memory_mb=4000, gpus=0, count=2)
     fast = Machine(cpus=8, memory_mb=4000, gpus=4, count=1)
     big = Machine(cpus=64, memory_mb=9000, gpus=1, count=1)
-    main = (plain, fast)
-    assert commands.machines() == {"main": main, "": main, "big": (big,)}
+    main = Partition(machines=(plain, fast))
+    assert commands.partitions() == {"main": main, "": main, "big": Partition(machines=(big,))}
+
+
+def test_the_memory_that_a_job_gets_by_default(fakes: Fakes) -> None:
+    script = fakes.directory / "scontrol"
+    own = "PartitionName=own DefMemPerNode=700\nPartitionName=main DefMemPerNode=UNLIMITED"
+    config = CONFIG.format(cpu=100, select="CR_CORE_MEMORY")
+    script.write_text(f"#!/bin/sh\ncase $* in *config) echo '{config}';; *) echo '{own}';; esac\n")
+    script.chmod(0o755)
+    fakes.add("sinfo", "main|8|4000|(null)\nown|8|4000|(null)\n")
+    machines = (Machine(cpus=8, memory_mb=4000, gpus=0, count=1),)
+    assert commands.partitions() == {
+        "main": Partition(machines=machines, counts_memory=True, mb_per_cpu=100),
+        "own": Partition(machines=machines, counts_memory=True, mb_per_node=700),
+    }
 
 
 def test_the_states_of_jobs_take_one_question(fakes: Fakes) -> None:

@@ -11,23 +11,30 @@ import launchpad_lite as lp
 from launchpad_lite.compiling import compile_program
 from launchpad_lite.errors import UsageError
 from launchpad_lite.launchers.slurm import script
-from launchpad_lite.launchers.slurm.layout import Layout, Machine, lay_out
+from launchpad_lite.launchers.slurm.layout import Layout, Machine, Partition, lay_out
 from launchpad_lite.planning import Capabilities
 from tests.helpers import unchecked
 
 MACHINES = (Machine(cpus=8, memory_mb=4000, gpus=4, count=3),)
-CLUSTER = {"": MACHINES, "main": MACHINES, "big": (Machine(cpus=64, memory_mb=0, gpus=0, count=1),)}
+MAIN = Partition(machines=MACHINES)
+BIG = Partition(machines=(Machine(cpus=64, memory_mb=0, gpus=0, count=1),))
+CLUSTER = {"": MAIN, "main": MAIN, "big": BIG}
 PLACE = script.Place(
     run_id="prog-1", program="prog", directory="/home/me/runs/prog-1", python="/env/bin/python",
     cwd="/home/me/my code",
 )  # fmt: skip
+
+PLAIN = lp.SlurmOptions()
 
 
 def work() -> None: ...
 
 
 def laid_out(
-    sizes: dict[str, int], resources: dict[str, lp.Resources] | None = None, **options: Any
+    sizes: dict[str, int],
+    resources: dict[str, lp.Resources] | None = None,
+    cluster: dict[str, Partition] = CLUSTER,
+    **options: Any,
 ) -> Layout:
     program = lp.Program("prog")
     for label, count in sizes.items():
@@ -36,7 +43,48 @@ def laid_out(
                 program.add_node(lp.PyNode(work))
     capabilities = Capabilities(launcher="slurm", in_process=False)
     plan = compile_program(program, capabilities, resources=resources)
-    return lay_out(plan.workers, lp.SlurmOptions(**options), CLUSTER)
+    return lay_out(plan.workers, lp.SlurmOptions(**options), cluster)
+
+
+@pytest.mark.parametrize(
+    ("settled", "actors", "job"),
+    [
+        ({"mb_per_cpu": 100}, 300, 1254),
+        ({"mb_per_node": 700}, 700, 1654),
+        ({}, 1500, 2454),  # a part of a machine's 4000
+    ],
+)
+def test_who_asks_for_no_memory_beside_one_who_does_gets_the_default(
+    settled: dict[str, int], actors: int, job: int
+) -> None:
+    counting = Partition(machines=MACHINES, counts_memory=True, **settled)
+    layout = laid_out(
+        {"learner": 1, "actor": 3}, {"learner": lp.Resources(memory_gb=1)}, {"": counting}
+    )
+    assert [step.ask.memory_mb for step in layout.steps] == [954, actors]
+    (text,) = script.scripts(layout, lp.SlurmOptions(), PLACE)
+    assert f"#SBATCH --mem={job}M\n" in text
+    assert f" --mem={actors}M " in text
+
+
+def test_where_nobody_asks_for_memory_slurm_decides() -> None:
+    counting = {"": Partition(machines=MACHINES, counts_memory=True, mb_per_cpu=100)}
+    assert "--mem" not in script.scripts(laid_out({"a": 1}, {}, counting), PLAIN, PLACE)[0]
+
+
+def test_where_memory_is_not_counted_only_what_is_asked_for_is() -> None:
+    layout = laid_out({"learner": 1, "actor": 3}, {"learner": lp.Resources(memory_gb=1)})
+    assert [step.ask.memory_mb for step in layout.steps] == [954, None]
+    assert layout.jobs[0][0].ask.memory_mb == 954
+
+
+@pytest.mark.parametrize("memory_gb", [999, 4.1])  # the second, with what the other would get
+def test_memory_that_no_machine_has_is_told(memory_gb: float) -> None:
+    counting = {"": Partition(machines=MACHINES, counts_memory=True, mb_per_cpu=100)}
+    with pytest.raises(UsageError) as caught:
+        laid_out({"a": 1, "b": 1}, {"b": lp.Resources(memory_gb=memory_gb)}, counting)
+    assert "the cluster cannot hold the program: it asks for a: 1 x (cpus=1), " in str(caught.value)
+    assert "Say memory_gb for a too: else SLURM's default is counted." in str(caught.value)
 
 
 def test_what_fits_on_one_machine_gets_one() -> None:
@@ -68,7 +116,7 @@ def test_members_of_a_colocation_share_a_machine() -> None:
             program.add_node(lp.MultiProcessingColocation([lp.PyNode(work), lp.PyNode(work)]))
     plan = compile_program(program, Capabilities(launcher="slurm", in_process=False))
     wide = (Machine(cpus=1, memory_mb=1, gpus=0, count=9),)
-    (step,) = lay_out(plan.workers, lp.SlurmOptions(), {"": wide}).steps
+    (step,) = lay_out(plan.workers, lp.SlurmOptions(), {"": Partition(machines=wide)}).steps
     assert step.workers == tuple((f"pair/{n}/0", f"pair/{n}/1") for n in range(3))
 
 

@@ -15,7 +15,7 @@ from launchpad_lite.credentials import Credentials
 from launchpad_lite.errors import ControllerLost
 from launchpad_lite.launchers.slurm import commands, orphaned, script
 from launchpad_lite.launchers.slurm.commands import JobState
-from launchpad_lite.launchers.slurm.layout import Layout, Machine, lay_out
+from launchpad_lite.launchers.slurm.layout import Layout, Machine, Partition, lay_out
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.owner import Owner
 from launchpad_lite.planning import Capabilities
@@ -23,7 +23,7 @@ from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 from launchpad_lite.runtime.status import RunStatus
 from launchpad_lite.runtime.supervisor import Phase
 
-MACHINES = {"": (Machine(cpus=8, memory_mb=4000, gpus=0, count=3),)}
+CLUSTER = {"": Partition(machines=(Machine(cpus=8, memory_mb=4000, gpus=0, count=3),))}
 
 
 def work() -> None: ...
@@ -64,7 +64,7 @@ def settle(
         program.add_node(lp.PyNode(work), label=label)
     plan = compile_program(program, Capabilities(launcher="slurm", in_process=False))
     chosen = lp.SlurmOptions(**options)
-    layout = lay_out(plan.workers, chosen, MACHINES)
+    layout = lay_out(plan.workers, chosen, CLUSTER)
     path = str(directory.path)
     submission = Submission(
         plan=plan,

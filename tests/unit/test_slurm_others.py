@@ -11,13 +11,13 @@ import launchpad_lite as lp
 from launchpad_lite.compiling import compile_program
 from launchpad_lite.credentials import Credentials
 from launchpad_lite.launchers.slurm import commands, script
-from launchpad_lite.launchers.slurm.layout import Machine, lay_out
+from launchpad_lite.launchers.slurm.layout import Machine, Partition, lay_out
 from launchpad_lite.launchers.slurm.others import OtherJobs
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.planning import Capabilities
 from launchpad_lite.runtime.rundir import RunDirectory
 
-MACHINES = {"": (Machine(cpus=8, memory_mb=4000, gpus=0, count=3),)}
+CLUSTER = {"": Partition(machines=(Machine(cpus=8, memory_mb=4000, gpus=0, count=3),))}
 
 
 def work() -> None: ...
@@ -34,7 +34,7 @@ def test_a_run_may_end_before_all_of_its_jobs_are_submitted(
     fleet: Any = None  # nothing is to be told
     submission = Submission(
         plan=plan,
-        layout=lay_out(plan.workers, options, MACHINES),
+        layout=lay_out(plan.workers, options, CLUSTER),
         options=options,
         place=script.Place(run_id="r", program="prog", directory="", python="", cwd=""),
         credentials=Credentials.create(),

@@ -12,7 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
-from launchpad_lite.launchers.slurm.layout import Machine
+from launchpad_lite.launchers.slurm.layout import Machine, Partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NEEDED = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun")
 
 _ANSWER_S = 60.0  # SLURM's own patience with a controller that is away is about as long
+_SETTING = re.compile(r"^(\w+)\s*= (\S*)", re.MULTILINE)
 _COMPLAINT = re.compile(r"^s\w+: (?:error: )?", re.MULTILINE)
 
 
@@ -122,8 +123,8 @@ def _explain(complaint: str) -> str:
     return f"SLURM refuses the job: {complaint.rstrip('.')}.{hint}"
 
 
-def machines() -> dict[str, tuple[Machine, ...]]:
-    """Return the kinds of machines of each partition; `""` is the default partition.
+def partitions() -> dict[str, Partition]:
+    """Return the partitions by name; `""` is the default one.
 
     Raises:
       SlurmError: SLURM cannot be asked.
@@ -136,16 +137,30 @@ def machines() -> dict[str, tuple[Machine, ...]]:
             default = name = name.removesuffix("*")
         kind = (int(cpus), int(memory.rstrip("+")), gpus_in(gres))
         found.setdefault(name, []).append(kind)
-    result = {
-        name: tuple(
-            Machine(cpus=cpus, memory_mb=memory, gpus=gpus, count=count)
-            for (cpus, memory, gpus), count in collections.Counter(each).items()
+    settings = dict(_SETTING.findall(run("scontrol", "show", "config")))
+    counts = "MEMORY" in settings.get("SelectTypeParameters", "").upper()
+    own = [facts(line) for line in run("scontrol", "-o", "show", "partition").splitlines()]
+    given = {each.get("PartitionName", ""): each for each in own}
+    result: dict[str, Partition] = {}
+    for name, kinds in found.items():
+        result[name] = Partition(
+            machines=tuple(
+                Machine(cpus=cpus, memory_mb=memory, gpus=gpus, count=count)
+                for (cpus, memory, gpus), count in collections.Counter(kinds).items()
+            ),
+            counts_memory=counts,
+            **(_memory(given.get(name, {})) or _memory(settings)),
         )
-        for name, each in found.items()
-    }
     if default:
         result[""] = result[default]
     return result
+
+
+def _memory(settings: Mapping[str, str]) -> dict[str, int]:
+    """Return what a job gets that asks for no memory; nothing if that is not settled there."""
+    names = {"mb_per_cpu": "DefMemPerCPU", "mb_per_node": "DefMemPerNode"}
+    amounts = {each: settings.get(name, "") for each, name in names.items()}
+    return {each: int(text) for each, text in amounts.items() if text.isdecimal() and int(text)}
 
 
 def gpus_in(gres: str) -> int:

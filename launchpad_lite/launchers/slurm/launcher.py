@@ -100,7 +100,7 @@ def _allocation(options: SlurmOptions) -> Allocation | None:
 
 def _lay_out(plan: LaunchPlan, options: SlurmOptions, here: Allocation | None) -> Layout:
     if here is None:
-        return lay_out(plan.workers, options, commands.machines())
+        return lay_out(plan.workers, options, commands.partitions())
     inside.check(options, here)
     return place(plan.workers, here)
 

@@ -13,7 +13,7 @@ from launchpad_lite.errors import UsageError, nearest
 from launchpad_lite.launchers.slurm.options import SlurmGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from launchpad_lite.launchers.slurm.options import SlurmOptions
     from launchpad_lite.planning import WorkerSpec
@@ -38,6 +38,37 @@ class Machine:
     memory_mb: int
     gpus: int
     count: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Partition:
+    """Machines that are chosen together, and what a job gets there that asks for no memory.
+
+    Attributes:
+      machines: the kinds of machines.
+      counts_memory: whether SLURM hands out memory; else who asks for it is only sent where it is.
+      mb_per_cpu: what each CPU brings; None if that is not settled.
+      mb_per_node: what a job gets of each machine; None if that is not settled.
+    """
+
+    machines: tuple[Machine, ...]
+    counts_memory: bool = False
+    mb_per_cpu: int | None = None
+    mb_per_node: int | None = None
+
+    def memory_by_default(self, cpus: int) -> int | None:
+        """Return what a job gets that has some CPUs of a machine; None where it is not counted.
+
+        Where nothing is settled, SLURM gives it the machine's whole memory, which groups cannot
+        share: here it is a part by CPUs.
+        """
+        if not self.counts_memory:
+            return None
+        if self.mb_per_node is not None:
+            return self.mb_per_node
+        if self.mb_per_cpu is not None:
+            return cpus * self.mb_per_cpu
+        return max(1, min(cpus * each.memory_mb // each.cpus for each in self.machines))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,14 +155,14 @@ def agent_name(group: str, task: int) -> str:
 
 
 def lay_out(
-    workers: Iterable[WorkerSpec], options: SlurmOptions, machines: Mapping[str, Sequence[Machine]]
+    workers: Iterable[WorkerSpec], options: SlurmOptions, partitions: Mapping[str, Partition]
 ) -> Layout:
     """Return the layout of a program.
 
     Args:
       workers: its workers.
       options: the user's.
-      machines: the kinds of machines of each partition; `""` is the default one.
+      partitions: by name; `""` is the default one.
 
     Raises:
       UsageError: a group asks for more than its machines have, or options name no group or no
@@ -145,13 +176,13 @@ def lay_out(
     where = {label: options.groups.get(label, SlurmGroup()) for label in groups}
     name = options.layout if options.layout != "auto" else _choose(groups, where)
 
-    def kinds(label: str) -> Sequence[Machine]:
+    def partition_of(label: str) -> Partition:
         partition = where[label].partition or options.partition or ""
-        if partition not in machines:
-            known = nearest(partition, [each for each in machines if each])
+        if partition not in partitions:
+            known = nearest(partition, [each for each in partitions if each])
             message = f"SLURM has no partition {partition!r}{known}"
             raise UsageError(message)
-        return machines[partition]
+        return partitions[partition]
 
     if name == "steps":
         if len(set(where.values())) > 1:
@@ -161,10 +192,11 @@ def lay_out(
             )
             raise UsageError(message)
         first = next(iter(groups))
-        component = _together(groups, where[first], kinds(first))
+        component = _together(groups, where[first], partition_of(first))
         return Layout(name=name, jobs=((component,),))
     parts = tuple(
-        _together({label: units}, where[label], kinds(label)) for label, units in groups.items()
+        _together({label: units}, where[label], partition_of(label))
+        for label, units in groups.items()
     )
     return Layout(name=name, jobs=(parts,) if name == "het" else tuple((part,) for part in parts))
 
@@ -186,15 +218,35 @@ def _choose(groups: Mapping[str, list[list[WorkerSpec]]], where: Mapping[str, Sl
 
 
 def _together(
-    groups: Mapping[str, list[list[WorkerSpec]]], where: SlurmGroup, machines: Sequence[Machine]
+    groups: Mapping[str, list[list[WorkerSpec]]], where: SlurmGroup, partition: Partition
 ) -> Component:
     """Return the smallest allocation of like machines that holds some groups."""
-    for nodes in range(1, sum(machine.count for machine in machines) + 1):
-        steps = [_step(label, units, nodes) for label, units in groups.items()]
+    for nodes in range(1, sum(machine.count for machine in partition.machines) + 1):
+        steps = _with_memory(
+            [_step(label, units, nodes) for label, units in groups.items()], partition
+        )
         ask = total(steps)
-        if _fits(ask, machines):
+        if _fits(ask, partition.machines):
             return Component(ask=ask, where=where, steps=tuple(steps))
-    raise _too_big(groups, machines)
+    raise _too_big(groups, partition)
+
+
+def _with_memory(steps: list[Step], partition: Partition) -> list[Step]:
+    """Return steps of which all say what memory they need, if one does.
+
+    SLURM is told one sum: a step that says nothing is counted with what it would get by itself.
+    """
+    if all(step.ask.memory_mb is None for step in steps):
+        return steps
+    return [
+        dataclasses.replace(
+            step,
+            ask=dataclasses.replace(step.ask, memory_mb=partition.memory_by_default(step.ask.cpus)),
+        )
+        if step.ask.memory_mb is None
+        else step
+        for step in steps
+    ]
 
 
 def _step(label: str, units: list[list[WorkerSpec]], nodes: int) -> Step:
@@ -230,7 +282,7 @@ def total(steps: Iterable[Step]) -> Ask:
         nodes=max(ask.nodes for ask in asks),
         cpus=sum(ask.cpus for ask in asks),
         gpus=sum(ask.gpus for ask in asks),
-        memory_mb=sum(known) if len(known) == len(asks) else None,
+        memory_mb=sum(known) if known else None,
         exclusive=any(ask.exclusive for ask in asks),
     )
 
@@ -256,16 +308,19 @@ def wishes(groups: Mapping[str, list[list[WorkerSpec]]]) -> str:
     return ", ".join(f"{label}: {len(groups[label])} x ({each})" for label, each in said.items())
 
 
-def _too_big(
-    groups: Mapping[str, list[list[WorkerSpec]]], machines: Iterable[Machine]
-) -> UsageError:
+def _too_big(groups: Mapping[str, list[list[WorkerSpec]]], partition: Partition) -> UsageError:
     has = ", ".join(
         f"{machine.count} machines with {machine.cpus} CPUs, {machine.gpus} GPUs and "
         f"{machine.memory_mb / MB_PER_GB:.0f} GB"
-        for machine in machines
+        for machine in partition.machines
     )
+    silent = [label for label, units in groups.items() if units[0][0].resources.memory_gb is None]
+    shared = ""
+    if partition.counts_memory and 0 < len(silent) < len(groups):
+        shared = f" Say memory_gb for {', '.join(silent)} too: else SLURM's default is counted."
     message = (
         f"the cluster cannot hold the program: it asks for {wishes(groups)}; the "
         f"partition has {has}. Ask for less with lp.Resources, or choose another partition."
+        f"{shared}"
     )
     return UsageError(message)
