@@ -381,6 +381,15 @@ def test_a_task_that_cannot_be_launched_fails_its_nodes(slurm: FakeSlurm) -> Non
     slurm.await_states("FAILED")
 
 
+def test_a_step_that_cannot_be_started_fails_its_nodes(slurm: FakeSlurm) -> None:
+    complaint = "Unable to create step for job 1: Memory required by task is not available"
+    slurm.refuse_step("worker", complaint)
+    ended = r"its step of SLURM has ended \(srun exited with 1\)"
+    with pytest.raises(RunError, match=rf"{ended}\n  srun: error: {complaint}$"):
+        launch().wait()
+    slurm.await_states("FAILED")
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_wrong_by_an_hour_is_tolerated(
     slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch, hours: int

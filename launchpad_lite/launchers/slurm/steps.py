@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 import subprocess
@@ -26,6 +27,7 @@ END_S = 15.0
 
 _TERM_S = 5.0
 _TAIL_LINES = 10
+_SRUN_LINES = 5
 _NO_LOG = "could not connect IO"
 """What SLURM says, among others, if the directory of a task's log is not there."""
 
@@ -87,9 +89,11 @@ class Steps:
         gone: Callable[[Iterable[str], str], object],
     ) -> None:
         machines = step.machines
+        last = collections.deque[str](maxlen=_SRUN_LINES)
         with process:
             for line in process.stderr or ():
                 sys.stderr.write(line)
+                last.append(f"\n  {line.rstrip()}")
                 if (ended := ended_tasks(line)) is None:
                     continue
                 tasks = ended.tasks or range(step.ask.nodes)
@@ -105,7 +109,8 @@ class Steps:
                 agents = [step.agents[task] for task in tasks]
                 gone(agents, f"its task of SLURM{place}: {ended.how}{said}")
             code = process.wait()
-        said = self._said(step, range(step.ask.nodes))
+        said = "".join(last) + self._said(step, range(step.ask.nodes))
+        said = said or f"\n  What SLURM and its tasks have said is in {self._place.directory}/slurm"
         gone(step.agents, f"its step of SLURM has ended (srun exited with {code}){said}")
 
     def _said(self, step: Step, tasks: Iterable[int]) -> str:
