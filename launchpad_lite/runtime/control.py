@@ -44,8 +44,6 @@ def serve(controller: Controller, scope: Scope, more: Iterable[Callable[..., Any
     def services() -> list[str]:
         return sorted(controller.plan.services)
 
-    config = ServerConfig(thread_pool_size=_THREADS, max_streams=_MAX_STREAMS)
-    server = Server.in_run(NAME, scope, None, config, internal=True)
     methods: tuple[Callable[..., Any], ...] = (
         controller.publish,
         controller.followers.follow,
@@ -61,6 +59,18 @@ def serve(controller: Controller, scope: Scope, more: Iterable[Callable[..., Any
         controller.watch,
         *more,
     )
+    return serve_methods(methods, scope)
+
+
+def serve_methods(methods: Iterable[Callable[..., Any]], scope: Scope) -> Server:
+    """Serve what answers for a controller, by the methods' names.
+
+    Args:
+      methods: those of `RunViewer` at least.
+      scope: of the launching process, with the transports to serve on.
+    """
+    config = ServerConfig(thread_pool_size=_THREADS, max_streams=_MAX_STREAMS)
+    server = Server.in_run(NAME, scope, None, config, internal=True)
     for method in methods:
         server.Bind(method.__name__, method)
     server.Start()

@@ -18,7 +18,7 @@ from launchpad_lite.runtime.followers import Followers
 from launchpad_lite.runtime.measuring import Measuring
 from launchpad_lite.runtime.outcome import node_failed
 from launchpad_lite.runtime.status import NodeStatus, Notice, RunStatus
-from launchpad_lite.runtime.subscription import Subscription
+from launchpad_lite.runtime.watchers import Watchers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.backend import Backend
     from launchpad_lite.runtime.measuring import RunMetrics
+    from launchpad_lite.runtime.subscription import Subscription
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Controller:
         self._progress = threading.Condition()
         self.measuring = Measuring(run_id, self.followers.lines)
         self._notes: dict[str, tuple[int, str]] = {}
-        self._watchers: set[Subscription] = set()
+        self._watchers = Watchers()
         self._at_notice: list[Callable[[float, str], object]] = []
         self._at_end: list[Callable[[], object]] = []
         self._thread = threading.Thread(
@@ -186,7 +187,7 @@ class Controller:
                 shown = self._supervisor.phase
                 self._changed()
             elif isinstance(event, ev.WorkerEnded):
-                self._tell_watchers(self.status())
+                self._watchers.tell(self.status())
             for command in commands:
                 self._do(command)
 
@@ -250,10 +251,7 @@ class Controller:
 
     def _clean_up(self) -> None:
         self.followers.end()
-        with self._lock:
-            watchers = list(self._watchers)
-        for watcher in watchers:
-            watcher.end()
+        self._watchers.end()
         for function in (self._backend.close, *self._at_end):
             try:
                 function()
@@ -266,13 +264,7 @@ class Controller:
             self._on_change(status)
         except Exception as error:
             _log.warning("%s: its status could not be kept: %s", self.run_id, error)
-        self._tell_watchers(status)
-
-    def _tell_watchers(self, status: RunStatus) -> None:
-        with self._lock:
-            watchers = list(self._watchers)
-        for watcher in watchers:
-            watcher.put(status)
+        self._watchers.tell(status)
 
     def metrics(self) -> RunMetrics:
         """Ask all nodes what they have counted of their calls."""
@@ -347,11 +339,4 @@ class Controller:
 
     def watch(self) -> Subscription:
         """Return the stream of the run's status: now, at each phase, at the end of each worker."""
-        subscription = Subscription(self._watchers.discard)
-        with self._lock:
-            self._watchers.add(subscription)
-            ended = self._supervisor.phase is sv.Phase.ENDED
-        subscription.put(self.status())  # after that, so that no change is missed
-        if ended:
-            subscription.end()
-        return subscription
+        return self._watchers.watch(self.status)

@@ -137,7 +137,8 @@ class Run(OriginalManager):
             if named or not signals.heard(self._controller):
                 continue
             if pause == _SLOW_END_S:
-                self._say(f"still waiting for {', '.join(self._living())}")
+                living = ", ".join(self._living()) or "the rest of it: its nodes have ended"
+                self._say(f"still waiting for {living}")
                 pause, named = _HEARTBEAT_S, True
             else:
                 pause = _SLOW_END_S

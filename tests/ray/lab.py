@@ -31,6 +31,7 @@ HEAD, SIDE = "head", "side"
 ADDRESSES = {HEAD: "10.78.0.1", "side0": "10.78.0.11", "side1": "10.78.0.12"}
 ADDRESS = f"{ADDRESSES[HEAD]}:6379"
 DASHBOARD = f"http://{ADDRESSES[HEAD]}:8265"
+CLIENTS = f"ray://{ADDRESSES[HEAD]}:10001"
 VISITOR = "visitor"
 
 _HERE = Path(__file__).parent
@@ -68,6 +69,7 @@ class Lab:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "5",  # seconds that a lost client is waited for
             "RAY_gcs_rpc_server_reconnect_timeout_s": "120",  # a head takes long to come up again
         }
         # What Ray is told for a cluster on the loopback interface is none of this one's.
@@ -213,8 +215,12 @@ class Lab:
 
     def visit(self, *arguments: str) -> Launched:
         """Runs `lp-launch` in this directory, on the machine that is none of the cluster's."""
+        return self.visit_with(*_LP_LAUNCH, *arguments)
+
+    def visit_with(self, *command: str) -> Launched:
+        """Runs a command in this directory, on the machine that is none of the cluster's."""
         env = self._environment(shares=True)
-        words = self.words(VISITOR, *_LP_LAUNCH, *arguments)
+        words = self.words(VISITOR, *command)
         output = self.directory / "log" / f"launched-{len(self._launched)}"
         self._launched.append(
             Launched(start(words, env, output), output, Path(os.environ[STATE_VARIABLE]))
@@ -290,6 +296,7 @@ class Lab:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "RAY_raylet_start_wait_time_s": "120",  # on a machine that is busy
             "RAY_agent_register_timeout_ms": "120000",
+            "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120",
             "RAY_gcs_storage": "rocksdb",
             "RAY_gcs_storage_path": f"{self.directory}/gcs",
             # A daemon that was killed is missed after 7 s, a machine after 20 s.

@@ -1,4 +1,4 @@
-"""Programs launched from a machine that is none of the cluster's, over HTTP."""
+"""Programs launched from a machine that is none of the cluster's: over HTTP, by Ray Client."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,14 +23,34 @@ from launchpad_lite.testing.conformance.launcher_parts.base import eventually
 from tests.helpers import require_backend
 from tests.machines.directory import remove_abandoned
 from tests.machines.launched import Launched
-from tests.ray.lab import DASHBOARD, VISITOR, Lab, missing
+from tests.ray.lab import CLIENTS, DASHBOARD, VISITOR, Lab, missing
 
 pytestmark = pytest.mark.ray
 
 PREFIX = "lp-ray-out-"
 DIRECTORY = Path("/tmp")  # a short path: sockets are in it
 
-GIVEN = ("away.py", "--launcher=ray", f"--ray_address={DASHBOARD}", "--resources=server:side0=1")
+AWAY = ("away.py", "--launcher=ray", "--resources=server:side0=1")
+GIVEN = (*AWAY, f"--ray_address={DASHBOARD}")
+OF_A_CLIENT = (*AWAY, f"--ray_address={CLIENTS}")
+
+JOINED = f"""
+import away, ray
+import launchpad_lite as lp
+
+if __name__ == "__main__":
+    for runtime_env in ({{}}, {{"working_dir": "."}}):
+        ray.init("{CLIENTS}", runtime_env=runtime_env, logging_level="ERROR", log_to_driver=False)
+        try:
+            run = lp.launch(away.make_program("wait"), "ray")
+        except lp.UsageError as error:
+            print(error)
+        else:
+            print("called:", run.client("server").where()[1])
+            run.stop()
+            print("joined:", ray.is_initialized())
+        ray.shutdown()
+"""
 
 
 def _missing() -> str | None:
@@ -117,6 +138,58 @@ def test_without_its_launching_process(lab: Lab) -> None:
     stopped = lab.lp_launch(VISITOR, "stop", other)
     assert stopped.stderr == f"{other}: ended\n"
     assert "told to stop: True" in lab.lp_launch(VISITOR, "logs", other, "main").stdout
+
+
+def test_a_client_runs_programs_as_elsewhere(lab: Lab) -> None:
+    program = lab.visit(*OF_A_CLIENT)
+    assert program.end() == 0, program.text()
+    assert "[main/0] server: side0 beside\n[main/0] copy: True True\n" in program.text()
+    log = started(program).log("main/0").read_bytes().decode()
+    assert log == "server: side0 beside\ncopy: True True\n10 %\r20 %\n"
+    assert "ended" in lab.lp_launch(VISITOR, "status", started(program).run_id).stdout
+    failing = lab.visit(*OF_A_CLIENT, "--mode=raise")
+    assert failing.end() == ExitCode.NODE_FAILED, failing.text()
+    assert "[main/0] ValueError: on purpose" in failing.text()
+    told = "lp-launch: node main/0 failed: ValueError: on purpose\nIts output is above.\n"
+    assert failing.text().endswith(told)
+
+
+def test_a_clients_run_is_seen_from_another_terminal(lab: Lab) -> None:
+    program = lab.visit(*OF_A_CLIENT, "--mode=wait")
+    program.await_text("waiting")
+    run_id = started(program).run_id
+    status = lab.lp_launch(VISITOR, "status", run_id).stdout
+    assert re.search(r"server/0 +running", status), status
+    assert "[main/0] waiting" in lab.lp_launch(VISITOR, "logs", run_id).stdout
+    follower = lab.visit("logs", "-f", run_id)
+    assert lab.lp_launch(VISITOR, "stop", run_id).stderr.endswith(f"{run_id}: ended\n")
+    assert follower.end() == 0, follower.text()
+    assert "told to stop: True" in follower.text()
+    assert program.end() == 0, program.text()
+    assert "told to stop: True" in program.text()
+
+
+def test_a_client_that_has_joined_before(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "joined.py").write_text(JOINED)
+    program = lab.visit_with(sys.executable, "joined.py")
+    assert program.end() == 0, program.text()
+    assert "without the program's files" in program.text()
+    assert "called: beside" in program.text()
+    assert "joined: True" in program.text()
+
+
+def test_a_client_that_is_killed_takes_its_run_with_it(lab: Lab) -> None:
+    """That nothing is left is seen when the lab is reset."""
+    program = lab.visit(*OF_A_CLIENT, "--mode=wait")
+    program.await_text("waiting")
+    program.send(signal.SIGKILL)
+    assert program.end() == -signal.SIGKILL
+
+
+def test_a_client_cannot_detach(lab: Lab) -> None:
+    program = lab.visit(*OF_A_CLIENT, "--detach")
+    assert program.end() == ExitCode.USAGE, program.text()
+    assert "--ray_address=http://host:8265" in program.text()
 
 
 @pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999"])

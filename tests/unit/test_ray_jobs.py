@@ -14,7 +14,8 @@ import pytest
 import launchpad_lite as lp
 from launchpad_lite import source
 from launchpad_lite.errors import ControllerLost, LaunchpadError, NodeFailed, NodesStuck, UsageError
-from launchpad_lite.launchers.ray.jobs import launch, letters, reports
+from launchpad_lite.launchers.ray import packing
+from launchpad_lite.launchers.ray.jobs import launch, reports
 from launchpad_lite.launchers.ray.jobs.letters import Program
 from launchpad_lite.launchers.ray.jobs.mirror import Mirror
 from launchpad_lite.launchers.ray.jobs.reports import End, Escaping, Reporter, Where
@@ -121,13 +122,13 @@ def test_directories_of_this_machine_are_shipped_for_all_groups_only() -> None:
 
 def test_other_versions_are_told() -> None:
     plan = make_plan()
-    packed = letters.pack(
+    packed = packing.pack(
         Program(plan=plan.portable(), table=str(plan), options=lp.RayOptions(), is_watched=True)
     )
-    assert letters.unpack(packed).table == str(plan)
+    assert packing.unpack(packed).table == str(plan)
     other = packed.replace(b'"python":"3.', b'"python":"2.', 1)
     with pytest.raises(UsageError, match=r"launched with Python 2\.\d+ and .* have Python 3"):
-        letters.unpack(other)
+        packing.unpack(other)
 
 
 # --- what the log says

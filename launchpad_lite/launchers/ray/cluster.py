@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import math
 import os
+import re
 import socket
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from launchpad_lite import sigterm
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers.ray.machines import Machine
-from launchpad_lite.launchers.ray.options import LOCAL
+from launchpad_lite.launchers.ray.options import LOCAL, show_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,15 +27,19 @@ if TYPE_CHECKING:
     from launchpad_lite.launchers.ray.options import RayOptions
 
 AUTO = "auto"
+CLIENT = "ray://"
+"""Begins the address of a cluster that this process is a client of, from outside."""
+
 VARIABLE = "RAY_ADDRESS"
 MISSING = "Ray is not installed: pip install 'launchpad-lite[ray]'."
 
 _ANSWER_S = 5.0
 _lock = threading.Lock()
 
+_DASHBOARDS = ("http://", "https://")
 _ELSEWHERE = (
-    "To launch from a machine that is none of the cluster's, name its dashboard: "
-    "--ray_address=http://{}:8265."
+    "To launch from a machine that is none of the cluster's, name its dashboard, "
+    "--ray_address=http://{0}:8265, or what Ray Client connects to, --ray_address=ray://{0}:10001."
 )
 
 _OWN = (
@@ -46,16 +51,20 @@ _SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")
 
 
 def outside(address: str | None) -> str | None:
-    """Return the URL of the cluster's dashboard if a run is launched from outside of the cluster.
+    """Return the URL by which a cluster is reached from outside of it; None if it is not.
+
+    It is that of the cluster's dashboard, or begins with `CLIENT`.
 
     Args:
       address: as it was given.
     """
-    if address is None:
-        ray: Any = sys.modules.get("ray")
-        joined = ray is not None and ray.is_initialized()
-        address = None if joined else os.environ.get(VARIABLE)
-    is_url = address is not None and address.startswith(("http://", "https://"))
+    ray: Any = sys.modules.get("ray")
+    joined = ray is not None and ray.is_initialized()
+    if joined and address in (None, AUTO):
+        address = _joined_address(ray)
+    elif address is None:
+        address = os.environ.get(VARIABLE)
+    is_url = address is not None and address.startswith((*_DASHBOARDS, CLIENT))
     return address if is_url else None
 
 
@@ -97,8 +106,25 @@ def _connection(ray: Any) -> str:
     """Return which connection to a cluster this process has; empty for none."""
     if not ray.is_initialized():
         return ""
+    client = _client()
+    if client is not None:
+        return str(client._client_id)  # noqa: SLF001 - nothing else tells
     context = ray.get_runtime_context()
     return f"{context.gcs_address} {context.get_job_id()}"
+
+
+def _client() -> Any:
+    """Return Ray's client, if this process is connected by one; else None."""
+    module: Any = importlib.import_module("ray.util.client")
+    return module.ray.get_context().client_worker if module.ray.is_connected() else None
+
+
+def _joined_address(ray: Any) -> str:
+    """Return the address of the cluster that this process has joined."""
+    client = _client()
+    if client is not None:
+        return f"{CLIENT}{client._conn_str}"  # noqa: SLF001 - nothing else tells
+    return str(ray.get_runtime_context().gcs_address)
 
 
 class Cluster:
@@ -117,8 +143,12 @@ class Cluster:
         self._connection = _connection(ray)
 
     @classmethod
-    def join(cls, options: RayOptions) -> Cluster:
+    def join(cls, options: RayOptions, runtime_env: Mapping[str, Any] | None = None) -> Cluster:
         """Join a cluster, or start one.
+
+        Args:
+          options: the user's.
+          runtime_env: what Ray makes for all actors of this process, if it has not joined before.
 
         Raises:
           UsageError: `address` is none, or contradicts what this process has joined before.
@@ -134,7 +164,7 @@ class Cluster:
                     return cls(ray, local=False)
                 _session.users += 1
                 return cls(ray, local=_session.local, session=_session)
-            return cls._begin(ray, options)
+            return cls._begin(ray, options, runtime_env)
 
     @classmethod
     def here(cls, *, local: bool) -> Cluster:
@@ -142,7 +172,9 @@ class Cluster:
         return cls(load(), local=local)
 
     @classmethod
-    def _begin(cls, ray: Any, options: RayOptions) -> Cluster:
+    def _begin(
+        cls, ray: Any, options: RayOptions, runtime_env: Mapping[str, Any] | None
+    ) -> Cluster:
         global _session  # noqa: PLW0603 - Ray joins a process to one cluster
         address = options.address or os.environ.get(VARIABLE) or LOCAL
         check_address(address)
@@ -156,6 +188,8 @@ class Cluster:
         }
         if address == LOCAL:
             settings["include_dashboard"] = False
+        if runtime_env is not None:
+            settings["runtime_env"] = dict(runtime_env)
         before = {name: os.environ.get(name) for name in _SET_BY_RAY}
         try:
             with _without_variable(), sigterm.kept():
@@ -164,6 +198,9 @@ class Cluster:
             ray.shutdown()
             _put_back(before)
             known = (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError)
+            if runtime_env is not None and isinstance(error, TypeError | ValueError):
+                shown = show_environment(runtime_env)
+                raise UsageError(f"Ray refuses runtime_env={shown}: {error}") from error
             if isinstance(error, known):
                 raise LauncherUnavailableError(_explain(address, error)) from error
             raise
@@ -174,6 +211,16 @@ class Cluster:
     def is_joined(self) -> bool:
         """Whether this process is still in it: the user may have ended that, and joined again."""
         return self._connection == _connection(self.ray) != ""
+
+    @property
+    def is_users(self) -> bool:
+        """Whether this process has joined it before, of its own."""
+        return self._session is None
+
+    @property
+    def runtime_env(self) -> Mapping[str, Any]:
+        """What Ray makes for all actors of this process."""
+        return dict(self.ray.get_runtime_context().runtime_env)
 
     @property
     def address(self) -> str:
@@ -272,23 +319,29 @@ def check_address(address: str) -> None:
       UsageError: it is no address of this launcher.
       LauncherUnavailableError: nobody answers there.
     """
-    if "://" in address:
+    place = address.removeprefix(CLIENT)
+    if "://" in place:
         host = urllib.parse.urlsplit(address).hostname or "HOST"
         message = f"--ray_address={address}: {_ELSEWHERE.format(host)}"
         raise UsageError(message)
     if address in (AUTO, LOCAL):
         return
-    host, _, port = address.rpartition(":")
+    host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
-        message = f"--ray_address={address}: use auto, local, or the cluster's address, host:port."
+        message = (
+            f"--ray_address={address}: use auto, local, the cluster's address, host:port, or from "
+            "outside of it ray://host:10001."
+        )
         raise UsageError(message)
     try:
         socket.create_connection((host, int(port)), _ANSWER_S).close()
     except (OSError, OverflowError) as error:
-        message = (
-            f"no Ray cluster answers at {address} ({error}). `ray status --address={address}` on "
-            "one of its machines tells whether it is up."
+        ask = (
+            f"`ray status --address={address}` on one of its machines tells whether it is up."
+            if place == address
+            else "`ray start --head` serves clients at port 10001, or --ray-client-server-port."
         )
+        message = f"no Ray cluster answers at {address} ({error}). {ask}"
         raise LauncherUnavailableError(message) from error
 
 
@@ -298,7 +351,7 @@ def _check_joined(ray: Any, address: str | None) -> None:
     Raises:
       UsageError: it is another.
     """
-    there = str(ray.get_runtime_context().gcs_address)
+    there = _joined_address(ray)
     if address in (None, AUTO, there):
         return
     message = (
@@ -325,4 +378,7 @@ def _explain(address: str, error: BaseException) -> str:
             "this machine is no node of a Ray cluster. `ray start --head` begins one; "
             "--ray_address=local runs the program in one of its own."
         )
+    if "Initialization failure" in text:  # with a traceback of what serves clients
+        text = re.split(r"\n(?=[\w.]+(?:Error|Exception): )", str(error).strip())[-1]
+        return f"the Ray cluster ({address}) does not serve this client: {text}"
     return f"the Ray cluster ({address}) cannot be joined: {text}"

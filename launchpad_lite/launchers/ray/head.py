@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import LaunchpadError, RunError, Stopped
+from launchpad_lite.launchers.ray import home, packing
 from launchpad_lite.launchers.ray.cluster import Cluster, load
 from launchpad_lite.launchers.ray.layout import lay_out
 from launchpad_lite.launchers.ray.messages import Begun, Over, Told
@@ -23,6 +24,8 @@ from launchpad_lite.runtime.log_reader import LogReader
 from launchpad_lite.runtime.rundir import RunDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from launchpad_lite.launchers.ray.messages import Submission
 
 _PATIENCE_S = 30.0
@@ -47,23 +50,12 @@ class Head:
         """Run a program to its end.
 
         Args:
-          submission: the pickled `Submission`.
+          submission: the packed `Submission`.
         """
-        given: Submission = pickle.loads(submission)
-        self._detached = given.options.detach
-        directory = RunDirectory(pathlib.Path(given.directory))
-        logs = LogReader({each.name: directory.log(each.name) for each in given.plan.workers})
-        self._has = directory, logs
-        error: LaunchpadError | None = None
-        with Teller(self._tell).telling():
-            try:
-                self._hold(given, directory)
-            except LaunchpadError as failure:
-                error = failure
-            except Exception as problem:
-                logging.getLogger(__name__).exception("the run failed")
-                error = RunError(f"the controller failed: {problem!r}")
-        logs.finish()  # who hears that it is over may end this actor
+        with contextlib.ExitStack() as kept:
+            error = self._run_all(submission, kept)
+            if self._has is not None:
+                self._has[1].finish()  # who hears that it is over may end this actor
         try:
             self._outbox.put(Over(error))
         except Exception as problem:  # it cannot be pickled
@@ -73,7 +65,7 @@ class Head:
                 time.sleep(_PATIENCE_S)
             else:
                 with contextlib.suppress(Exception):  # its status tells it too
-                    directory.write_outcome(error)
+                    self._held()[0].write_outcome(error)
             load().actor.exit_actor()
 
     def news(self, seen: int) -> list[bytes]:
@@ -146,6 +138,32 @@ class Head:
             raise _not_begun()
         return self._run
 
+    def _run_all(self, submission: bytes, kept: contextlib.ExitStack) -> LaunchpadError | None:
+        """Run a program; return what it has failed of.
+
+        Args:
+          submission: see `hold`.
+          kept: is closed when nobody reads the run's logs any more.
+        """
+        with Teller(self._tell).telling():
+            try:
+                given: Submission = packing.unpack(submission)
+                self._detached = given.options.detach
+                directory = kept.enter_context(_directory(given))
+                logs = {each.name: directory.log(each.name) for each in given.plan.workers}
+                self._has = directory, LogReader(logs)
+                try:
+                    self._hold(given, directory)
+                finally:
+                    if self._run is None and given.directory is None:
+                        directory.remove()
+            except LaunchpadError as failure:
+                return failure
+            except Exception as problem:
+                logging.getLogger(__name__).exception("the run failed")
+                return RunError(f"the controller failed: {problem!r}")
+        return None
+
     def _hold(self, given: Submission, directory: RunDirectory) -> None:
         cluster = Cluster.here(local=given.local)
         bundles = lay_out(given.plan.workers, given.options, cluster.machines())
@@ -168,6 +186,18 @@ class Head:
         for status in run.controller.watch():
             self._outbox.put(status)
         started.wait()
+
+
+@contextlib.contextmanager
+def _directory(given: Submission) -> Generator[RunDirectory]:
+    """Return the run's directory, made here if the launching process could not."""
+    if given.directory is not None:
+        yield RunDirectory(pathlib.Path(given.directory))
+        return
+    with home.root(given.run_id) as root:
+        directory = RunDirectory.create(given.run_id, root)
+        directory.write_plan(given.table)
+        yield directory
 
 
 def _not_begun() -> Stopped:

@@ -11,6 +11,7 @@ from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import ControllerLost, RunError, Stopped, Unavailable, UsageError
+from launchpad_lite.launchers.ray import packing
 from launchpad_lite.launchers.ray.actors import explain
 from launchpad_lite.launchers.ray.head import Head
 from launchpad_lite.launchers.ray.messages import CONTROLLER, Begun, Over, Told
@@ -20,7 +21,7 @@ from launchpad_lite.runtime.pulse import BEAT_S
 from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from launchpad_lite.errors import LaunchpadError
     from launchpad_lite.launchers.ray.cluster import Cluster
@@ -30,9 +31,13 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.status import RunStatus
 
 _ANSWER_S = 10.0
+_LOGS_S = 20.0  # a question for logs waits for some
 _END_S = 5.0
 _LOOK_S = 1.0  # between two looks at whether a signal has come
-_LEFT = "this process has left the cluster (ray.shutdown), and with it what it had started"
+_LEFT = (
+    "this process has left the cluster (ray.shutdown, or its connection was lost), and with it "
+    "what it had started"
+)
 _CALLS = 64  # that the actor answers at the same time: one holds the run, most wait for news
 
 
@@ -42,23 +47,25 @@ class HeldByActor:
     Implements `Viewer`.
     """
 
-    def __init__(self, cluster: Cluster, submission: Submission, run_id: str) -> None:
-        """Let Ray start it, on this machine if the cluster has this machine.
+    def __init__(self, cluster: Cluster, submission: Submission) -> None:
+        """Let Ray start it, on the machine that this process is on, or is a client of.
 
         Raises:
           UsageError: Ray does not take what is asked of it.
         """
         self._cluster = cluster
         self._ray = cluster.ray
-        self._run_id = run_id
+        self._run_id = submission.run_id
+        # The latter are a client's: of its connection, and of a cluster that lacks this package.
+        self._errors = (cluster.ray.exceptions.RayError, ConnectionError, ImportError)
         options = submission.options
         self._env = show_environment(options.runtime_env)
-        data = pickle.dumps(submission)
+        data = packing.pack(submission)
         try:
             self._actor: Any = (
                 cluster.ray.remote(Head)
                 .options(
-                    name=f"{run_id}:{CONTROLLER}",
+                    name=f"{self._run_id}:{CONTROLLER}",
                     namespace=options.namespace,
                     num_cpus=0,
                     max_concurrency=_CALLS,
@@ -105,7 +112,7 @@ class HeldByActor:
                 asked: futures.Future[list[bytes]] = self._actor.news.remote(seen).future()
                 self._await(asked)
                 fresh = asked.result()
-            except self._ray.exceptions.RayError as error:
+            except self._errors as error:
                 why = explain(error) if self._cluster.is_joined else _LEFT
                 raise self._gone(why) from None
             seen += len(fresh)
@@ -126,6 +133,8 @@ class HeldByActor:
 
         Raises:
           RayError: the actor is gone, or cannot do what it is for.
+          ConnectionError: this process is a client, and has lost its connection.
+          ImportError: this process is a client, and the cluster lacks this package.
           ControllerLost: this process has left the cluster.
           Stopped: a signal came, and the actor does not hear.
         """
@@ -153,6 +162,27 @@ class HeldByActor:
         metrics: RunMetrics = self._ask(self._actor.metrics)
         return metrics
 
+    def logs(self, seen: Mapping[str, int]) -> dict[str, bytes]:
+        """Return what is new in the nodes' logs; nothing after some time.
+
+        Args:
+          seen: how many bytes of each node's log are known already, by the nodes' names.
+
+        Raises:
+          Unavailable: the actor does not answer.
+        """
+        answer = self._actor.logs.remote(dict(seen), None, _LOGS_S)
+        new: dict[str, bytes] = self._get(answer, _LOGS_S + _ANSWER_S)
+        return new
+
+    def is_over(self) -> bool:
+        """Whether the run has ended, and no more comes in its nodes' logs.
+
+        Raises:
+          Unavailable: the actor does not answer.
+        """
+        return bool(self._get(self._actor.is_over.remote()))
+
     def stop(self, reason: str, *, immediately: bool = False) -> None:
         """See `Viewer`. That the actor is slow is no reason to do without a clean stop."""
         self._check_joined()
@@ -172,10 +202,10 @@ class HeldByActor:
         if not self._cluster.is_joined:
             raise Unavailable(f"{self._run_id}: {_LEFT}", maybe_executed=False)
 
-    def _get(self, answer: Any) -> Any:
+    def _get(self, answer: Any, seconds: float = _ANSWER_S) -> Any:
         try:
-            return self._ray.get(answer, timeout=_ANSWER_S)
-        except self._ray.exceptions.RayError as error:
+            return self._ray.get(answer, timeout=seconds)
+        except self._errors as error:
             message = f"the actor that holds {self._run_id} does not answer: {explain(error)}"
             raise Unavailable(message, maybe_executed=True) from error
 

@@ -43,7 +43,8 @@ class Charge:
       credentials: of the run.
       directory: the path of the run's directory, where the controller is.
       workers: the names of those that the agent may have.
-      path: where modules are, beyond what the machine's own Python knows.
+      path: where modules are, beyond what the machine's own Python knows; relative to what Ray
+        makes the working directory.
       environment: the launching process's; what Ray sets on the machine itself is kept.
       sets_threads: whether the user has Ray set `OMP_NUM_THREADS`, in a runtime environment.
     """
@@ -98,7 +99,7 @@ class Host:
             logs=_logs_of_ray(),
         )
         known = [entry for entry in sys.path if entry]
-        path = known + [entry for entry in given.path if entry not in known]
+        path = known + [entry for entry in map(os.path.abspath, given.path) if entry not in known]
         code = (
             f"import sys; sys.path[:] = {path!r}; "
             "from launchpad_lite.launchers.ray.host import main; main()"

@@ -7,10 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.launchers import terminals
-from launchpad_lite.launchers.ray.cluster import Cluster
+from launchpad_lite.launchers.ray import beginning
 from launchpad_lite.launchers.ray.following import FollowingActor, FollowingDetached
-from launchpad_lite.launchers.ray.held import HeldByActor
 from launchpad_lite.launchers.ray.messages import Submission
 
 if TYPE_CHECKING:
@@ -43,46 +41,23 @@ def begin(
     Raises:
       LaunchpadError: it cannot begin; nothing is left.
     """
-    cluster = Cluster.join(options)
-    try:
-        directory = create()
-        try:
-            directory.write_plan(table)
-            return _begin(plan, options, cluster, directory, heard)
-        except BaseException:
-            directory.remove()
-            raise
-    except BaseException:
-        cluster.leave()
-        raise
-
-
-def _begin(
-    plan: LaunchPlan,
-    options: RayOptions,
-    cluster: Cluster,
-    directory: RunDirectory,
-    heard: Callable[[RunStatus], object] | None,
-) -> Following:
-    submission = Submission(
-        plan=plan.portable(),
-        options=options,
-        directory=str(directory.path),
-        credentials=Credentials.create(),
-        local=cluster.local,
-        shows_output=options.show_output and options.terminal == terminals.CURRENT,
-        path=sys.path,
-        environment={
-            name: value for name, value in os.environ.items() if not name.startswith("RAY_")
-        },
-    )
-    held = HeldByActor(cluster, submission, directory.run_id)
-    try:
-        rendezvous = held.begin()
-    except BaseException:
-        held.end()
-        raise
-    if options.detach:
-        cluster.leave()
-        return FollowingDetached(plan, submission, directory, rendezvous)
-    return FollowingActor(plan, submission, directory, held, rendezvous, heard=heard)
+    with beginning.joined(options, create, table=table) as (cluster, directory):
+        submission = Submission(
+            run_id=directory.run_id,
+            plan=plan.portable(),
+            table=table,
+            options=options,
+            directory=str(directory.path),
+            credentials=Credentials.create(),
+            local=cluster.local,
+            shows_output=beginning.shows_output(options),
+            path=sys.path,
+            environment={
+                name: value for name, value in os.environ.items() if not name.startswith("RAY_")
+            },
+        )
+        held, rendezvous = beginning.hold(cluster, submission)
+        if options.detach:
+            cluster.leave()
+            return FollowingDetached(plan, submission, directory, rendezvous)
+        return FollowingActor(plan, submission, directory, held, rendezvous, heard=heard)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
+from launchpad_lite.launchers.ray import client, inside
 from launchpad_lite.launchers.ray import cluster as clusters
-from launchpad_lite.launchers.ray import inside
 from launchpad_lite.launchers.ray.groups import group_of
 from launchpad_lite.launchers.ray.jobs import launch as jobs
 from launchpad_lite.launchers.ray.layout import describe, lay_out
@@ -42,7 +42,8 @@ class RayLauncher(Launcher):
         asked = _ray(options)
         outside = clusters.outside(asked.address)
         if outside is not None:
-            return f"{plan}\n\n{jobs.describe(plan, asked, outside)}"
+            way = client if outside.startswith(clusters.CLIENT) else jobs
+            return f"{plan}\n\n{way.describe(plan, asked, outside)}"
         cluster = clusters.Cluster.join(asked)
         try:
             bundles = lay_out(plan.workers, asked, cluster.machines())
@@ -57,6 +58,8 @@ class RayLauncher(Launcher):
         for warning in _unheeded(plan, asked):
             sys.stderr.write(f"warning: {warning}\n")
         outside = clusters.outside(asked.address)
+        if outside is not None and outside.startswith(clusters.CLIENT):
+            return client.launch(plan, asked)
         if outside is not None:
             return jobs.launch(plan, asked, outside)
         checkpoints = plan.config.checkpoint_dir

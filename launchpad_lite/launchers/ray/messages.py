@@ -26,9 +26,12 @@ class Submission:
     """A program, and what its launching process knows that the cluster does not.
 
     Attributes:
+      run_id: the run's name.
       plan: the plan.
+      table: the plan for people.
       options: the user's.
-      directory: the path of the run's directory.
+      directory: the path of the run's directory; None where the controller has to make one, for
+        the launching process is outside of the cluster.
       credentials: what the run's servers and clients prove to each other.
       local: whether the cluster was started for this program.
       shows_output: whether the launching process shows the nodes' output.
@@ -36,9 +39,11 @@ class Submission:
       environment: the launching process's.
     """
 
+    run_id: str
     plan: LaunchPlan
+    table: str
     options: RayOptions
-    directory: str
+    directory: str | None
     credentials: Credentials
     local: bool
     shows_output: bool

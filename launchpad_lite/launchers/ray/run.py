@@ -47,6 +47,7 @@ class ActorsRun:
         """
         plan = submission.plan
         self._submission = submission
+        self._directory = str(directory.path)
         self._local = LocalRun(
             plan,
             submission.options,
@@ -133,7 +134,7 @@ class ActorsRun:
             preload=given.plan.preload,
             endpoint=self._endpoint,
             credentials=self._local.credentials,
-            directory=given.directory,
+            directory=self._directory,
             workers=bundle.workers,
             path=given.path,
             environment=given.environment,

@@ -10,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import pickle
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from launchpad_lite.errors import UsageError
-from launchpad_lite.version import __version__
+from launchpad_lite.launchers.ray import packing
 
 if TYPE_CHECKING:
     from launchpad_lite.launchers.ray.options import RayOptions
@@ -58,20 +56,6 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     immediately: bool = False
 
 
-class _Versions(msgspec.Struct, frozen=True):
-    """Of who has pickled a program: others may not be able to read it."""
-
-    python: str
-    launchpad_lite: str
-
-    @classmethod
-    def here(cls) -> _Versions:
-        return cls(".".join(map(str, sys.version_info[:2])), __version__)
-
-    def __str__(self) -> str:
-        return f"Python {self.python} and launchpad_lite {self.launchpad_lite}"
-
-
 def program_name(run_id: str) -> str:
     """Return under which name a program is kept; Ray takes those of packages only."""
     return f"launchpad_lite_{run_id}_program.zip"
@@ -90,30 +74,6 @@ def last_word_name(run_id: str) -> str:
 def names(run_id: str) -> tuple[str, str, str]:
     """Return all names of a run's letters."""
     return program_name(run_id), word_name(run_id), last_word_name(run_id)
-
-
-def pack(program: Program) -> bytes:
-    """Return a program with the versions that can read it."""
-    return msgspec.json.encode(_Versions.here()) + b"\n" + pickle.dumps(program)
-
-
-def unpack(data: bytes) -> Program:
-    """Return a program that was packed.
-
-    Raises:
-      UsageError: this process has other versions.
-    """
-    head, _, body = data.partition(b"\n")
-    there, here = msgspec.json.decode(head, type=_Versions), _Versions.here()
-    if there != here:
-        message = (
-            f"the program was launched with {there}, and the cluster's machines have {here}. "
-            "Install the cluster's versions where it is launched, or ship others with "
-            "lp.RayOptions(runtime_env=...)."
-        )
-        raise UsageError(message)
-    program: Program = pickle.loads(body)
-    return program
 
 
 class Box:
@@ -136,7 +96,8 @@ class Box:
             message = f"the cluster does not have the program of {self._run_id} any more"
             raise UsageError(message)
         self._remove(program_name(self._run_id))
-        return unpack(data)
+        program: Program = packing.unpack(data)
+        return program
 
     def word(self) -> Word | None:
         """Return the last word; None if there is none yet, or it cannot be had now."""

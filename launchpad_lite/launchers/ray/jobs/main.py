@@ -5,29 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pathlib
 import signal
 import sys
-import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, brief
-from launchpad_lite.launchers.ray import inside
+from launchpad_lite.launchers.ray import home, inside
 from launchpad_lite.launchers.ray.cluster import VARIABLE
 from launchpad_lite.launchers.ray.jobs import letters
 from launchpad_lite.launchers.ray.jobs.letters import Box
 from launchpad_lite.launchers.ray.jobs.reports import Escaping, Reporter
-from launchpad_lite.runtime import rundir
 from launchpad_lite.runtime.rundir import RunDirectory
 from launchpad_lite.runtime.signals import signals
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from launchpad_lite.launchers.following import Following
     from launchpad_lite.launchers.ray.jobs.letters import Word
 
@@ -107,7 +101,7 @@ def _run(run_id: str, box: Box, reporter: Reporter) -> None:
     for entry in map(os.path.abspath, program.plan.source.sys_path):
         if entry not in sys.path:  # agents preload modules
             sys.path.append(entry)
-    with _root(run_id) as root:
+    with home.root(run_id) as root:
         with signals.held():
             following = inside.begin(
                 program.plan,
@@ -122,20 +116,6 @@ def _run(run_id: str, box: Box, reporter: Reporter) -> None:
             target=_report, args=(following, reporter), name="lp-ray-reports", daemon=True
         ).start()
         run.wait()
-
-
-@contextlib.contextmanager
-def _root(run_id: str) -> Generator[pathlib.Path | None]:
-    """Return where the run's directory is made on this machine; None for where it belongs.
-
-    Where the launching process uses the same place, that has a directory of this name, into which
-    it writes what this one tells.
-    """
-    if not (rundir.runs_root() / run_id).exists():
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="lp-job-") as root:
-        yield pathlib.Path(root)
 
 
 def _report(following: Following, reporter: Reporter) -> None:
