@@ -163,9 +163,9 @@ SLURM_SUBMIT = flags.DEFINE_bool(
 RAY_ADDRESS = flags.DEFINE_string(
     "lp_ray_address",
     None,
-    "The Ray cluster: auto (this machine is a node of it), host:port, http://host:8265 (its "
-    "dashboard, from a machine outside of it), or local: one is started and stopped again "
-    "(default: what RAY_ADDRESS says, else local).",
+    "The Ray cluster: auto (this machine is a node of it), host:port; from a machine outside of it "
+    "http://host:8265 (its dashboard) or ray://host:10001 (Ray Client); or local: one is started "
+    "and stopped again (default: what RAY_ADDRESS says, else local).",
 )
 RAY_NAMESPACE = flags.DEFINE_string(
     "lp_ray_namespace", "launchpad_lite", "The namespace of Ray that the program's actors are in."

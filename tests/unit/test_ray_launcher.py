@@ -32,7 +32,9 @@ def test_importing_the_package_does_not_import_ray(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("ray://127.0.0.1:10001", "name its dashboard: --ray_address=http://127.0.0.1:8265"),
+        ("tcp://127.0.0.1:1", "name its dashboard, --ray_address=http://127.0.0.1:8265, or"),
+        ("tcp://127.0.0.1:1", "--ray_address=ray://127.0.0.1:10001"),
+        ("ray://127.0.0.1", "from outside of it ray://host:10001"),
         ("cluster", "use auto, local, or the cluster's address, host:port"),
         (":6379", "use auto, local, or the cluster's address, host:port"),
     ],
@@ -43,10 +45,11 @@ def test_addresses_that_are_none(address: str, says: str) -> None:
     assert says in str(caught.value)
 
 
-def test_an_address_that_does_not_answer() -> None:
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_that_does_not_answer(scheme: str) -> None:
     with socket.socket() as taken:  # bound, and not listening
         taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(LauncherUnavailableError, match=f"no Ray cluster answers at {address}"):
             cluster.check_address(address)
 
@@ -56,6 +59,7 @@ def test_a_url_in_the_environment_is_a_cluster_outside(monkeypatch: pytest.Monke
     assert cluster.outside(None) == "http://head:8265"
     assert cluster.outside("auto") is None
     assert cluster.outside("https://head") == "https://head"
+    assert cluster.outside("ray://head:10001") == "ray://head:10001"
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     assert cluster.outside(None) is None
 

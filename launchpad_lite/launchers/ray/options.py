@@ -104,10 +104,10 @@ class RayOptions(LaunchOptions):
     """How a program is run by Ray.
 
     Attributes:
-      address: of the cluster: `auto` for that which this machine is a node of, or `host:port`;
-        `http://host:8265`, its dashboard, from a machine outside of it; `local` starts one on this
-        machine, and stops it at the end. None is the cluster that this process has joined already,
-        else what `RAY_ADDRESS` says, else `local`.
+      address: of the cluster: `auto` for that which this machine is a node of, or `host:port`; from
+        a machine outside of it `http://host:8265`, its dashboard, or `ray://host:10001`, by Ray
+        Client; `local` starts one on this machine, and stops it at the end. None is the cluster
+        that this process has joined already, else what `RAY_ADDRESS` says, else `local`.
       namespace: of Ray, for its actors.
       strategy: how Ray places the actors of a program: `PACK` on few machines and `SPREAD` over
         many, as far as it goes; `STRICT_PACK` on one, `STRICT_SPREAD` each on another, or not at
