@@ -329,7 +329,7 @@ def check_address(address: str) -> None:
     host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
         message = (
-            f"--ray_address={address}: use auto, local, or the cluster's address, host:port; or from "
+            f"--ray_address={address}: use auto, local, or the cluster's address, host:port; from "
             "outside of it ray://host:10001."
         )
         raise UsageError(message)
