@@ -65,6 +65,7 @@ class DirectoryRun(SeenRun):
             reason = "lp-launch stop, while it waited"
             ended = dataclasses.replace(status, phase=views.ENDED, reason=reason)
             self.directory.write_status(ended)
+            self.directory.write_outcome(None)  # there is no controller that would
         why = "it had not begun" if waits else "its controller does not answer here"
         return f"{owner.title} is cancelled; {why}"
 

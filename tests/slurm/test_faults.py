@@ -111,7 +111,7 @@ def test_a_waiting_job_that_is_cancelled_from_outside(login: Login) -> None:
     code = run.process.wait(60)
     login.lab.run("scancel", blocker)
     assert code == 1
-    assert "It was cancelled before it began." in run.text()
+    assert f"job {job} was cancelled before it began.\n" in run.text()
 
 
 def test_two_hundred_workers_on_three_machines(login: Login) -> None:

@@ -88,5 +88,5 @@ def test_a_later_job_that_is_cancelled_before_the_first_begins(
     run.await_text(f"job {job}, of group main, is pending")
     login.lab.run("scancel", str(job))
     assert run.process.wait(90) == 1
-    assert f"job {job}, of group main, ended as CANCELLED" in run.text()
+    assert f"job {job}, of group main, was cancelled before it began." in run.text()
     login.lab.until(blocked.are_all, "jobs are left in the queue")

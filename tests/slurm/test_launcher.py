@@ -171,6 +171,13 @@ def test_a_job_that_waits_can_be_stopped_from_another_terminal(login: Login) -> 
     login.lab.run("scancel", blocker.stdout.strip())
 
 
+def test_who_has_launched_it_ends_well_then(login: Login) -> None:
+    run = login.launch("--option=extra=('--hold',)")
+    run.await_text("pending (JobHeldUser)")
+    assert login.lp_launch("stop", run.run.name).returncode == 0
+    assert run.end() == 0, run.text()
+
+
 def test_two_programs_on_the_same_machines(login: Login) -> None:
     runs = [login.launch("--workers=3", "--nodes=3") for _ in range(2)]
     assert [run.process.wait(90) for run in runs] == [0, 0]

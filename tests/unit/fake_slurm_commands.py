@@ -74,6 +74,7 @@ def start(directory: Path, number: str) -> None:
     """Starts a job in a session of its own, which nobody waits for."""
     job = Job(directory, number)
     job.become("RUNNING")
+    (job.path / "begun").touch()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -175,8 +176,12 @@ def _terminate(job: Job) -> None:
 def scontrol(directory: Path, *words: str) -> None:
     what = [word for word in words if not word.startswith("-")]
     if what[:2] == ["show", "job"]:
-        state, reason = Job(directory, what[2]).state
-        print(f"JobId={what[2]} JobState={state} Reason={reason} Restarts=0 ExitCode=0:0")
+        job = Job(directory, what[2])
+        state, reason = job.state
+        machines = "NodeList=node0" if (job.path / "begun").exists() else "NodeList="
+        print(
+            f"JobId={what[2]} JobState={state} Reason={reason} Restarts=0 ExitCode=0:0 {machines}"
+        )
     elif what[:2] == ["show", "node"]:
         print(f"NodeName={what[2]} NodeAddr=127.0.0.1")
     elif what[:2] == ["show", "hostnames"]:

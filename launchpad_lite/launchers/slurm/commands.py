@@ -38,12 +38,14 @@ class JobState:
       exit_code: `code:signal`; empty where SLURM does not tell.
       start: when it started or is expected to, in seconds since 1970; None where SLURM does not
         tell.
+      begun: whether it has had machines; True where SLURM does not tell.
     """
 
     state: str
     reason: str
     exit_code: str = ""
     start: float | None = None
+    begun: bool = True
 
 
 def missing() -> list[str]:
@@ -228,6 +230,7 @@ def last_words(job: int) -> JobState | None:
         state=said.get("JobState", ""),
         reason=said.get("Reason", ""),
         exit_code=said.get("ExitCode", ""),
+        begun=said.get("NodeList") not in ("", "(null)"),
     )
 
 

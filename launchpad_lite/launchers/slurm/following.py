@@ -76,12 +76,16 @@ class FollowingJobs(Following):
                 told = news  # once: there may be no way to the controller from here
                 self._say(news)
         else:
-            if self._log(first).exists():
-                self._await_outcome(_SOON_S)
+            # Without a log nobody has written it, but lp-launch stop.
+            if self._log(first).exists() or not self._cancelled:
+                self._await_outcome(_SOON_S, lambda: self._waiting.ended() is None)
         if self._over:
             return None
         outcome = self._directory.outcome()
         if outcome is not None:
+            kept = self._directory.status()
+            if kept is not None and not self._begun:  # lp-launch stop has written it
+                self._take(kept)
             return outcome[0]
         Submission.remove(self._directory)
         error = self._explain()
@@ -119,11 +123,12 @@ class FollowingJobs(Following):
             return UsageError(message)
         job = self._jobs[0] if ended is None else ended
         state = commands.last_words(job) or self._waiting.states.get(job)
+        if state is not None and state.state == "CANCELLED" and not state.begun:
+            message = f"{self.run_id}: {self._titles[job]} was cancelled before it began."
+            return ControllerLost(message)
         how = "is over" if state is None else f"ended as {state.state} ({state.reason})"
         log = self._log(job)
         last = "".join(f"\n  {line}" for line in tail(log).splitlines()[-_TAIL_LINES:])
-        if state is not None and state.state == "CANCELLED" and not last:
-            last = "\n  It was cancelled before it began."
         message = f"{self.run_id}: {self._titles[job]} {how}.{last}\n  Its log: {log}"
         if not log.exists():
             message += f", which is not there. {script.SHARE}"
