@@ -35,8 +35,8 @@ def of_step(login: Login, run: Launched, group: str) -> list[psutil.Process]:
 def test_a_killed_srun_fails_the_nodes_of_its_step(login: Login) -> None:
     run = busy(login)
     sruns = [each for each in login.processes(f"{run.run} worker") if each.name() == "srun"]
-    helpers = [each for each in sruns if each.parent() in sruns]
-    for process in (*helpers, *sruns):  # a helper ends the step when its parent is gone
+    sruns.sort(key=lambda process: process.parent() in sruns, reverse=True)
+    for process in sruns:  # a helper ends the step when its parent is gone
         process.kill()
     assert run.end() == 1
     assert "its step of SLURM has ended (srun exited with -9)" in run.text()
