@@ -97,6 +97,17 @@ class ProgramSource:
             own_packages=True,
         )
 
+    def lack(self) -> str:
+        """Return what of it this machine lacks, for people; empty if nothing."""
+        wanted = [(self.main_file or "", os.R_OK), (self.cwd, os.X_OK)]
+        missing = [path for path, how in wanted if path and not os.access(path, how)]
+        if not missing:
+            return ""
+        return (
+            f"{os.uname().nodename} has no {missing[0]}. Put the program, and the directory that "
+            "it is launched from, on a file system that all machines share."
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, for pickling: a flag's class may be the program's own."""
         return vars(self) | {"flags": flags.pickled(self.flags)}

@@ -266,7 +266,10 @@ def _run_node(boot: WorkerBoot, token: StopToken, interrupts: _Interrupts) -> Fa
 
     control.attach(on_notice)
     gc.enable()  # the agent does without; from here on it is the user's to switch
-    source.install(pickle.loads(boot.source))
+    program: source.ProgramSource = pickle.loads(boot.source)
+    if lack := program.lack():
+        return Failure(lack)
+    source.install(program)
     ray_guest.expect()
     node: Node[Any] = pickle.loads(boot.payload)
     scope = RunScope(

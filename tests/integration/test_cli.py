@@ -732,6 +732,21 @@ def test_a_working_directory_that_was_removed(place: Path, launcher: str) -> Non
     )
 
 
+def test_a_program_that_the_nodes_cannot_read(place: Path) -> None:
+    leaves = """
+        from pathlib import Path
+        import launchpad_lite as lp
+        def make_program():
+            Path(__file__).unlink()
+            program = lp.Program("leaves")
+            program.add_node(lp.PyNode(print), label="main")
+            return program
+    """
+    write(place, "leaves.py", leaves)
+    message = fails("leaves.py", "--launcher=process", code=ExitCode.NODE_FAILED)
+    assert f"node main/0 failed: {os.uname().nodename} has no {place}/leaves.py. Put" in message
+
+
 def test_a_link_to_nothing(place: Path) -> None:
     (place / "link.py").symlink_to("nowhere.py")
     message = fails("link.py", code=ExitCode.USAGE)

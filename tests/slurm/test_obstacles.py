@@ -47,6 +47,17 @@ def test_a_run_directory_that_a_machine_does_not_have(login: Login, lab: Lab) ->
     assert "Set XDG_STATE_HOME to one that is." in run.text()
 
 
+def test_a_program_that_a_machine_does_not_have(login: Login, lab: Lab) -> None:
+    program = login.home / "own" / "programs.py"
+    program.parent.mkdir()
+    program.write_bytes(PROGRAM.read_bytes())
+    with hidden(lab, "node1", program.parent):
+        run = login.start(sys.executable, str(program), "--nodes=3")
+        assert run.end() == 1
+    assert f"node worker/1 failed: node1 has no {program}. Put the program" in run.text()
+    assert "runtime/worker.py" not in run.text()
+
+
 def test_nobody_sees_or_stops_a_run_of_somebody_else(login: Login, lab: Lab) -> None:
     run = login.launch("--mode=wait")
     run.await_text("waiting")

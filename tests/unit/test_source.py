@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -93,7 +93,7 @@ if __name__ == "__main__":
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Output:
     """What a program printed: lines by their first words."""
 
@@ -261,6 +261,15 @@ def test_a_file_is_a_module_like_any_other(tmp_path: Path) -> None:
     module = source.load_main(str(path))
     assert (module.__file__, module.__name__, module.A(1).x) == (str(path), source.MAIN, 1)
     assert sys.modules[source.MAIN] is sys.modules["__main__"] is module
+
+
+def test_what_a_machine_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = dataclasses.replace(source.capture(), main_file="prog.py", cwd=str(tmp_path))
+    assert f"{os.uname().nodename} has no prog.py. Put the program" in here.lack()
+    Path("prog.py").touch()
+    assert here.lack() == ""
+    assert "has no /nowhere" in dataclasses.replace(here, cwd="/nowhere").lack()
 
 
 def test_a_test_runner_is_not_the_program() -> None:
