@@ -109,6 +109,7 @@ class Following(abc.ABC):
         self.ended = threading.Event()
         self.error: LaunchpadError | None = None
         self.detached = False
+        self.begun = False
         self._directory = directory
         self._waits = waits
         self._question = Question(self.run_id, self.detach) if asks and has_terminal() else None
@@ -116,7 +117,6 @@ class Following(abc.ABC):
         self._output = Output(plan, shown, directory, self._question, logs if waits else None)
         self._stop = StopToken()
         self._noticing: list[threading.Thread] = []
-        self._begun = False
         self._over = False
         self._cancelled = False  # before it began
         self._changed = threading.Condition()
@@ -213,8 +213,8 @@ class Following(abc.ABC):
 
     def _begin(self, viewer: Viewer, rendezvous: Rendezvous | None) -> None:
         """Note that there is a controller, and how to reach it; also one that has come back."""
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             self._output.start()
         self._viewer = viewer
         if rendezvous is not None:

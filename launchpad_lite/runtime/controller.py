@@ -71,6 +71,7 @@ class Controller:
         self.ended = threading.Event()
         self.error: LaunchpadError | None = None
         self.detached = False  # it never is: this process is what holds the run together
+        self.begun = True
         self.causes: dict[str, BaseException] = {}
         self._backend = backend
         self._log_tail = log_tail

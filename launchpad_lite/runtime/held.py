@@ -24,6 +24,7 @@ class HeldRun(Protocol):
       ended: set at its end.
       error: what it failed of.
       detached: the run goes on, and this process has let go of it; `ended` is set nevertheless.
+      begun: there has been a controller; not so as long as a run only waits in a queue.
     """
 
     run_id: str
@@ -31,6 +32,7 @@ class HeldRun(Protocol):
     ended: threading.Event
     error: LaunchpadError | None
     detached: bool
+    begun: bool
 
     def request_stop(self, reason: str, *, immediately: bool = False) -> None:
         """Ask for the end of the run; never waits, and may be called from a signal handler."""

@@ -145,6 +145,8 @@ class Run(OriginalManager):
         return True
 
     def _living(self) -> list[str]:
+        if not self._controller.begun:
+            return ["what was submitted: none of its nodes has begun"]
         living = ("starting", "running")
         return [node.name for node in self.status().nodes if node.state in living]
 

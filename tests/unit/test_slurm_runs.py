@@ -28,8 +28,10 @@ from launchpad_lite.errors import (
     UsageError,
 )
 from launchpad_lite.launchers.slurm import following, waiting
+from launchpad_lite.runtime import run as runs
 from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.rundir import list_runs
+from launchpad_lite.runtime.signals import signals
 from tests.unit.fake_slurm import FakeSlurm
 
 BACKDATED = credentials._BACKDATED  # noqa: SLF001 - of certificates: stands for a wrong clock
@@ -280,6 +282,25 @@ def test_a_job_that_waits_can_be_stopped(slurm: FakeSlurm, impatient: None) -> N
     run = launch()
     assert run.stop()
     slurm.await_states("CANCELLED")
+
+
+def test_nodes_that_have_never_begun_are_not_waited_for(
+    slurm: FakeSlurm,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(signals, "heard", lambda _: True)
+    monkeypatch.setattr(runs, "_HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(runs, "_SLOW_END_S", 0.01)
+    slurm.fill()
+    run = launch()
+    waiter = threading.Thread(target=run.wait, kwargs={"raise_error": False})
+    waiter.start()
+    told = "still waiting for what was submitted: none of its nodes has begun\n"
+    until(lambda: told in capfd.readouterr().err)
+    slurm.run("scancel", "1")
+    waiter.join()
 
 
 def test_a_job_that_was_cancelled_before_it_began_is_told(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,28 +72,76 @@ def test_a_shared_directory_is_looked_at_ever_more_rarely() -> None:
     assert list(itertools.islice(pauses(), 200))[-1] == 2.0
 
 
-def test_once_the_first_job_has_begun_its_controller_is_looked_for_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, begins, slept = 0.0, 120.0, list[tuple[float, float]]()
+class Clock:
+    """A clock that only waiting moves on."""
 
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        slept.append((now, seconds))
-        now += seconds
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[tuple[float, float]] = []
+        self.asked: list[float] = []
+        self.at: dict[float, Callable[[], None]] = {}
+        """What happens while somebody waits, by the time."""
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.slept.append((self.now, seconds))
+        for at in sorted(self.at):
+            if not event.is_set() and at <= self.now + seconds:
+                self.now = max(self.now, at)
+                self.at.pop(at)()
+        if not event.is_set():
+            self.now += seconds
+        return event.is_set()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+
+    class Event(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            return clock.wait(self, timeout)
+
+    told = types.SimpleNamespace(monotonic=lambda: clock.now, time=lambda: NOW + clock.now)
+    monkeypatch.setattr(waiting, "time", told)
+    monkeypatch.setattr(waiting, "threading", types.SimpleNamespace(Event=Event))
+    return clock
+
+
+def test_once_the_first_job_has_begun_its_controller_is_looked_for_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    begins = 120.0
 
     def states(_: object) -> dict[int, JobState]:  # in an order of SLURM's own
         return {
             8: pending(),
-            7: pending() if now < begins else JobState(state="RUNNING", reason=""),
+            7: pending() if clock.now < begins else JobState(state="RUNNING", reason=""),
         }
 
-    clock = types.SimpleNamespace(monotonic=lambda: now, time=lambda: NOW + now, sleep=sleep)
-    monkeypatch.setattr(waiting, "time", clock)
     monkeypatch.setattr(commands, "states", states)
     jobs = Waiting(RunDirectory(tmp_path), {7: "job 7", 8: "job 8"}, lambda _: None)
-    assert jobs.controller(lambda: now > begins + 60) is None
-    assert min(pause for at, pause in slept if at > begins) == 0.1
+    assert jobs.controller(lambda: clock.now > begins + 60) is None
+    assert min(pause for at, pause in clock.slept if at > begins) == 0.1
+
+
+@pytest.mark.parametrize("cancelled", [1.0, 12.0, 25.0, 100.0])
+def test_jobs_that_are_cancelled_are_asked_for_as_soon_as_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, cancelled: float
+) -> None:
+    def states(_: object) -> dict[int, JobState]:
+        clock.asked.append(clock.now)
+        over = JobState(state="CANCELLED", reason="None")
+        return {7: pending() if clock.now < cancelled else over}
+
+    monkeypatch.setattr(commands, "states", states)
+    jobs = Waiting(RunDirectory(tmp_path), {7: "job 7"}, lambda _: None)
+    clock.at[cancelled] = jobs.hurry
+    assert jobs.controller(lambda: False) is None
+    assert jobs.ended() == 7
+    *before, last = clock.asked
+    may_be = max([cancelled, *(at + waiting.ASK_S for at in before)])
+    assert may_be <= last < may_be + 0.2
 
 
 @pytest.mark.parametrize(

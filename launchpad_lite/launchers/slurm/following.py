@@ -84,12 +84,12 @@ class FollowingJobs(Following):
         outcome = self._directory.outcome()
         if outcome is not None:
             kept = self._directory.status()
-            if kept is not None and not self._begun:  # lp-launch stop has written it
+            if kept is not None and not self.begun:  # lp-launch stop has written it
                 self._take(kept)
             return outcome[0]
         Submission.remove(self._directory)
         error = self._explain()
-        if not self._begun:  # there was no controller to write it
+        if not self.begun:  # there was no controller to write it
             reason = "" if error is not None else "stopped while it waited"
             ended = dataclasses.replace(
                 self._status,
@@ -140,6 +140,7 @@ class FollowingJobs(Following):
     def _cancel(self) -> None:
         with contextlib.suppress(commands.SlurmError):
             commands.cancel(self._jobs)
+            self._waiting.hurry()
 
     def leftovers(self, timeout: float) -> list[str]:
         """See `HeldRun`: the jobs that are still in the queue."""

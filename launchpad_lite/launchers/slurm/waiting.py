@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -136,6 +138,11 @@ class Waiting:
         self._directory = directory
         self._titles = dict(titles)
         self._say = say
+        self._hurried = threading.Event()
+
+    def hurry(self) -> None:
+        """Look at once, and ask SLURM as soon as may be: the jobs were cancelled."""
+        self._hurried.set()
 
     def heed_first(self) -> None:
         """Ask for the first job alone from now on: its controller watches the others."""
@@ -162,21 +169,25 @@ class Waiting:
           is_over: tells whether nobody wants to know any more.
         """
         queue, looks = Queue(self._titles), pauses()
-        first, asked, waits = next(iter(self._titles)), time.monotonic(), False
+        first, waits, hurried = next(iter(self._titles)), False, False
+        asked, due = -math.inf, time.monotonic() + queue.pause
         while self._directory.outcome() is None and not is_over():
             rendezvous = self._directory.rendezvous()
             if rendezvous is not None:
                 return rendezvous
-            if time.monotonic() - asked >= queue.pause:
+            if time.monotonic() >= due:
                 states = self.ask()
-                asked = time.monotonic()
                 for text in queue.news(states, time.time()):
                     self._say(text)
+                asked = time.monotonic()
+                due = asked + (ASK_S if hurried else queue.pause)
                 if self.ended() is not None or self.hopeless() is not None:
                     break
                 waited, waits = waits, states[first].state == "PENDING"
                 looks = pauses() if waited and not waits else looks
-            time.sleep(next(looks))
+            if self._hurried.wait(next(looks)):
+                self._hurried.clear()
+                hurried, looks, due = True, pauses(), asked + ASK_S
         return None
 
     def ended(self) -> int | None:

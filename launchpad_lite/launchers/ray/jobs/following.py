@@ -149,12 +149,12 @@ class FollowingJob(Following):
     def _hear(self, news: RunStatus | str) -> None:
         if isinstance(news, RunStatus):
             self._words.known = news
-            if not self._begun:
+            if not self.begun:
                 self._begin(self._words, None)
             self._take(news)
             return
         self._last.append(news)
-        if self._begun and self._waits:  # before that they are Ray's
+        if self.begun and self._waits:  # before that they are Ray's
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"{news}\n")
                 sys.stderr.flush()
@@ -175,7 +175,7 @@ class FollowingJob(Following):
             return None
         state = self._dashboard.state(self.run_id)
         last = "\n".join(self._last)
-        if self._begun:
+        if self.begun:
             message = (
                 f"{self.run_id}: its job, which held it together, is over ({state.status}) and has "
                 f"not said how it has ended. {state.message}\n{last}"
