@@ -63,16 +63,24 @@ class FakeSlurm:
 
     def tell(self, job: int, part: Literal["batch", "task"]) -> None:
         """Sends SIGTERM to a job's script, as before the time limit, or to its tasks."""
+        for process in self._find(job, part):
+            process.terminate()
+
+    def kill(self, job: int, part: Literal["batch", "task"]) -> None:
+        """Kills a job's script, or its tasks."""
+        for process in self._find(job, part):
+            process.kill()
+
+    def _find(self, job: int, part: str) -> list[psutil.Process]:
         session = int((self._directory / "jobs" / str(job) / "session").read_text())
-        told = [
+        found = [
             process
             for process in psutil.process_iter(["cmdline"])
             if f"launchpad_lite.launchers.slurm.{part}" in (process.info["cmdline"] or ())
             and os.getsid(process.pid) == session
         ]
-        assert told
-        for process in told:
-            process.terminate()
+        assert found
+        return found
 
     def calls(self, name: str) -> list[str]:
         """Returns the arguments that a command was given, call by call."""

@@ -14,9 +14,11 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
+_KILL_WAIT_S = 2.0
 _ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 
 
@@ -105,6 +107,10 @@ def run(job: Job) -> NoReturn:
     (job.path / "session").unlink()
     if job.state[0] not in ("CANCELLED", "PENDING"):
         job.become("FAILED" if code else "COMPLETED", "NonZeroExitCode" if code else "None")
+    if code < 0:  # it was killed, and has left tasks
+        os.killpg(0, signal.SIGTERM)
+        time.sleep(_KILL_WAIT_S)
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 

@@ -129,6 +129,19 @@ def test_the_last_words_of_a_job(fakes: Fakes) -> None:
     assert said == commands.JobState(state="TIMEOUT", reason="TimeLimit", exit_code="0:15")
 
 
+@pytest.mark.parametrize(
+    ("reason", "code", "because"),
+    [
+        ("None", "0:0", ""),
+        ("", "", ""),
+        ("TimeLimit", "0:15", " (TimeLimit)"),
+        ("NonZeroExitCode", "3:0", " (NonZeroExitCode, exit code 3)"),
+    ],
+)
+def test_what_slurm_has_no_reason_for_gets_none(reason: str, code: str, because: str) -> None:
+    assert commands.JobState(state="FAILED", reason=reason, exit_code=code).because == because
+
+
 def test_slurm_that_does_not_answer_is_an_error(fakes: Fakes) -> None:
     fakes.add("squeue", complaint="squeue: error: Unable to contact slurm controller\n", code=1)
     with pytest.raises(commands.SlurmError, match="squeue: Unable to contact slurm controller"):

@@ -317,6 +317,26 @@ def test_a_job_that_was_cancelled_before_it_began_is_told(
     assert status.error.endswith("job 1 was cancelled before it began.")
 
 
+@pytest.mark.parametrize(
+    ("line", "how"),
+    [("exit 0", "COMPLETED"), ("exit 3", r"FAILED \(NonZeroExitCode\)")],
+)
+def test_a_script_that_ends_before_the_controller_starts_is_told(
+    slurm: FakeSlurm, impatient: None, line: str, how: str
+) -> None:
+    told = rf": job 1 ended as {how} before the run's controller had started\. Is it a line of"
+    with pytest.raises(ControllerLost, match=told):
+        launch(setup=(line,)).wait()
+
+
+def test_a_controller_that_is_killed_is_told(slurm: FakeSlurm, impatient: None) -> None:
+    run = launch("wait")
+    assert run.client("main").all_are_up()
+    slurm.kill(1, "batch")
+    with pytest.raises(ControllerLost, match=r"job 1 ended as FAILED.* its controller is gone"):
+        run.wait()
+
+
 def test_that_there_is_no_way_to_the_controller_is_told_once(
     slurm: FakeSlurm,
     impatient: None,

@@ -47,6 +47,14 @@ class JobState:
     start: float | None = None
     begun: bool = True
 
+    @property
+    def because(self) -> str:
+        """The reason and the exit code, in brackets after a space; empty if SLURM tells neither."""
+        code = self.exit_code.partition(":")[0]
+        known = [self.reason] if self.reason not in ("", "None") else []
+        known += [f"exit code {code}"] if code not in ("", "0") else []
+        return f" ({', '.join(known)})" if known else ""
+
 
 def missing() -> list[str]:
     """Return the commands that are not here."""

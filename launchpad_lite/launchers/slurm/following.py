@@ -54,6 +54,7 @@ class FollowingJobs(Following):
             logs={"slurm": submission.news(directory)},
         )
         self._jobs = tuple(jobs)
+        self._has_setup = bool(submission.options.setup)
         self._titles = submission.titles(jobs)
         self._waiting = Waiting(directory, self._titles, self._say)
 
@@ -71,7 +72,7 @@ class FollowingJobs(Following):
             state = self._waiting.ask().get(first)
             if state is None or not is_alive(state):
                 break
-            news = f"job {first} is {state.state.lower()} ({state.reason})"
+            news = f"job {first} is {state.state.lower()}{state.because}"
             if news != told and self._directory.outcome() is None:
                 told = news  # once: there may be no way to the controller from here
                 self._say(news)
@@ -126,13 +127,23 @@ class FollowingJobs(Following):
         if state is not None and state.state == "CANCELLED" and not state.begun:
             message = f"{self.run_id}: {self._titles[job]} was cancelled before it began."
             return ControllerLost(message)
-        how = "is over" if state is None else f"ended as {state.state} ({state.reason})"
+        how = "is over" if state is None else f"ended as {state.state}{state.because}"
         log = self._log(job)
         last = "".join(f"\n  {line}" for line in tail(log).splitlines()[-_TAIL_LINES:])
-        message = f"{self.run_id}: {self._titles[job]} {how}.{last}\n  Its log: {log}"
+        what = f"{self._titles[job]} {how}{self._left(job)}"
+        message = f"{self.run_id}: {what}{last}\n  Its log: {log}"
         if not log.exists():
             message += f", which is not there. {script.SHARE}"
         return ControllerLost(message)
+
+    def _left(self, job: int) -> str:
+        """Return what the end of a job means for the run's controller."""
+        if job != self._jobs[0]:
+            return "."
+        if self.begun:
+            return ", and its controller is gone without a word: it was killed."
+        setup = " Is it a line of `setup` that has ended its script?" if self._has_setup else ""
+        return f" before the run's controller had started.{setup}"
 
     def _log(self, job: int) -> pathlib.Path:
         return self._directory.path / "slurm" / f"job-{job}.log"

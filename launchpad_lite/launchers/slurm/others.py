@@ -88,7 +88,7 @@ class OtherJobs:
                 self._fleet.give_up(agents, f"its job {job} would wait for ever ({state.reason})")
             elif not is_alive(state):
                 state = commands.last_words(job) or state
-                how = "is over" if state is None else f"ended as {state.state} ({state.reason})"
+                how = "is over" if state is None else f"ended as {state.state}{state.because}"
                 log = tail(self._directory.path / "slurm" / f"job-{job}.log").splitlines()
                 said = "".join(f"\n  {line}" for line in log[-_TAIL_LINES:])
                 self._fleet.give_up(agents, f"its job {job} {how}{said}")

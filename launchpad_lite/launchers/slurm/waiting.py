@@ -97,7 +97,7 @@ class Queue:
                 self._told.pop(job, None)
             elif self._is_new(job, state, now):
                 self._told[job] = (state.reason, state.start)
-                new.append(f"{title} is pending ({state.reason}){_expected(state.start, now)}")
+                new.append(f"{title} is pending{state.because}{_expected(state.start, now)}")
         self.pause = ASK_S if new else min(2 * self.pause, _PATIENT_S)
         return new
 
