@@ -110,6 +110,14 @@ def test_scancel_gives_notice_and_is_told(login: Login) -> None:
     assert "SLURM told the job to end (SIGTERM)" in run.text()
 
 
+def test_a_time_limit_is_told(login: Login) -> None:
+    run = login.launch("--mode=wait", "--option=time='0:50'")
+    run.await_text("time limit: 1 minute, and notice_s=60 is as long")
+    assert run.end() == 1
+    assert "told to stop: True" in run.text()
+    assert " s before its time limit of 1 minute is reached" in run.text()
+
+
 def test_a_cancelled_step_fails_its_nodes(login: Login) -> None:
     run = login.launch("--mode=wait", "--nodes=3")
     run.await_text("waiting")

@@ -33,11 +33,16 @@ def test_words(text: str, words: str) -> None:
         ("5:00", "time limit: 5 minutes; nodes get notice 60 s before"),
         (10, "time limit: 10 minutes; nodes get notice 60 s before"),
         ("0", "time limit: none"),
+        (
+            "0:50",
+            "time limit: 1 minute, and notice_s=60 is as long: nodes get notice from the start",
+        ),
+        ("2", "time limit: 2 minutes; nodes get notice 60 s before"),
         (None, ""),
     ],
 )
 def test_the_limit_that_options_ask_for(time: str | None, limit: str) -> None:
-    assert lp.SlurmOptions(time=time).limit == limit
+    assert lp.SlurmOptions(time=time).limit.partition("; ask")[0] == limit
 
 
 @pytest.mark.parametrize("text", ["", "UNLIMITED", "soon", "1:2:3:4", "1-", "-5", "5m", "1.5"])

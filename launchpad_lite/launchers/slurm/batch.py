@@ -8,10 +8,11 @@ import pathlib
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, RunError, brief
-from launchpad_lite.launchers.slurm import commands, requeue
+from launchpad_lite.launchers.slurm import commands, ending, requeue
 from launchpad_lite.launchers.slurm.network import address_of_name
 from launchpad_lite.launchers.slurm.stepped import SteppedRun
 from launchpad_lite.launchers.slurm.submission import Submission
@@ -21,8 +22,6 @@ from launchpad_lite.runtime.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_TOLD = "SLURM told the job to end (SIGTERM)"
 
 
 def main() -> None:
@@ -35,9 +34,14 @@ def main() -> None:
     try:
         submission = Submission.read(directory)
         run = SteppedRun(directory, submission, _own_address())
+        limit, notice_s = _limit(), submission.options.notice_s
+
+        def why() -> str:
+            return ending.told(limit, notice_s, time.time())
+
         with Teller(_tell(directory)).telling():
             try:
-                _wait(run)
+                _wait(run, why)
             except (RunError, SystemExit) as failure:
                 told = run.taken or isinstance(failure, SystemExit)
                 again = told and submission.options.requeue
@@ -45,7 +49,7 @@ def main() -> None:
                     sys.exit(ExitCode.OK)
                 if isinstance(failure, RunError):
                     raise
-                message = f"{directory.run_id}: {_TOLD}"
+                message = f"{directory.run_id}: {why()}"
                 raise RunError(message) from None
     except LaunchpadError as failure:
         code, error = failure.exit_code, failure
@@ -62,15 +66,19 @@ def main() -> None:
     sys.exit(code)
 
 
-def _wait(run: SteppedRun) -> None:
+def _wait(run: SteppedRun, why: Callable[[], str]) -> None:
     """Run to the end.
+
+    Args:
+      run: the run.
+      why: returns what is said where SIGTERM has come.
 
     Raises:
       RunError: it has failed, or SIGTERM has ended it.
       SystemExit: SIGTERM came before it had begun.
     """
     started = run.start()
-    signal.signal(signal.SIGTERM, lambda _, __: run.told_to_end(_TOLD))
+    signal.signal(signal.SIGTERM, lambda _, __: run.told_to_end(why()))
     started.wait()
 
 
@@ -90,6 +98,13 @@ def _say(text: str) -> None:
     """Write to the job's log, if its disk is not full."""
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{text}\n")
+
+
+def _limit() -> ending.Limit | None:
+    try:
+        return ending.limit_of(commands.job_facts(int(os.environ["SLURM_JOB_ID"])))
+    except commands.SlurmError:  # it is for people
+        return None
 
 
 def _own_address() -> str:

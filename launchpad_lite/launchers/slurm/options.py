@@ -168,8 +168,14 @@ class SlurmOptions(LaunchOptions):
         if self.time is None:
             return ""
         words = time_limit.in_words(self.time)
-        notice = f"; nodes get notice {self.notice_s} s before" if words else ""
-        return f"time limit: {words or 'none'}{notice}"
+        if not words:
+            return "time limit: none"
+        if 60 * time_limit.minutes(self.time) <= self.notice_s:
+            return (
+                f"time limit: {words}, and notice_s={self.notice_s} is as long: nodes get notice "
+                "from the start; ask for more time, or less notice"
+            )
+        return f"time limit: {words}; nodes get notice {self.notice_s} s before"
 
     @classmethod
     def of_flags(cls, options: LaunchOptions) -> SlurmOptions:

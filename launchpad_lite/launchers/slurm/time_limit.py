@@ -16,10 +16,8 @@ def is_time(text: str) -> bool:
     return _NOTATION.fullmatch(text) is not None
 
 
-def in_words(text: str) -> str:
-    """Return what SLURM takes a time limit for: `1 hour 30 minutes`; nothing for 0, which is none.
-
-    It counts whole minutes, and rounds up.
+def minutes(text: str) -> int:
+    """Return what SLURM takes a time limit for; 0 is none. It rounds up.
 
     Args:
       text: one that `is_time`.
@@ -28,8 +26,17 @@ def in_words(text: str) -> str:
     given = [int(part) for part in clock.split(":")]
     if not dash and len(given) < 3:  # noqa: PLR2004 - without hours
         given.insert(0, 0)
-    hours, minutes, seconds = (*given, 0, 0)[:3]
-    left = (24 * int(days or 0) + hours) * 60 + minutes + math.ceil(seconds / 60)
+    hours, count, seconds = (*given, 0, 0)[:3]
+    return (24 * int(days or 0) + hours) * 60 + count + math.ceil(seconds / 60)
+
+
+def in_words(text: str) -> str:
+    """Return a time limit as SLURM takes it: `1 hour 30 minutes`; nothing for 0, which is none.
+
+    Args:
+      text: one that `is_time`.
+    """
+    left = minutes(text)
     words: list[str] = []
     for unit, size in _MINUTES:
         count, left = divmod(left, size)
