@@ -101,6 +101,19 @@ def test_another_terminal_sees_and_stops_it(login: Login) -> None:
     assert "told to stop: True" in run.text()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_it_outlives_the_launching_process(login: Login, number: signal.Signals) -> None:
+    run = login.launch("--mode=wait")
+    run.await_text("waiting")
+    run.process.send_signal(number)
+    assert run.process.wait(60) == -number
+    assert list(login.lab.queue().values()) == ["RUNNING"]
+    stopped = login.lp_launch("stop", run.run.name)
+    assert stopped.returncode == 0, stopped.stderr
+    login.lab.until(lambda: not login.lab.queue(), "jobs are left in the queue")
+    assert "told to stop: True" in login.lp_launch("logs", run.run.name).stdout
+
+
 def test_scancel_gives_notice_and_is_told(login: Login) -> None:
     run = login.launch("--mode=wait", "--nodes=3")
     run.await_text("waiting")

@@ -78,13 +78,19 @@ def test_where_memory_is_not_counted_only_what_is_asked_for_is() -> None:
     assert layout.jobs[0][0].ask.memory_mb == 954
 
 
-@pytest.mark.parametrize("memory_gb", [999, 4.1])  # the second, with what the other would get
-def test_memory_that_no_machine_has_is_told(memory_gb: float) -> None:
+@pytest.mark.parametrize(
+    ("memory_gb", "advice"),
+    [
+        (999, "or choose another partition."),
+        (4.1, " Say memory_gb for a too: SLURM's default is too much."),
+    ],
+)
+def test_memory_that_no_machine_has_is_told(memory_gb: float, advice: str) -> None:
     counting = {"": Partition(machines=MACHINES, counts_memory=True, mb_per_cpu=100)}
     with pytest.raises(UsageError) as caught:
         laid_out({"a": 1, "b": 1}, {"b": lp.Resources(memory_gb=memory_gb)}, counting)
     assert "the cluster cannot hold the program: it asks for a: 1 x (cpus=1), " in str(caught.value)
-    assert "Say memory_gb for a too: else SLURM's default is counted." in str(caught.value)
+    assert str(caught.value).endswith(advice)
 
 
 def test_what_fits_on_one_machine_gets_one() -> None:

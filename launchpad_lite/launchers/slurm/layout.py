@@ -221,14 +221,23 @@ def _together(
     groups: Mapping[str, list[list[WorkerSpec]]], where: SlurmGroup, partition: Partition
 ) -> Component:
     """Return the smallest allocation of like machines that holds some groups."""
+    steps = _fitting(groups, partition)
+    if steps is None:
+        raise _too_big(groups, partition)
+    return Component(ask=total(steps), where=where, steps=tuple(steps))
+
+
+def _fitting(
+    groups: Mapping[str, list[list[WorkerSpec]]], partition: Partition
+) -> list[Step] | None:
+    """Return the steps of groups on the fewest machines that hold them; None if too few do."""
     for nodes in range(1, sum(machine.count for machine in partition.machines) + 1):
         steps = _with_memory(
             [_step(label, units, nodes) for label, units in groups.items()], partition
         )
-        ask = total(steps)
-        if _fits(ask, partition.machines):
-            return Component(ask=ask, where=where, steps=tuple(steps))
-    raise _too_big(groups, partition)
+        if _fits(total(steps), partition.machines):
+            return steps
+    return None
 
 
 def _with_memory(steps: list[Step], partition: Partition) -> list[Step]:
@@ -314,13 +323,15 @@ def _too_big(groups: Mapping[str, list[list[WorkerSpec]]], partition: Partition)
         f"{machine.memory_mb / MB_PER_GB:.0f} GB"
         for machine in partition.machines
     )
-    silent = [label for label, units in groups.items() if units[0][0].resources.memory_gb is None]
-    shared = ""
-    if partition.counts_memory and 0 < len(silent) < len(groups):
-        shared = f" Say memory_gb for {', '.join(silent)} too: else SLURM's default is counted."
+    hint = ""
+    if _fitting(groups, dataclasses.replace(partition, counts_memory=False)) is not None:
+        silent = [
+            label for label, units in groups.items() if units[0][0].resources.memory_gb is None
+        ]
+        hint = f" Say memory_gb for {', '.join(silent)} too: SLURM's default is too much."
     message = (
         f"the cluster cannot hold the program: it asks for {wishes(groups)}; the "
         f"partition has {has}. Ask for less with lp.Resources, or choose another partition."
-        f"{shared}"
+        f"{hint}"
     )
     return UsageError(message)
