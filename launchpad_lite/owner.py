@@ -25,6 +25,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
       job: where it is no process of this host: what it is, for people.
       asks: the command that prints something as long as that is there.
       ends: and the command that ends it.
+      tells: the command that prints what state that is in, also when it has ended.
+      log: the file of what it has printed.
       dashboard: where it is a job of a Ray cluster that this host is outside of: the cluster's
         dashboard, which is not asked here.
     """
@@ -35,6 +37,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     job: str = ""
     asks: tuple[str, ...] = ()
     ends: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
+    log: str = ""
     dashboard: str = ""
 
     @classmethod
@@ -52,16 +56,38 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
         asks: tuple[str, ...] = (),
         ends: tuple[str, ...] = (),
         *,
+        tells: tuple[str, ...] = (),
+        log: str = "",
         dashboard: str = "",
     ) -> Owner:
         """Return what a scheduler knows, or a dashboard."""
-        return cls(pid=0, process_started=0.0, job=job, asks=asks, ends=ends, dashboard=dashboard)
+        return cls(
+            pid=0,
+            process_started=0.0,
+            job=job,
+            asks=asks,
+            ends=ends,
+            tells=tells,
+            log=log,
+            dashboard=dashboard,
+        )
 
     @property
     def title(self) -> str:
         """What it is, for people."""
         where = f" on {self.host}" if self._is_elsewhere else ""
         return self.job or f"process {self.pid}{where}"
+
+    def fate(self) -> str:
+        """Return what has become of what a scheduler holds, for people; empty if unknown."""
+        state = ""
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            if self.tells:
+                state = subprocess.run(
+                    self.tells, capture_output=True, text=True, timeout=_ANSWER_S, check=True
+                ).stdout.strip()
+        log = f"its log: {self.log}" if self.log else ""
+        return "; ".join(known for known in (state, log) if known)
 
     def is_alive(self) -> bool:
         """Whether it is still there; so it is taken to be if that cannot be found out here now."""

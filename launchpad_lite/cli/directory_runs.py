@@ -46,6 +46,10 @@ class DirectoryRun(SeenRun):
     def holder(self) -> Owner | None:
         return self.directory.owner()
 
+    def fate(self) -> str:
+        owner = self.holder()
+        return owner.fate() if owner is not None else ""
+
     def viewer(self) -> RunViewer | JobViewer | None:
         rendezvous = self.directory.rendezvous()
         if rendezvous is None or not rendezvous.owner.is_alive():
@@ -58,7 +62,7 @@ class DirectoryRun(SeenRun):
     def cancel(self, *, silent: bool, immediately: bool) -> str:
         waits = self.directory.rendezvous() is None  # in a queue
         owner = self.holder()
-        if not (waits or silent) or owner is None or not owner.end():
+        if not (waits or silent) or owner is None or not owner.is_alive() or not owner.end():
             return ""
         status = self.status()
         if waits and status is not None:

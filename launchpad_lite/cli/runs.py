@@ -136,7 +136,7 @@ def describe(view: View, now: float) -> str:
             ("launcher", known.launcher),
             ("started", f"{clock} ({text.age(now - known.started)} ago)"),
         ]
-    facts += [("held by", view.run.job), ("directory", view.run.place)]
+    facts += [("held by", _holder(view)), ("directory", view.run.place)]
     lines = [f"{name:<10} {value}" for name, value in facts if value]
     if known is not None:
         rows = [("NODE", "STATE", "RUNS", "LISTENS AT")]
@@ -148,6 +148,11 @@ def describe(view: View, now: float) -> str:
         noted = [f"{node.name}: {node.note}" for node in known.nodes if node.note]
         lines += ["", *noted] if noted and not view.has_ended else []
     return "\n".join(lines)
+
+
+def _holder(view: View) -> str:
+    fate = view.run.fate() if view.phase == views.LOST else ""
+    return f"{view.run.job} ({fate})" if fate else view.run.job
 
 
 def _state(node: NodeStatus, view: View) -> str:

@@ -94,5 +94,9 @@ class SeenRun(abc.ABC):
         holder = self.holder()
         return holder is not None and holder.is_alive()
 
+    def fate(self) -> str:
+        """Return what has become of what held it together, for people; empty if unknown."""
+        return ""
+
     def refresh(self) -> None:  # noqa: B027 - for most runs there is nothing to do
         """Bring here what is elsewhere, and takes long to be had: of some runs, nodes and logs."""

@@ -137,8 +137,9 @@ def lost(run: SeenRun) -> ControllerLost:
     """Return the error of a run whose process is gone."""
     holder = run.holder()
     process = holder.title if holder is not None else "the process"
+    fate = run.fate()
     message = (
-        f"{run.run_id} is lost: {process}, which held it together, is gone or does not answer. "
-        f"What is left of it: {run.place}"
+        f"{run.run_id} is lost: {process}, which held it together, is gone or does not answer"
+        f"{f' ({fate})' if fate else ''}. What is left of it: {run.place}"
     )
     return ControllerLost(message)

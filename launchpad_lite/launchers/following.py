@@ -60,6 +60,28 @@ def first_status(plan: LaunchPlan, run_id: str) -> RunStatus:
     )
 
 
+def last_status(known: RunStatus, error: LaunchpadError | None, reason: str) -> RunStatus:
+    """Return where a run is that has ended without a controller that would say so.
+
+    Args:
+      known: where it was.
+      error: what it has failed of; None if it has not.
+      reason: why it has ended then.
+    """
+    ended = dataclasses.replace(known, phase=Phase.ENDED.value)
+    if error is None:
+        return dataclasses.replace(ended, reason=reason)
+    done, failed = WorkerState.DONE.value, WorkerState.FAILED.value
+    return dataclasses.replace(
+        ended,
+        error=str(error).splitlines()[0],
+        nodes=tuple(
+            node if node.state == done else dataclasses.replace(node, state=failed)
+            for node in known.nodes
+        ),
+    )
+
+
 class Viewer(Protocol):
     """A way to the controller; see `RunViewer`. Each method raises CallError if there is none."""
 

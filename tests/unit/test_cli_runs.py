@@ -104,6 +104,22 @@ def test_a_run_whose_process_is_gone_is_lost() -> None:
     assert f"run-1 is lost: process {DEAD.pid}" in str(caught.value)
 
 
+def test_a_run_whose_job_is_over_is_lost(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ends = ("touch", str(tmp_path / "ended"))
+    job = Owner.elsewhere("job 7", ("true",), ends, tells=("echo", "FAILED"), log="/x/job-7.log")
+    make("run-1").directory.write_owner(job)
+    told = "job 7{} (FAILED; its log: /x/job-7.log)"
+    assert main(["status", "run"]) == ExitCode.OK
+    shown = capfd.readouterr().out
+    assert "phase      lost" in shown
+    assert f"held by    {told.format('')}" in shown
+    gone = told.format(", which held it together, is gone or does not answer")
+    for command in (["logs", "run", "-f"], ["stop", "run"]):
+        assert main(command) == ExitCode.CONTROLLER_LOST
+        assert f"run-1 is lost: {gone}" in capfd.readouterr().err
+    assert not (tmp_path / "ended").exists()
+
+
 def test_a_process_that_was_not_waited_for_is_gone() -> None:
     process = psutil.Popen(["true"])
     owner = Owner(pid=process.pid, process_started=process.create_time())

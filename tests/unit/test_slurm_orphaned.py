@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from launchpad_lite.runtime.status import RunStatus
 from launchpad_lite.runtime.supervisor import Phase
 
 CLUSTER = {"": Partition(machines=(Machine(cpus=8, memory_mb=4000, gpus=0, count=3),))}
+STATUS = RunStatus("prog-1", "prog", "slurm", Phase.RUNNING.value, "", 0.0, ())
 
 
 def work() -> None: ...
@@ -96,13 +98,18 @@ def secrets(directory: RunDirectory) -> list[str]:
 def test_a_job_that_runs_on_without_its_script_is_cancelled(
     directory: RunDirectory, told: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    directory.write_status(STATUS)
     settle(directory, "worker", "RUNNING", monkeypatch)
     assert told == [("cancel", 7)]
     assert secrets(directory) == []
     outcome = directory.outcome()
     assert outcome is not None
     assert isinstance(outcome[0], ControllerLost)
-    assert "node0 is gone, and with it the run's controller; job 7 is cancelled" in str(outcome[0])
+    why = "prog-1: node0 is gone, and with it the run's controller; job 7 is cancelled"
+    assert str(outcome[0]) == why
+    status = directory.status()
+    assert status is not None
+    assert (status.phase, status.error) == ("ended", why)
 
 
 def test_or_it_is_queued_again(
@@ -121,16 +128,18 @@ def test_a_job_that_slurm_ends_is_left_to_it(
     monkeypatch: pytest.MonkeyPatch,
     state: str | None,
 ) -> None:
+    directory.write_owner(Owner.elsewhere("SLURM's job 7"))
     settle(directory, "worker", state, monkeypatch)
     assert told == []
     assert secrets(directory) == []
+    assert directory.owner() is not None  # others see by it that the run is lost
     assert directory.outcome() is None
 
 
 def test_a_script_that_waits_for_its_tasks_is_no_lost_one(
     directory: RunDirectory, told: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory.write_status(RunStatus("prog-1", "prog", "slurm", Phase.ENDED.value, "", 0.0, ()))
+    directory.write_status(dataclasses.replace(STATUS, phase="ended"))
     settle(directory, "worker", "RUNNING", monkeypatch)
     assert told == []
     assert directory.outcome() is None
@@ -155,7 +164,14 @@ def test_another_job_comes_back_with_the_first(
 def test_an_allocation_of_the_users_and_another_job_are_left_alone(
     directory: RunDirectory, told: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    directory.write_owner(Owner.elsewhere("process 3 on login, inside of SLURM's job 7,"))
+    directory.write_status(STATUS)
     settle(directory, "worker", "RUNNING", monkeypatch, inside=True)
+    status = directory.status()
+    assert status is not None
+    assert "process 3 on login, inside of SLURM's job 7, which held" in status.error
+    assert directory.owner() is None
+    directory.write_status(STATUS)
     settle(directory, "worker", "RUNNING", monkeypatch, layout="jobs")
     assert told == []
     settle(directory, "main", "RUNNING", monkeypatch, layout="jobs")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import signal
 import socket
 import threading
@@ -329,12 +330,24 @@ def test_a_script_that_ends_before_the_controller_starts_is_told(
         launch(setup=(line,)).wait()
 
 
-def test_a_controller_that_is_killed_is_told(slurm: FakeSlurm, impatient: None) -> None:
+def test_a_controller_that_is_killed_is_told(
+    slurm: FakeSlurm, impatient: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     run = launch("wait")
     assert run.client("main").all_are_up()
+    (kept,) = list_runs()
+    owner = kept.owner()
+    assert owner is not None
+    assert owner.fate() == f"RUNNING; its log: {kept.path}/slurm/job-1.log"
     slurm.kill(1, "batch")
-    with pytest.raises(ControllerLost, match=r"job 1 ended as FAILED.* its controller is gone"):
+    told = r"job 1 ended as FAILED.* its controller is gone .*Its log: .*/slurm/job-1\.log"
+    with pytest.raises(ControllerLost, match=told):
         run.wait()
+    status = run.status()
+    assert (status.phase, {node.state for node in status.nodes}) == ("ended", {"failed"})
+    assert main(["status", "fake"]) == 0
+    assert re.search(rf"phase +failed\nerror .*{told}", capfd.readouterr().out)
+    assert secrets(run) == []
 
 
 def test_that_there_is_no_way_to_the_controller_is_told_once(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import CallError, ControllerLost, Stopped, UsageError
-from launchpad_lite.launchers.following import Following
+from launchpad_lite.launchers.following import Following, last_status
 from launchpad_lite.launchers.slurm import commands, script
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.launchers.slurm.waiting import Waiting, is_alive
@@ -17,7 +16,6 @@ from launchpad_lite.runtime.rundir import tail
 from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import Sequence
 
     from launchpad_lite.errors import LaunchpadError
@@ -78,7 +76,7 @@ class FollowingJobs(Following):
                 self._say(news)
         else:
             # Without a log nobody has written it, but lp-launch stop.
-            if self._log(first).exists() or not self._cancelled:
+            if Submission.log(self._directory, first).exists() or not self._cancelled:
                 self._await_outcome(_SOON_S, lambda: self._waiting.ended() is None)
         if self._over:
             return None
@@ -90,15 +88,9 @@ class FollowingJobs(Following):
             return outcome[0]
         Submission.remove(self._directory)
         error = self._explain()
-        if not self.begun:  # there was no controller to write it
-            reason = "" if error is not None else "stopped while it waited"
-            ended = dataclasses.replace(
-                self._status,
-                phase=Phase.ENDED.value,
-                reason=reason,
-                error="" if error is None else str(error).splitlines()[0],
-            )
-            self._directory.write_status(ended)
+        self._status = last_status(self._status, error, "stopped while it waited")
+        with contextlib.suppress(OSError):  # it is for people
+            self._directory.write_status(self._status)
         return error
 
     def _is_queued_again(self) -> bool:
@@ -128,13 +120,11 @@ class FollowingJobs(Following):
             message = f"{self.run_id}: {self._titles[job]} was cancelled before it began."
             return ControllerLost(message)
         how = "is over" if state is None else f"ended as {state.state}{state.because}"
-        log = self._log(job)
+        log = Submission.log(self._directory, job)
         last = "".join(f"\n  {line}" for line in tail(log).splitlines()[-_TAIL_LINES:])
         what = f"{self._titles[job]} {how}{self._left(job)}"
-        message = f"{self.run_id}: {what}{last}\n  Its log: {log}"
-        if not log.exists():
-            message += f", which is not there. {script.SHARE}"
-        return ControllerLost(message)
+        lacks = "" if log.exists() else f", which is not there. {script.SHARE}"
+        return ControllerLost(f"{self.run_id}: {what} Its log: {log}{lacks}{last}")
 
     def _left(self, job: int) -> str:
         """Return what the end of a job means for the run's controller."""
@@ -144,9 +134,6 @@ class FollowingJobs(Following):
             return ", and its controller is gone without a word: it was killed."
         setup = " Is it a line of `setup` that has ended its script?" if self._has_setup else ""
         return f" before the run's controller had started.{setup}"
-
-    def _log(self, job: int) -> pathlib.Path:
-        return self._directory.path / "slurm" / f"job-{job}.log"
 
     def _cancel(self) -> None:
         with contextlib.suppress(commands.SlurmError):

@@ -160,7 +160,9 @@ def _submit(directory: RunDirectory, submission: Submission) -> Run:
         title = f"SLURM's job {jobs[0]}"
         forget = shlex.join(["rm", "-f", str(Submission.path(directory))])
         ends = ("sh", "-c", f"scancel {' '.join(map(str, jobs))} && {forget}")
-        directory.write_owner(Owner.elsewhere(title, words, ends))
+        log = str(Submission.log(directory, jobs[0]))
+        tells = (*words, "-t", "all")
+        directory.write_owner(Owner.elsewhere(title, words, ends, tells=tells, log=log))
     except BaseException:
         if jobs:
             commands.cancel(jobs)

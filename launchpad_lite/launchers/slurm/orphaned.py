@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import ControllerLost
+from launchpad_lite.launchers.following import last_status
 from launchpad_lite.launchers.slurm import commands
 from launchpad_lite.launchers.slurm.submission import Submission
 from launchpad_lite.launchers.slurm.waiting import answers
@@ -43,11 +44,15 @@ def settle(directory: RunDirectory, submission: Submission, group: str, lost: Re
     requeue = submission.options.requeue
     if directory.rendezvous() == lost and answers(lost):
         return  # only the line to it is broken, and it sees what comes of that
-    if not requeue:
+    inside = submission.layout.name == "inside"
+    if inside and (owner := directory.owner()) is not None:  # else another task was here
+        _write_end(directory, f"{owner.title} which held the run together, is gone")
         Submission.remove(directory)
+    elif not requeue:
+        Submission.remove_secrets(directory)
     groups = [step.group for component in submission.layout.jobs[0] for step in component.steps]
     is_first = group in groups
-    if submission.layout.name == "inside" or not (is_first or requeue):
+    if inside or not (is_first or requeue):
         return  # the allocation is not the run's; another job ends with its tasks
     job = int(os.environ.get("SLURM_HET_JOB_ID") or os.environ["SLURM_JOB_ID"])
     first = job if is_first else submission.jobs(directory)[0]
@@ -64,12 +69,24 @@ def settle(directory: RunDirectory, submission: Submission, group: str, lost: Re
         commands.requeue(job)
         return
     machine = commands.names(os.environ["SLURM_JOB_NODELIST"])[0]
-    message = (
-        f"{directory.run_id}: {machine} is gone, and with it the run's controller; job {job} is "
-        "cancelled"
+    _write_end(
+        directory,
+        f"{machine} is gone, and with it the run's controller; job {job} is cancelled",
     )
-    directory.write_outcome(ControllerLost(message))
     commands.cancel([job])
+
+
+def _write_end(directory: RunDirectory, why: str) -> None:
+    """Write what the controller would have.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    error = ControllerLost(f"{directory.run_id}: {why}")
+    status = directory.status()
+    if status is not None:
+        directory.write_status(last_status(status, error, ""))
+    directory.write_outcome(error)
 
 
 def _has_ended(directory: RunDirectory) -> bool:

@@ -89,6 +89,6 @@ class OtherJobs:
             elif not is_alive(state):
                 state = commands.last_words(job) or state
                 how = "is over" if state is None else f"ended as {state.state}{state.because}"
-                log = tail(self._directory.path / "slurm" / f"job-{job}.log").splitlines()
+                log = tail(self._submission.log(self._directory, job)).splitlines()
                 said = "".join(f"\n  {line}" for line in log[-_TAIL_LINES:])
                 self._fleet.give_up(agents, f"its job {job} {how}{said}")

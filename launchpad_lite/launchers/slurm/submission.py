@@ -103,12 +103,23 @@ class Submission:
         return directory.path / "slurm" / "news.log"
 
     @staticmethod
+    def log(directory: RunDirectory, job: int) -> pathlib.Path:
+        """Return the file of what a job's script and its sruns print."""
+        return directory.path / "slurm" / f"job-{job}.log"
+
+    @staticmethod
     def path(directory: RunDirectory) -> pathlib.Path:
         """Return where it is."""
         return directory.path / _NAME
 
     @staticmethod
     def remove(directory: RunDirectory) -> None:
-        """Remove it, and what else is secret: the run has ended."""
-        Submission.path(directory).unlink(missing_ok=True)
+        """Remove it, and what else is secret, and who held the run together: it has ended."""
+        Submission.remove_secrets(directory)
         directory.remove_rendezvous()
+
+    @staticmethod
+    def remove_secrets(directory: RunDirectory) -> None:
+        """Remove it, and what else is secret: the run is lost."""
+        Submission.path(directory).unlink(missing_ok=True)
+        directory.rendezvous_file.unlink(missing_ok=True)
