@@ -434,6 +434,25 @@ def test_a_task_that_cannot_be_launched_fails_its_nodes(slurm: FakeSlurm) -> Non
     slurm.await_states("FAILED")
 
 
+def test_so_does_one_of_another_job_than_the_controllers(slurm: FakeSlurm) -> None:
+    slurm.refuse_task("second", 1, "Slurmd could not execve job")
+    program = lp.Program("two")
+    program.add_node(lp.PyNode(lp.wait_for_stop), label="first")
+    with program.group("second"):
+        for _ in range(2):
+            program.add_node(lp.PyNode(lp.wait_for_stop))
+    run = lp.launch(
+        program,
+        "slurm",
+        resources={"second": lp.Resources(nodes=2)},
+        options=lp.SlurmOptions(layout="jobs", show_output=False),
+    )
+    told = "node second/1 failed: its task of SLURM on node1: launch failed: Slurmd could not"
+    with pytest.raises(RunError, match=told):
+        run.wait()
+    slurm.await_states("FAILED", "COMPLETED")
+
+
 def test_a_step_that_cannot_be_started_fails_its_nodes(slurm: FakeSlurm) -> None:
     complaint = "Unable to create step for job 1: Memory required by task is not available"
     slurm.refuse_step("worker", complaint)

@@ -209,14 +209,13 @@ def states(jobs: Iterable[int]) -> dict[int, JobState]:
     return found
 
 
-def machines_of_step(name: str) -> tuple[str, ...]:
-    """Return the machines of a step of this process's job, task by task; none if SLURM is away.
+def machines_of_step(jobs: Iterable[str], name: str) -> tuple[str, ...]:
+    """Return the machines of a step, task by task; none if SLURM does not tell.
 
     Args:
+      jobs: the numbers of its job, or of the components of that.
       name: the step's.
     """
-    number = re.compile(r"SLURM_JOB_ID(_HET_GROUP_\d+)?")
-    jobs = {value for key, value in os.environ.items() if number.fullmatch(key)}
     try:
         printed = run("squeue", "-h", "-s", "-j", ",".join(jobs), "-o", "%j|%N")
         for line in printed.splitlines():

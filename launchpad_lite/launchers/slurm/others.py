@@ -7,13 +7,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from launchpad_lite.launchers.slurm import commands
+from launchpad_lite.launchers.slurm import commands, script
+from launchpad_lite.launchers.slurm.ended_tasks import ended_tasks
+from launchpad_lite.launchers.slurm.lost_tasks import lost_tasks
 from launchpad_lite.launchers.slurm.waiting import Queue, is_alive, pauses, waits_for_ever
 from launchpad_lite.runtime.rundir import tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from launchpad_lite.launchers.slurm.layout import Step
     from launchpad_lite.launchers.slurm.submission import Submission
     from launchpad_lite.runtime.fleet import Fleet
     from launchpad_lite.runtime.rundir import RunDirectory
@@ -53,13 +56,10 @@ class OtherJobs:
         if not jobs:
             return
         titles = self._submission.titles(jobs)
-        agents = {
-            job: [agent for step in component.steps for agent in step.agents]
-            for job, (component,) in zip(jobs, self._submission.layout.jobs, strict=True)
-        }
+        steps = dict(zip(jobs, self._submission.layout.steps, strict=True))
         queue = Queue({job: titles[job] for job in jobs[1:]})
         while not self._ended.wait(queue.pause):
-            missing = {job: agents[job] for job in jobs[1:] if self._fleet.awaits(agents[job])}
+            missing = {job: steps[job] for job in jobs[1:] if self._fleet.awaits(steps[job].agents)}
             if not missing:
                 return
             try:
@@ -80,15 +80,29 @@ class OtherJobs:
         return ()
 
     def _give_up(
-        self, states: Mapping[int, commands.JobState], missing: Mapping[int, list[str]]
+        self, states: Mapping[int, commands.JobState], missing: Mapping[int, Step]
     ) -> None:
-        for job, agents in missing.items():
-            state = states.get(job)
+        for job, step in missing.items():
+            state, agents = states.get(job), step.agents
             if state is not None and waits_for_ever(state):
                 self._fleet.give_up(agents, f"its job {job} would wait for ever ({state.reason})")
-            elif not is_alive(state):
+            elif is_alive(state):
+                self._give_up_tasks(job, step)
+            else:
                 state = commands.last_words(job) or state
                 how = "is over" if state is None else f"ended as {state.state}{state.because}"
                 log = tail(self._submission.log(self._directory, job)).splitlines()
                 said = "".join(f"\n  {line}" for line in log[-_TAIL_LINES:])
                 self._fleet.give_up(agents, f"its job {job} {how}{said}")
+
+    def _give_up_tasks(self, job: int, step: Step) -> None:
+        """Give up those of a job's tasks of which srun says that they have ended.
+
+        It goes on itself for the others. Once one of them has come, all in the log is of this life.
+        """
+        if all(self._fleet.awaits([agent]) for agent in step.agents):
+            return
+        log = tail(self._submission.log(self._directory, job)).rpartition(script.BEGINS)[2]
+        for ended in filter(None, map(ended_tasks, log.splitlines())):
+            lost, why = lost_tasks(step, self._submission.place, ended, [str(job)])
+            self._fleet.give_up([agent for agent in lost if self._fleet.awaits([agent])], why)

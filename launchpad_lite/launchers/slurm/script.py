@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _BATCH = "launchpad_lite.launchers.slurm.batch"
 _TASK = "launchpad_lite.launchers.slurm.task"
 LAUNCH_WITH = "Launch with an interpreter that all machines see, on a shared file system."
+BEGINS = "its tasks begin"
+"""What is in a job's log from there on is of its present life: it may have been queued again."""
+
 SHARE = (
     "Is it on a file system that all machines of the cluster share? Set XDG_STATE_HOME to one that "
     "is."
@@ -72,7 +75,8 @@ def _script(layout: Layout, number: int, options: SlurmOptions, place: Place) ->
         ]
     else:
         head.append("# Its controller is in another job, and starts before or after this one.")
-        body = [f"exec {shlex.join(command(step, place, options, het))}" for step, het in steps]
+        body = [f"echo '{BEGINS}'"]
+        body += [f"exec {shlex.join(command(step, place, options, het))}" for step, het in steps]
     lines = [
         "#!/bin/bash",
         *head,

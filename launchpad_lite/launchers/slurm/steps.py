@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
-import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers.slurm import commands, script
 from launchpad_lite.launchers.slurm.ended_tasks import ended_tasks
-from launchpad_lite.runtime.rundir import tail
+from launchpad_lite.launchers.slurm.lost_tasks import last_said, lost_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -26,10 +26,8 @@ END_S = 15.0
 """Seconds that steps have to end after their agents were hung up on."""
 
 _TERM_S = 5.0
-_TAIL_LINES = 10
 _SRUN_LINES = 5
-_NO_LOG = "could not connect IO"
-"""What SLURM says, among others, if the directory of a task's log is not there."""
+_JOB = re.compile(r"SLURM_JOB_ID(_HET_GROUP_\d+)?")
 
 
 class Steps:
@@ -88,38 +86,17 @@ class Steps:
         process: subprocess.Popen[str],
         gone: Callable[[Iterable[str], str], object],
     ) -> None:
-        machines = step.machines
         last = collections.deque[str](maxlen=_SRUN_LINES)
         with process:
             for line in process.stderr or ():
                 sys.stderr.write(line)
                 last.append(f"\n  {line.rstrip()}")
-                if (ended := ended_tasks(line)) is None:
-                    continue
-                tasks = ended.tasks or range(step.ask.nodes)
-                where = ended.machines
-                if not where:
-                    machines = machines or commands.machines_of_step(step.group)
-                    where = ",".join(machines[task] for task in tasks if task < len(machines))
-                said = self._said(step, tasks)
-                if _NO_LOG in ended.how:
-                    log = script.log_of(step, self._place, tasks[0])
-                    said = f"\n  Its log is {log}. {script.SHARE}"
-                place = f" on {where}" if where else ""
-                agents = [step.agents[task] for task in tasks]
-                gone(agents, f"its task of SLURM{place}: {ended.how}{said}")
+                if (ended := ended_tasks(line)) is not None:
+                    gone(*lost_tasks(step, self._place, ended, _own_jobs()))
             code = process.wait()
-        said = "".join(last) + self._said(step, range(step.ask.nodes))
+        said = "".join(last) + last_said(step, self._place, range(step.ask.nodes))
         said = said or f"\n  What SLURM and its tasks have said is in {self._place.directory}/slurm"
         gone(step.agents, f"its step of SLURM has ended (srun exited with {code}){said}")
-
-    def _said(self, step: Step, tasks: Iterable[int]) -> str:
-        """Return what tasks have said last, and what that means."""
-        logs = [pathlib.Path(script.log_of(step, self._place, task)) for task in tasks]
-        lines = [line for log in logs for line in tail(log).splitlines()]
-        if any(f"{self._place.python}: No such file" in line for line in lines):
-            lines.append(script.LAUNCH_WITH)
-        return "".join(f"\n  {line}" for line in lines[-_TAIL_LINES:])
 
     def end(self, gone: Collection[str]) -> None:
         """Wait for the end of all steps, of all together for so long; end what does not end.
@@ -138,6 +115,11 @@ class Steps:
             if not _has_ended(process, deadline):
                 process.kill()
                 process.wait()
+
+
+def _own_jobs() -> set[str]:
+    """Return the number of this process's job, and those of its components."""
+    return {number for name, number in os.environ.items() if _JOB.fullmatch(name)}
 
 
 def _has_ended(process: subprocess.Popen[str], deadline: float) -> bool:
