@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 from typing import TYPE_CHECKING
 
 from launchpad_lite.courier import socket_dir
-from launchpad_lite.errors import Unavailable
+from launchpad_lite.errors import Unavailable, describe_os_error
 from launchpad_lite.runtime import control
 from launchpad_lite.runtime.watchers import Watchers
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from launchpad_lite.runtime.status import RunStatus
     from launchpad_lite.runtime.subscription import Subscription
 
+_log = logging.getLogger(__name__)
+
 _STOP_S = 1.0
 
 
@@ -25,7 +29,7 @@ class Desk:
     """Serves what a `RunViewer` asks, on a socket that the run's directory tells of."""
 
     def __init__(self, run: HeldRun, scope: RunScope, directory: RunDirectory) -> None:
-        """Open it.
+        """Prepare; `open` begins.
 
         Args:
           run: the run, as this process follows it.
@@ -33,20 +37,38 @@ class Desk:
           directory: the run's on this machine.
         """
         self._run = run
+        self._scope = scope
         self._directory = directory
         self._watchers = Watchers()
-        self._sockets = socket_dir.make()
-        here = dataclasses.replace(scope, schemes=("unix",), socket_dir=self._sockets)
+        self._opened = contextlib.ExitStack()
+
+    def open(self) -> None:
+        """Begin to serve; a run can do without that where it cannot be."""
         methods = (
             self.status,
             self.metrics,
             self.request_stop,
             self.services,
             self.watch,
+            self.attach,
             self.follow,
         )
-        self._server = control.serve_methods(methods, here)
-        directory.write_rendezvous(self._server.endpoints[0], scope.credentials)
+        try:
+            with contextlib.ExitStack() as opened:
+                sockets = socket_dir.make()
+                opened.callback(socket_dir.remove, sockets)
+                opened.callback(self._directory.remove_rendezvous)
+                here = dataclasses.replace(self._scope, schemes=("unix",), socket_dir=sockets)
+                server = control.serve_methods(methods, here)
+                opened.callback(server.Stop, grace=_STOP_S)
+                self._directory.write_rendezvous(server.endpoints[0], self._scope.credentials)
+                self._opened = opened.pop_all()
+        except OSError as error:
+            _log.warning(
+                "%s: other terminals cannot reach it: %s",
+                self._run.run_id,
+                describe_os_error(error),
+            )
 
     def tell(self, status: RunStatus) -> None:
         """Pass on where the run is."""
@@ -55,9 +77,7 @@ class Desk:
     def close(self) -> None:
         """Take it that the run has ended."""
         self._watchers.end()
-        self._server.Stop(grace=_STOP_S)
-        self._directory.remove_rendezvous()
-        socket_dir.remove(self._sockets)
+        self._opened.close()
 
     # --- what other terminals ask; see `RunViewer` ---
 
@@ -81,15 +101,24 @@ class Desk:
         """Return the stream of its status."""
         return self._watchers.watch(self._run.status)
 
-    def follow(self, worker: str, name: str) -> None:
-        """Refuse to tell where a node is.
+    def attach(self, worker: str) -> None:
+        """Refuse to tell where nodes are.
 
         Raises:
           Unavailable: always.
         """
         message = (
-            f"{worker} has no way to {name} of {self._run.run_id}, which is in a cluster that this "
-            "machine is outside of. Call it in a node of the program, in the cluster with "
+            f"{worker} has no way to the nodes of {self._run.run_id}, which are in a cluster that "
+            "this machine is outside of. Call them in a node of the program, in the cluster with "
             "lp.connect, or with run.client() in the process that has launched it."
         )
         raise Unavailable(message, maybe_executed=False)
+
+    def follow(self, worker: str, name: str) -> None:
+        """Refuse as `attach` does.
+
+        Raises:
+          Unavailable: always.
+        """
+        del name
+        self.attach(worker)

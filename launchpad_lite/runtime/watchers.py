@@ -19,36 +19,45 @@ class Watchers:
     def __init__(self) -> None:
         """Begin without any."""
         self._lock = threading.Lock()
-        self._watchers: set[Subscription] = set()
+        self._watchers: dict[Subscription, bool] = {}  # whether they have the first status
         self._ended = False
 
     def watch(self, status: Callable[[], RunStatus]) -> Subscription:
         """Return the stream of a run's status: now, and whatever is told until the end.
 
         Args:
-          status: returns it as it is now.
+          status: returns it as it is now; what it raises is raised.
         """
-        watcher = Subscription(self._watchers.discard)
+        watcher = Subscription(self._leave)
         with self._lock:
-            self._watchers.add(watcher)
+            self._watchers[watcher] = False
+        try:
+            watcher.put(status())  # after that, so that no change is missed
+        except BaseException:
+            self._leave(watcher)
+            raise
+        with self._lock:
+            self._watchers[watcher] = True
             ended = self._ended
-        watcher.put(status())  # after that, so that no change is missed
         if ended:
             watcher.end()
         return watcher
 
     def tell(self, status: RunStatus) -> None:
         """Tell all of them."""
-        for watcher in self._all():
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
             watcher.put(status)
 
     def end(self) -> None:
         """Let them have what they were told, and then nothing more."""
         with self._lock:
             self._ended = True
-        for watcher in self._all():
+            watchers = [watcher for watcher, has_first in self._watchers.items() if has_first]
+        for watcher in watchers:
             watcher.end()
 
-    def _all(self) -> list[Subscription]:
+    def _leave(self, watcher: Subscription) -> None:
         with self._lock:
-            return list(self._watchers)
+            self._watchers.pop(watcher, None)

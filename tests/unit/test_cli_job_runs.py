@@ -197,9 +197,9 @@ def test_without_its_dashboard_it_is_as_it_was(
     run.directory.log("server/0").write_text("here\n")
     dashboard.is_away = True
     assert main(["ps"]) == ExitCode.OK
-    assert "running  1/1" in capfd.readouterr().out
+    assert "silent  1/1" in capfd.readouterr().out
     assert main(["status", "run"]) == ExitCode.OK  # it is taken to live
-    assert "phase      running\n" in capfd.readouterr().out
+    assert "phase      silent (its controller does not answer" in capfd.readouterr().out
     assert main(["logs", RUN]) == ExitCode.OK
     assert capfd.readouterr().out == "here\n"
     assert main(["logs", RUN, "-f"]) == ExitCode.CONTROLLER_LOST
@@ -281,7 +281,7 @@ def test_a_job_that_is_over_whose_dashboard_does_not_bring_the_log_yet(
 ) -> None:
     dashboard.reports(RUNNING)
     dashboard.has_log = False
-    assert views.look(run).phase == "starting"
+    assert views.look(run).phase == "silent"
     assert run.is_alive()
     assert run.holder() is not None
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 import launchpad_lite as lp
-from launchpad_lite.errors import CallError
+from launchpad_lite.errors import Unavailable
 from launchpad_lite.launchers.desk import Desk
-from launchpad_lite.runtime.control import RemoteControl, RunViewer
+from launchpad_lite.launchers.reach import Reach
+from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.run import Run
 from launchpad_lite.runtime.rundir import RunDirectory
+from launchpad_lite.testing.conformance.launcher_parts.base import eventually
 
 
 def opened(run: Run, directory: RunDirectory) -> Desk:
     """A desk for a run of this process, which stands for one whose controller is far away."""
     inner = vars(run)
-    return Desk(inner["_controller"], inner["_scope"], directory)
+    desk = Desk(inner["_controller"], inner["_scope"], directory)
+    desk.open()
+    return desk
 
 
 def test_a_run_is_seen_and_stopped(tmp_path: Path) -> None:
@@ -51,7 +56,25 @@ def test_nobody_is_told_where_nodes_are(tmp_path: Path) -> None:
         desk = opened(run, directory)
         rendezvous = directory.rendezvous()
         assert rendezvous is not None
-        line = RemoteControl(rendezvous.endpoint, rendezvous.credentials, run.id, "(visitor)")
-        with pytest.raises(CallError, match=r"no way to facts/0 of .* with run\.client"):
-            line.follow("facts/0")
+        reach = Reach(run.id, str, "(visitor)")
+        reach.found(rendezvous)
+        with pytest.raises(Unavailable, match=r"no way to the nodes of .* with run\.client"):
+            reach.follow("facts/0")
+        desk.close()
+
+
+def test_a_run_goes_on_that_other_terminals_cannot_reach(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = lp.Program("waits")
+    program.add_node(lp.CourierNode(dict), label="facts")
+    with lp.launch(program, launcher="thread") as run:
+        directory = RunDirectory.create(run.id, tmp_path)
+        directory.remove()
+        assert run.directory is not None
+        assert eventually(lambda: RunDirectory(Path(run.directory or "")).rendezvous() is not None)
+        before = set(threading.enumerate())
+        desk = opened(run, directory)
+        assert "other terminals cannot reach it" in caplog.text
+        assert eventually(lambda: before.issuperset(threading.enumerate()))
         desk.close()

@@ -50,8 +50,9 @@ def joined(
         raise
 
 
-def hold(cluster: Cluster, submission: Submission) -> tuple[HeldByActor, Rendezvous]:
-    """Have an actor hold a run, and wait until it has begun.
+@contextlib.contextmanager
+def begun(cluster: Cluster, submission: Submission) -> Generator[tuple[HeldByActor, Rendezvous]]:
+    """Have an actor hold a run, and wait until it has begun; end it if the block fails.
 
     Returns:
       The actor, and how to reach the controller.
@@ -61,7 +62,7 @@ def hold(cluster: Cluster, submission: Submission) -> tuple[HeldByActor, Rendezv
     """
     held = HeldByActor(cluster, submission)
     try:
-        return held, held.begin()
+        yield held, held.begin()
     except BaseException:
         held.end()
         raise

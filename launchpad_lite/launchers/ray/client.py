@@ -11,11 +11,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.errors import CallError, UsageError
+from launchpad_lite.errors import Unavailable, UsageError
 from launchpad_lite.launchers.desk import Desk
-from launchpad_lite.launchers.ray import beginning, outside
+from launchpad_lite.launchers.ray import beginning
 from launchpad_lite.launchers.ray.following import FollowingActor
 from launchpad_lite.launchers.ray.messages import Submission
+from launchpad_lite.launchers.ray.shipment import WORKING_DIR, Shipment, ship
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from launchpad_lite.errors import LaunchpadError
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.held import HeldByActor
+    from launchpad_lite.launchers.ray.keeping import Keeper
     from launchpad_lite.launchers.ray.options import RayOptions
-    from launchpad_lite.launchers.ray.outside import Shipment
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.run import Run
     from launchpad_lite.runtime.rundir import Rendezvous
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _REST_S = 20.0
+_AGAIN_S = 2.0
 
 _BOUND = (
     "detach: what Ray Client has started ends with its connection. Name the cluster's dashboard "
@@ -56,9 +58,7 @@ def launch(plan: LaunchPlan, options: RayOptions) -> Run:
     Raises:
       LaunchpadError: it cannot begin; nothing is left.
     """
-    if options.detach:
-        raise UsageError(_BOUND)
-    shipment = outside.ship(plan, options)
+    shipment = _ship(plan, options)
     run_id, table = new_run_id(plan.program), str(plan)
     with beginning.joined(
         options,
@@ -78,12 +78,8 @@ def launch(plan: LaunchPlan, options: RayOptions) -> Run:
             path=shipment.plan.source.sys_path,
             environment={},
         )
-        held, rendezvous = beginning.hold(cluster, submission)
-        try:
+        with beginning.begun(cluster, submission) as (held, rendezvous):
             return FollowingClient(plan, submission, directory, held, rendezvous).start()
-        except BaseException:
-            held.end()
-            raise
 
 
 def describe(plan: LaunchPlan, options: RayOptions, address: str) -> str:
@@ -92,7 +88,13 @@ def describe(plan: LaunchPlan, options: RayOptions, address: str) -> str:
     Raises:
       UsageError: it cannot be.
     """
-    return outside.ship(plan, options).describe("actors", f"of a client of {address}")
+    return _ship(plan, options).describe("actors", f"of a client of {address}")
+
+
+def _ship(plan: LaunchPlan, options: RayOptions) -> Shipment:
+    if options.detach:
+        raise UsageError(_BOUND)
+    return ship(plan, options)
 
 
 def _options(cluster: Cluster, shipment: Shipment, options: RayOptions) -> RayOptions:
@@ -103,9 +105,7 @@ def _options(cluster: Cluster, shipment: Shipment, options: RayOptions) -> RayOp
     """
     if not cluster.is_users:
         return shipment.options
-    if shipment.plan.source.main_file is not None and not cluster.runtime_env.get(
-        outside.WORKING_DIR
-    ):
+    if shipment.plan.source.main_file is not None and not cluster.runtime_env.get(WORKING_DIR):
         raise UsageError(_BARE)
     return dataclasses.replace(options, address=None)
 
@@ -123,12 +123,13 @@ class FollowingClient(FollowingActor):
     ) -> None:
         """Prepare; `start` begins. See `FollowingActor`."""
         super().__init__(plan, submission, directory, held, rendezvous)
-        self._logs = _Logs(held, directory, [worker.name for worker in plan.workers])
+        self._logs = _Logs(held, directory, [worker.name for worker in plan.workers], self._keeper)
         self._desk = Desk(self, self._scope, directory)
 
     def start(self) -> Run:
         """See the base class."""
         self._logs.start()
+        self._desk.open()
         return super().start()
 
     def _follow(self) -> LaunchpadError | None:
@@ -136,14 +137,16 @@ class FollowingClient(FollowingActor):
         self._logs.finish()
         return error
 
-    def _take(self, status: RunStatus) -> None:
-        super()._take(status)
-        self._directory.write_status(status)
+    def _took(self, status: RunStatus) -> None:
+        with self._keeper.keeping():
+            self._directory.write_status(status)
         self._desk.tell(status)
 
     def _let_go(self) -> None:
         try:
             self._desk.close()
+            with self._keeper.keeping():
+                self._directory.remove_rendezvous()
         finally:
             super()._let_go()
 
@@ -151,10 +154,18 @@ class FollowingClient(FollowingActor):
 class _Logs:
     """Copies the nodes' logs, as they grow, into the run's directory on this machine."""
 
-    def __init__(self, held: HeldByActor, directory: RunDirectory, names: Collection[str]) -> None:
+    def __init__(
+        self,
+        held: HeldByActor,
+        directory: RunDirectory,
+        names: Collection[str],
+        keeper: Keeper,
+    ) -> None:
         self._held = held
         self._directory = directory
+        self._keeper = keeper
         self._seen = dict.fromkeys(names, 0)
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="lp-ray-logs", daemon=True)
 
     def start(self) -> None:
@@ -162,24 +173,27 @@ class _Logs:
 
     def finish(self) -> None:
         """Wait for the rest of them: the run has ended."""
+        self._ended.set()
         self._thread.join(_REST_S)
 
     def _copy(self) -> None:
-        try:
-            ended = False
-            while not ended:
-                ended = self._held.is_over()
+        over = False
+        while not over:
+            try:
+                over = self._held.is_over()
                 while self._take():
                     pass
-        except (CallError, OSError) as error:
-            _log.warning(
-                "%s: not all of its logs have come here: %s", self._directory.run_id, error
-            )
+            except Unavailable as error:  # for a moment, or for good
+                if self._ended.wait(_AGAIN_S):
+                    what = "not all that its nodes printed has come here"
+                    _log.warning("%s: %s: %s", self._directory.run_id, what, error)
+                    return
+                over = False
 
     def _take(self) -> bool:
         news = self._held.logs(self._seen)
         for name, data in news.items():
-            with self._directory.log(name).open("ab") as file:
+            self._seen[name] += len(data)  # what cannot be written is missing, not asked for again
+            with self._keeper.keeping(), self._directory.log(name).open("ab") as file:
                 file.write(data)
-            self._seen[name] += len(data)
         return bool(news)

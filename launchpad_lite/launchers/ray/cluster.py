@@ -86,12 +86,14 @@ class _Session:
       address: the cluster's.
       connection: that of this process, which the user may have ended since.
       before: variables of the environment, as they were before.
+      runtime_env: what Ray makes for all their actors.
       users: how many programs there are.
     """
 
     address: str
     connection: str
     before: dict[str, str | None]
+    runtime_env: Mapping[str, Any] | None
     users: int = 1
 
     @property
@@ -162,6 +164,7 @@ class Cluster:
                     raise UsageError(_OWN)
                 if _session is None or _session.connection != _connection(ray):  # the user's own
                     return cls(ray, local=False)
+                _check_environment(_session, runtime_env)
                 _session.users += 1
                 return cls(ray, local=_session.local, session=_session)
             return cls._begin(ray, options, runtime_env)
@@ -204,13 +207,18 @@ class Cluster:
             if isinstance(error, known):
                 raise LauncherUnavailableError(_explain(address, error)) from error
             raise
-        _session = _Session(address, _connection(ray), before)
+        _session = _Session(address, _connection(ray), before, runtime_env)
         return cls(ray, local=_session.local, session=_session)
 
     @property
     def is_joined(self) -> bool:
         """Whether this process is still in it: the user may have ended that, and joined again."""
         return self._connection == _connection(self.ray) != ""
+
+    @property
+    def is_client(self) -> bool:
+        """Whether this process is connected to it by Ray's client."""
+        return _client() is not None
 
     @property
     def is_users(self) -> bool:
@@ -361,6 +369,23 @@ def _check_joined(ray: Any, address: str | None) -> None:
     raise UsageError(message)
 
 
+def _check_environment(session: _Session, runtime_env: Mapping[str, Any] | None) -> None:
+    """Refuse another runtime environment than that of the programs which live.
+
+    Raises:
+      UsageError: it is another.
+    """
+    if runtime_env == session.runtime_env:
+        return
+    there = show_environment(session.runtime_env or {})
+    message = (
+        f"runtime_env={show_environment(runtime_env or {})}: a run of this process lives in "
+        f"{session.address}, and all that are there share its runtime_env={there}. Use the same "
+        "one, wait for its end, or launch from another process."
+    )
+    raise UsageError(message)
+
+
 def _explain(address: str, error: BaseException) -> str:
     text = " ".join(str(error).split())
     if "AuthToken" in f"{error} {error.__cause__}" or "Authentication" in type(error).__name__:
@@ -377,6 +402,12 @@ def _explain(address: str, error: BaseException) -> str:
         return (
             "this machine is no node of a Ray cluster. `ray start --head` begins one; "
             "--ray_address=local runs the program in one of its own."
+        )
+    if address.startswith(CLIENT) and "connection timeout" in text:  # also said of a wrong token
+        return (
+            f"what listens at {address} does not serve this client of Ray. Is it the port of Ray "
+            "Client, 10001 by default? A cluster may ask for its token: set RAY_AUTH_MODE=token, "
+            "and have it in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."
         )
     if "Initialization failure" in text:  # with a traceback of what serves clients
         text = re.split(r"\n(?=[\w.]+(?:Error|Exception): )", str(error).strip())[-1]

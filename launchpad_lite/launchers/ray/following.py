@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped
 from launchpad_lite.launchers.following import Following
 from launchpad_lite.launchers.ray.held import HeldByActor, tell
+from launchpad_lite.launchers.ray.keeping import Keeper
 from launchpad_lite.launchers.ray.messages import Begun, Over, Told
 from launchpad_lite.runtime import children
 from launchpad_lite.runtime.control import RunViewer
@@ -53,6 +55,8 @@ class FollowingActor(Following):
         """
         super().__init__(plan, submission.options, directory, submission.credentials, waits=True)
         self._held = held
+        self._keeper = Keeper(directory)
+        self._order = threading.Lock()  # of what is taken
         self._heard = heard
         self._begin(held, rendezvous)
 
@@ -73,12 +77,22 @@ class FollowingActor(Following):
 
     def _lost(self, error: ControllerLost) -> ControllerLost:
         """Write down what the controller cannot write any more."""
-        self._status = dataclasses.replace(
-            self._status, phase=Phase.ENDED.value, error=str(error).splitlines()[0]
-        )
-        self._directory.write_status(self._status)
-        self._directory.remove_rendezvous()
+        told = str(error).splitlines()[0]
+        self._take(dataclasses.replace(self._status, phase=Phase.ENDED.value, error=told))
+        with self._keeper.keeping():
+            self._directory.write_status(self._status)
+            self._directory.remove_rendezvous()
         return error
+
+    def _take(self, status: RunStatus) -> None:
+        """See the base class: an answer that was asked for before the end may come after it."""
+        with self._order:
+            if self._status.phase != Phase.ENDED.value:
+                super()._take(status)
+                self._took(status)
+
+    def _took(self, status: RunStatus) -> None:
+        """Do what is to be done with each status, in their order."""
 
     def _cancel(self) -> None:
         self._held.kill()

@@ -10,7 +10,15 @@ import time
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
-from launchpad_lite.errors import ControllerLost, RunError, Stopped, Unavailable, UsageError
+from launchpad_lite.errors import (
+    ControllerLost,
+    LauncherUnavailableError,
+    LaunchpadError,
+    RunError,
+    Stopped,
+    Unavailable,
+    UsageError,
+)
 from launchpad_lite.launchers.ray import packing
 from launchpad_lite.launchers.ray.actors import explain
 from launchpad_lite.launchers.ray.head import Head
@@ -23,7 +31,6 @@ from launchpad_lite.runtime.signals import signals
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from launchpad_lite.errors import LaunchpadError
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.messages import News, Submission
     from launchpad_lite.runtime.measuring import RunMetrics
@@ -52,17 +59,16 @@ class HeldByActor:
 
         Raises:
           UsageError: Ray does not take what is asked of it.
+          LauncherUnavailableError: the cluster lacks this package, or the connection was lost.
         """
         self._cluster = cluster
         self._ray = cluster.ray
         self._run_id = submission.run_id
-        # The latter are a client's: of its connection, and of a cluster that lacks this package.
-        self._errors = (cluster.ray.exceptions.RayError, ConnectionError, ImportError)
         options = submission.options
         self._env = show_environment(options.runtime_env)
-        data = packing.pack(submission)
+        self._actor: Any = None
         try:
-            self._actor: Any = (
+            self._actor = (
                 cluster.ray.remote(Head)
                 .options(
                     name=f"{self._run_id}:{CONTROLLER}",
@@ -75,9 +81,11 @@ class HeldByActor:
                 )
                 .remote()
             )
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise UsageError(f"Ray refuses runtime_env={self._env}: {error}") from error
-        self._holding: futures.Future[None] = self._actor.hold.remote(data).future()
+            data = packing.pack(submission)
+            self._holding: futures.Future[None] = self._actor.hold.remote(data).future()
+        except Exception as error:
+            self.kill()
+            raise self._refused(error) from error
         self._begun = False
         self._news = self._hear()
 
@@ -112,17 +120,33 @@ class HeldByActor:
                 asked: futures.Future[list[bytes]] = self._actor.news.remote(seen).future()
                 self._await(asked)
                 fresh = asked.result()
-            except self._errors as error:
-                why = explain(error) if self._cluster.is_joined else _LEFT
-                raise self._gone(why) from None
+            except self._ray.exceptions.RayError as error:
+                raise self._gone(explain(error)) from None
+            except LaunchpadError:
+                raise
+            except Exception as error:  # what a client raises that has lost its connection
+                raise self._gone(explain(error)) from None
             seen += len(fresh)
             yield from map(pickle.loads, fresh)
 
+    def _refused(self, error: Exception) -> LaunchpadError:
+        """Return what is wrong if there cannot be an actor; a client hears that only then."""
+        if isinstance(error, ImportError | ConnectionError):
+            return LauncherUnavailableError(f"{self._run_id} cannot begin: {explain(error)}")
+        if isinstance(error, TypeError | ValueError | RuntimeError):
+            return UsageError(f"Ray refuses runtime_env={self._env}: {error}")
+        return self._gone(explain(error))
+
     def _gone(self, why: str) -> LaunchpadError:
-        if self._begun:
+        """Return the error of an actor of which nothing more will be heard."""
+        if self._begun and self._cluster.is_joined:
             return ControllerLost(
                 f"{self._run_id}: its controller, an actor of Ray, is gone: {why}"
             )
+        if self._begun:
+            return ControllerLost(f"{self._run_id} is lost: {_LEFT}")
+        if not self._cluster.is_joined:
+            return LauncherUnavailableError(f"{self._run_id} has not begun: {_LEFT}")
         env = f" (runtime_env={self._env})" if self._env else ""
         return UsageError(f"Ray cannot start the controller of the run{env}: {why}")
 
@@ -133,16 +157,15 @@ class HeldByActor:
 
         Raises:
           RayError: the actor is gone, or cannot do what it is for.
-          ConnectionError: this process is a client, and has lost its connection.
-          ImportError: this process is a client, and the cluster lacks this package.
-          ControllerLost: this process has left the cluster.
+          Exception: this process is a client, and has lost its connection.
+          LaunchpadError: this process has left the cluster.
           Stopped: a signal came, and the actor does not hear.
         """
         told: float | None = None
         both = (asked, self._holding)
         while not futures.wait(both, self._pause, futures.FIRST_COMPLETED).done:
             if not self._cluster.is_joined:
-                raise self._gone(_LEFT)
+                raise self._gone("")
             if told is not None and time.monotonic() - told > _ANSWER_S:
                 message = f"{self._run_id}: a signal came before there was a controller"
                 raise Stopped(message)
@@ -154,12 +177,12 @@ class HeldByActor:
 
     def status(self) -> RunStatus:
         """See `Viewer`."""
-        status: RunStatus = self._ask(self._actor.status)
+        status: RunStatus = pickle.loads(self._ask(self._actor.status))
         return status
 
     def metrics(self) -> RunMetrics:
         """See `Viewer`."""
-        metrics: RunMetrics = self._ask(self._actor.metrics)
+        metrics: RunMetrics = pickle.loads(self._ask(self._actor.metrics))
         return metrics
 
     def logs(self, seen: Mapping[str, int]) -> dict[str, bytes]:
@@ -171,8 +194,10 @@ class HeldByActor:
         Raises:
           Unavailable: the actor does not answer.
         """
-        answer = self._actor.logs.remote(dict(seen), None, _LOGS_S)
-        new: dict[str, bytes] = self._get(answer, _LOGS_S + _ANSWER_S)
+        within_s = _LOGS_S + _ANSWER_S
+        new: dict[str, bytes] = self._ask(
+            self._actor.logs, dict(seen), None, _LOGS_S, within_s=within_s
+        )
         return new
 
     def is_over(self) -> bool:
@@ -181,32 +206,33 @@ class HeldByActor:
         Raises:
           Unavailable: the actor does not answer.
         """
-        return bool(self._get(self._actor.is_over.remote()))
+        return bool(self._ask(self._actor.is_over))
 
     def stop(self, reason: str, *, immediately: bool = False) -> None:
         """See `Viewer`. That the actor is slow is no reason to do without a clean stop."""
-        self._check_joined()
-        answer = self._actor.stop.remote(reason, immediately)
-        if immediately:
-            self._get(answer)
+        within_s = _ANSWER_S if immediately else 0.0
+        self._ask(self._actor.stop, reason, immediately, within_s=within_s)
 
     @property
     def _pause(self) -> float:
         return BEAT_S if self._begun else _LOOK_S
 
-    def _ask(self, method: Any) -> Any:
-        self._check_joined()
-        return pickle.loads(self._get(method.remote()))
+    def _ask(self, method: Any, *arguments: Any, within_s: float = _ANSWER_S) -> Any:
+        """Return the actor's answer; None if no time is given for one.
 
-    def _check_joined(self) -> None:
+        It does not wait inside of Ray; see `_await`.
+
+        Raises:
+          Unavailable: there is none.
+        """
         if not self._cluster.is_joined:
             raise Unavailable(f"{self._run_id}: {_LEFT}", maybe_executed=False)
-
-    def _get(self, answer: Any, seconds: float = _ANSWER_S) -> Any:
         try:
-            return self._ray.get(answer, timeout=seconds)
-        except self._errors as error:
-            message = f"the actor that holds {self._run_id} does not answer: {explain(error)}"
+            answer: futures.Future[Any] = method.remote(*arguments).future()
+            return answer.result(within_s) if within_s else None
+        except Exception as error:  # Ray's, or what a client raises that has lost its connection
+            why = explain(error)
+            message = f"the actor that holds {self._run_id} does not answer: {why}"
             raise Unavailable(message, maybe_executed=True) from error
 
     def end(self) -> None:
@@ -227,7 +253,7 @@ class HeldByActor:
 
     def _end(self) -> None:
         self.kill()
-        if self._cluster.is_joined:
+        if self._cluster.is_joined and not self._cluster.is_client:  # what it was, ends with it
             remove_room(self._run_id)
         self._cluster.leave()
 

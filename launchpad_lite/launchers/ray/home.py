@@ -1,15 +1,15 @@
-"""Where a run is at home whose launching process is outside of the cluster."""
+"""Where a run is at home in the cluster whose launching process is outside of it."""
 
 from __future__ import annotations
 
 import contextlib
-import pathlib
-import tempfile
 from typing import TYPE_CHECKING
 
+from launchpad_lite.courier.auth import state_dir
 from launchpad_lite.runtime import rundir
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Generator
 
 
@@ -18,10 +18,14 @@ def root(run_id: str) -> Generator[pathlib.Path | None]:
     """Return where the run's directory is made on this machine; None for where it belongs.
 
     Where the launching process uses the same place, that has a directory of this name, into which
-    it writes what this one tells.
+    it writes what this one tells. Then there is another one while the run lives.
     """
     if not (rundir.runs_root() / run_id).exists():
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="lp-run-") as path:
-        yield pathlib.Path(path)
+    held = state_dir() / "held"
+    held.mkdir(mode=0o700, exist_ok=True)
+    try:
+        yield held
+    finally:
+        rundir.RunDirectory(held / run_id).remove()

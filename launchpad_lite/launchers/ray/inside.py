@@ -56,8 +56,8 @@ def begin(
                 name: value for name, value in os.environ.items() if not name.startswith("RAY_")
             },
         )
-        held, rendezvous = beginning.hold(cluster, submission)
-        if options.detach:
-            cluster.leave()
-            return FollowingDetached(plan, submission, directory, rendezvous)
-        return FollowingActor(plan, submission, directory, held, rendezvous, heard=heard)
+        with beginning.begun(cluster, submission) as (held, rendezvous):
+            if options.detach:
+                cluster.leave()
+                return FollowingDetached(plan, submission, directory, rendezvous)
+            return FollowingActor(plan, submission, directory, held, rendezvous, heard=heard)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, cast
 from launchpad_lite.errors import LauncherUnavailableError, Unavailable
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.following import first_status
-from launchpad_lite.launchers.ray import outside, packing
+from launchpad_lite.launchers.ray import packing
 from launchpad_lite.launchers.ray.jobs import letters
 from launchpad_lite.launchers.ray.jobs.api import Dashboard
 from launchpad_lite.launchers.ray.jobs.following import FollowingJob
 from launchpad_lite.launchers.ray.jobs.letters import Program
+from launchpad_lite.launchers.ray.shipment import VARIABLES, Shipment, ship
 from launchpad_lite.owner import Owner
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
 
 if TYPE_CHECKING:
     from launchpad_lite.launchers.ray.options import RayOptions
-    from launchpad_lite.launchers.ray.outside import Shipment
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.run import Run
 
@@ -117,10 +117,10 @@ def _program(plan: LaunchPlan, shipment: Shipment, options: RayOptions) -> Progr
 
 def _ship(plan: LaunchPlan, options: RayOptions) -> Shipment:
     """Return what the job is sent: what its actors have of its environment, they inherit."""
-    shipment = outside.ship(plan, options)
+    shipment = ship(plan, options)
     ending = math.ceil(plan.config.notice_s + plan.config.grace_s + _ENDING_S)
-    variables: object = shipment.runtime_env.get(outside.VARIABLES, {})
+    variables: object = shipment.runtime_env.get(VARIABLES, {})
     if isinstance(variables, Mapping):  # or Ray refuses it
         variables = {_STOP_WAIT: str(ending), **cast("Mapping[str, str]", variables)}
-    runtime_env = {**shipment.runtime_env, outside.VARIABLES: variables}
+    runtime_env = {**shipment.runtime_env, VARIABLES: variables}
     return dataclasses.replace(shipment, runtime_env=runtime_env)

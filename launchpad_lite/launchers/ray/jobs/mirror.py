@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import fcntl
-import logging
 import os
 from typing import TYPE_CHECKING
 
 from launchpad_lite.launchers.ray.jobs import reports
 from launchpad_lite.launchers.ray.jobs.reports import End, Where
+from launchpad_lite.launchers.ray.keeping import Keeper
 from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from launchpad_lite.runtime.rundir import RunDirectory
     from launchpad_lite.runtime.status import RunStatus
-
-_log = logging.getLogger(__name__)
 
 _LOCK = "mirror.lock"
 
@@ -48,7 +45,7 @@ class Mirror:
         self.end: End | None = None
         self._directory = directory
         self._taken = {node.name: 0 for node in status.nodes}
-        self._complained = False
+        self._keeper = Keeper(directory)
 
     def take(self, lines: Iterable[str]) -> Iterator[RunStatus | str]:
         """Take lines; yield statuses, and what is neither a report nor a node's."""
@@ -77,25 +74,16 @@ class Mirror:
         """Note the end, also one that the job has not reported."""
         self.status = dataclasses.replace(self.status, phase=Phase.ENDED.value, error=error)
         self._keep()
-        with self._complaining():
+        with self._keeper.keeping():
             self._directory.remove_rendezvous()
 
     def _keep(self) -> None:
         """Write the status, unless the end is there; what the job has reported of it is better."""
-        with self._complaining(), (self._directory.path / _LOCK).open("ab") as lock:
+        with self._keeper.keeping(), (self._directory.path / _LOCK).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             kept = self._directory.status()
             if self.end is not None or kept is None or kept.phase != Phase.ENDED.value:
                 self._directory.write_status(self.status)
-
-    @contextlib.contextmanager
-    def _complaining(self) -> Generator[None]:
-        try:
-            yield
-        except OSError as error:
-            if not self._complained:
-                self._complained = True
-                _log.warning("%s: cannot be written: %s", self._directory.path, error)
 
     def _whose(self, line: str) -> str | None:
         """Return the node that a line is of."""
@@ -111,7 +99,7 @@ class Mirror:
             data = "".join(f"{line}\n" for line in lines).encode()
             begin = self._taken[name]
             self._taken[name] = begin + len(data)
-            with self._complaining(), self._directory.log(name).open("ab") as file:
+            with self._keeper.keeping(), self._directory.log(name).open("ab") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 there = os.fstat(file.fileno()).st_size
                 file.write(data[max(0, there - begin) :])

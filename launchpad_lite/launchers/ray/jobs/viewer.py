@@ -39,12 +39,19 @@ class JobViewer:
         self._job = directory.run_id
         self._address = address
 
-    @functools.cached_property
+    @property
     def _dashboard(self) -> Dashboard:
+        if isinstance(self._found, str):
+            raise Unavailable(self._found, maybe_executed=False)
+        return self._found
+
+    @functools.cached_property
+    def _found(self) -> Dashboard | str:
+        """The dashboard, or why there is none: it takes long to miss one, and is done once."""
         try:
             return Dashboard(self._address)
         except LaunchpadError as error:
-            raise Unavailable(str(error), maybe_executed=False) from error
+            return str(error)
 
     def is_alive(self) -> bool:
         """Whether the job is there; so it is taken to be if the dashboard does not answer."""
@@ -53,18 +60,16 @@ class JobViewer:
         return True
 
     def status(self) -> RunStatus:
-        """Return where the run is, or what is known of that if the dashboard does not answer.
+        """Return where the run is.
 
         The log, which may be long, is left where it is while the run is known to run.
 
         Raises:
-          Unavailable: nothing is known.
+          Unavailable: the dashboard does not answer, or nothing is known.
         """
         status = self._mirror().status
-        if status.phase != Phase.RUNNING.value or not self.is_alive():
-            with contextlib.suppress(Unavailable):
-                return self.update()
-        return status
+        runs = status.phase == Phase.RUNNING.value
+        return status if runs and not self._dashboard.state(self._job).is_over else self.update()
 
     def update(self) -> RunStatus:
         """Return where the run is and each of its nodes, and bring their logs, too.
@@ -148,4 +153,5 @@ class JobViewer:
         if mirror.end is None:
             state = self._dashboard.state(self._job)
             mirror.ended(f"its job is over ({state.status}): {state.message}")
-        return self._directory.status() or mirror.status
+        kept = self._directory.status()
+        return kept if kept is not None and kept.phase == Phase.ENDED.value else mirror.status

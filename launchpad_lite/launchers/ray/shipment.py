@@ -75,7 +75,9 @@ def ship(plan: LaunchPlan, options: RayOptions) -> Shipment:
         options=dataclasses.replace(
             options,
             address=None,
-            runtime_env={VARIABLES: options.runtime_env.get(VARIABLES, {})},
+            runtime_env={
+                name: value for name, value in options.runtime_env.items() if name == VARIABLES
+            },
         ),
         runtime_env={WORKING_DIR: str(root), **options.runtime_env},
     )
