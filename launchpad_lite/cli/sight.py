@@ -10,7 +10,7 @@ from launchpad_lite.cli.cluster_runs import ClusterRun
 from launchpad_lite.cli.directory_runs import DirectoryRun
 from launchpad_lite.cli.job_runs import JobRun
 from launchpad_lite.errors import LauncherUnavailableError, LaunchpadError, UsageError
-from launchpad_lite.launchers.ray import cluster, finding, raylets
+from launchpad_lite.launchers.ray import addresses, cluster, finding, raylets
 from launchpad_lite.launchers.ray.options import LOCAL, RayOptions
 from launchpad_lite.runtime import rundir
 
@@ -146,7 +146,7 @@ def _check(address: str) -> None:
             "or host:port. From elsewhere: `ray job submit --address URL -- lp-launch ps`"
         )
         raise UsageError(message)
-    cluster.check_address(address)
+    addresses.check(address)
     if not cluster.installed():
         message = f"--ray_address={address}: {cluster.MISSING}"
         raise LauncherUnavailableError(message)

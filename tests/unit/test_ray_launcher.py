@@ -10,7 +10,7 @@ import pytest
 
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
 from launchpad_lite.launchers import registry
-from launchpad_lite.launchers.ray import cluster
+from launchpad_lite.launchers.ray import addresses
 from tests.helpers import run_python
 
 
@@ -41,7 +41,7 @@ def test_importing_the_package_does_not_import_ray(tmp_path: Path) -> None:
 )
 def test_addresses_that_are_none(address: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        cluster.check_address(address)
+        addresses.check(address)
     assert says in str(caught.value)
 
 
@@ -51,19 +51,19 @@ def test_an_address_that_does_not_answer(scheme: str) -> None:
         taken.bind(("127.0.0.1", 0))
         address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(LauncherUnavailableError, match=f"no Ray cluster answers at {address}"):
-            cluster.check_address(address)
+            addresses.check(address)
 
 
 def test_a_url_in_the_environment_is_a_cluster_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://head:8265")
-    assert cluster.outside(None) == "http://head:8265"
-    assert cluster.outside("auto") is None
-    assert cluster.outside("https://head") == "https://head"
-    assert cluster.outside("ray://head:10001") == "ray://head:10001"
+    assert addresses.outside(None) == "http://head:8265"
+    assert addresses.outside("auto") is None
+    assert addresses.outside("https://head") == "https://head"
+    assert addresses.outside("ray://head:10001") == "ray://head:10001"
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    assert cluster.outside(None) is None
+    assert addresses.outside(None) is None
 
 
 def test_ports_that_are_none() -> None:
     with pytest.raises(LauncherUnavailableError, match="no Ray cluster answers"):
-        cluster.check_address("127.0.0.1:99999")
+        addresses.check("127.0.0.1:99999")

@@ -9,15 +9,13 @@ import importlib.util
 import logging
 import math
 import os
-import re
-import socket
-import sys
 import threading
-import urllib.parse
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from launchpad_lite import sigterm
 from launchpad_lite.errors import LauncherUnavailableError, UsageError
+from launchpad_lite.launchers.ray import addresses
 from launchpad_lite.launchers.ray.machines import Machine
 from launchpad_lite.launchers.ray.options import LOCAL, show_environment
 
@@ -26,21 +24,10 @@ if TYPE_CHECKING:
 
     from launchpad_lite.launchers.ray.options import RayOptions
 
-AUTO = "auto"
-CLIENT = "ray://"
-"""Begins the address of a cluster that this process is a client of, from outside."""
-
-VARIABLE = "RAY_ADDRESS"
 MISSING = "Ray is not installed: pip install 'launchpad-lite[ray]'."
 
 _ANSWER_S = 5.0
 _lock = threading.Lock()
-
-_DASHBOARDS = ("http://", "https://")
-_ELSEWHERE = (
-    "To launch from a machine that is none of the cluster's, name its dashboard, "
-    "--ray_address=http://{0}:8265, or what Ray Client connects to, --ray_address=ray://{0}:10001."
-)
 
 _OWN = (
     "detach: this program would be in a Ray cluster that this process has started, and that ends "
@@ -48,24 +35,6 @@ _OWN = (
 )
 _SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")
 """Variables that Ray sets for a cluster which it starts; others may ask for something else."""
-
-
-def outside(address: str | None) -> str | None:
-    """Return the URL by which a cluster is reached from outside of it; None if it is not.
-
-    It is that of the cluster's dashboard, or begins with `CLIENT`.
-
-    Args:
-      address: as it was given.
-    """
-    ray: Any = sys.modules.get("ray")
-    joined = ray is not None and ray.is_initialized()
-    if joined and address in (None, AUTO):
-        address = _joined_address(ray)
-    elif address is None:
-        address = os.environ.get(VARIABLE)
-    is_url = address is not None and address.startswith((*_DASHBOARDS, CLIENT))
-    return address if is_url else None
 
 
 def installed() -> bool:
@@ -104,31 +73,6 @@ class _Session:
 _session: _Session | None = None
 
 
-def _connection(ray: Any) -> str:
-    """Return which connection to a cluster this process has; empty for none."""
-    if not ray.is_initialized():
-        return ""
-    client = _client()
-    if client is not None:
-        return str(client._client_id)  # noqa: SLF001 - nothing else tells
-    context = ray.get_runtime_context()
-    return f"{context.gcs_address} {context.get_job_id()}"
-
-
-def _client() -> Any:
-    """Return Ray's client, if this process is connected by one; else None."""
-    module: Any = importlib.import_module("ray.util.client")
-    return module.ray.get_context().client_worker if module.ray.is_connected() else None
-
-
-def _joined_address(ray: Any) -> str:
-    """Return the address of the cluster that this process has joined."""
-    client = _client()
-    if client is not None:
-        return f"{CLIENT}{client._conn_str}"  # noqa: SLF001 - nothing else tells
-    return str(ray.get_runtime_context().gcs_address)
-
-
 class Cluster:
     """A cluster that this process has joined.
 
@@ -142,7 +86,7 @@ class Cluster:
         self.ray = ray
         self.local = local
         self._session = session
-        self._connection = _connection(ray)
+        self._connection = addresses.connection(ray)
 
     @classmethod
     def join(cls, options: RayOptions, runtime_env: Mapping[str, Any] | None = None) -> Cluster:
@@ -159,10 +103,11 @@ class Cluster:
         ray = load()
         with _lock:
             if ray.is_initialized():
-                _check_joined(ray, options.address)
+                addresses.check_joined(ray, options.address)
                 if options.detach and _started_here():
                     raise UsageError(_OWN)
-                if _session is None or _session.connection != _connection(ray):  # the user's own
+                here = addresses.connection(ray)
+                if _session is None or _session.connection != here:  # it is the user's own
                     return cls(ray, local=False)
                 _check_environment(_session, runtime_env)
                 _session.users += 1
@@ -179,8 +124,8 @@ class Cluster:
         cls, ray: Any, options: RayOptions, runtime_env: Mapping[str, Any] | None
     ) -> Cluster:
         global _session  # noqa: PLW0603 - Ray joins a process to one cluster
-        address = options.address or os.environ.get(VARIABLE) or LOCAL
-        check_address(address)
+        address = options.address or os.environ.get(addresses.VARIABLE) or LOCAL
+        addresses.check(address)
         if options.detach and address == LOCAL:
             raise UsageError(_OWN)
         settings: dict[str, Any] = {
@@ -195,7 +140,8 @@ class Cluster:
             settings["runtime_env"] = dict(runtime_env)
         before = {name: os.environ.get(name) for name in _SET_BY_RAY}
         try:
-            with _without_variable(), sigterm.kept():
+            with _without_variable(), sigterm.kept(), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Ray Client connection timed out")  # an error is
                 ray.init(address=address, **settings)
         except BaseException as error:
             ray.shutdown()
@@ -205,20 +151,20 @@ class Cluster:
                 shown = show_environment(runtime_env)
                 raise UsageError(f"Ray refuses runtime_env={shown}: {error}") from error
             if isinstance(error, known):
-                raise LauncherUnavailableError(_explain(address, error)) from error
+                raise LauncherUnavailableError(addresses.explain(address, error)) from error
             raise
-        _session = _Session(address, _connection(ray), before, runtime_env)
+        _session = _Session(address, addresses.connection(ray), before, runtime_env)
         return cls(ray, local=_session.local, session=_session)
 
     @property
     def is_joined(self) -> bool:
         """Whether this process is still in it: the user may have ended that, and joined again."""
-        return self._connection == _connection(self.ray) != ""
+        return self._connection == addresses.connection(self.ray) != ""
 
     @property
     def is_client(self) -> bool:
         """Whether this process is connected to it by Ray's client."""
-        return _client() is not None
+        return addresses.client() is not None
 
     @property
     def is_users(self) -> bool:
@@ -289,7 +235,7 @@ class Cluster:
             if session is None:
                 return
             session.users -= 1
-            if session.users == 0 and _connection(self.ray) in ("", session.connection):
+            if session.users == 0 and addresses.connection(self.ray) in ("", session.connection):
                 self.ray.shutdown()
                 _put_back(session.before)
 
@@ -297,12 +243,12 @@ class Cluster:
 @contextlib.contextmanager
 def _without_variable() -> Any:
     """Hide what Ray would prefer to the address that it is given."""
-    value = os.environ.pop(VARIABLE, None)
+    value = os.environ.pop(addresses.VARIABLE, None)
     try:
         yield
     finally:
         if value is not None:
-            os.environ[VARIABLE] = value
+            os.environ[addresses.VARIABLE] = value
 
 
 def _put_back(before: Mapping[str, str | None]) -> None:
@@ -320,55 +266,6 @@ def _started_here() -> bool:
     return node is not None and bool(node.is_head())
 
 
-def check_address(address: str) -> None:
-    """Find out, sooner than Ray does, that an address leads nowhere.
-
-    Raises:
-      UsageError: it is no address of this launcher.
-      LauncherUnavailableError: nobody answers there.
-    """
-    place = address.removeprefix(CLIENT)
-    if "://" in place:
-        host = urllib.parse.urlsplit(address).hostname or "HOST"
-        message = f"--ray_address={address}: {_ELSEWHERE.format(host)}"
-        raise UsageError(message)
-    if address in (AUTO, LOCAL):
-        return
-    host, _, port = place.rpartition(":")
-    if not host or not port.isdigit():
-        message = (
-            f"--ray_address={address}: use auto, local, or the cluster's address, host:port; from "
-            "outside of it ray://host:10001."
-        )
-        raise UsageError(message)
-    try:
-        socket.create_connection((host, int(port)), _ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        ask = (
-            f"`ray status --address={address}` on one of its machines tells whether it is up."
-            if place == address
-            else "`ray start --head` serves clients at port 10001, or --ray-client-server-port."
-        )
-        message = f"no Ray cluster answers at {address} ({error}). {ask}"
-        raise LauncherUnavailableError(message) from error
-
-
-def _check_joined(ray: Any, address: str | None) -> None:
-    """Refuse an address other than that of the cluster which this process has joined.
-
-    Raises:
-      UsageError: it is another.
-    """
-    there = _joined_address(ray)
-    if address in (None, AUTO, there):
-        return
-    message = (
-        f"--ray_address={address}: this process has joined the cluster at {there} before "
-        "(ray.init). Leave the address out, or call ray.shutdown() first."
-    )
-    raise UsageError(message)
-
-
 def _check_environment(session: _Session, runtime_env: Mapping[str, Any] | None) -> None:
     """Refuse another runtime environment than that of the programs which live.
 
@@ -384,32 +281,3 @@ def _check_environment(session: _Session, runtime_env: Mapping[str, Any] | None)
         "one, wait for its end, or launch from another process."
     )
     raise UsageError(message)
-
-
-def _explain(address: str, error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if "AuthToken" in f"{error} {error.__cause__}" or "Authentication" in type(error).__name__:
-        return (
-            f"the Ray cluster ({address}) asks for its token: set RAY_AUTH_MODE=token, and have "
-            "the cluster's token in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."
-        )
-    if "ersion mismatch" in text:
-        return (
-            f"the Ray cluster at {address} runs other versions than this process: {text} Install "
-            "the cluster's versions of Ray and Python here."
-        )
-    if isinstance(error, ConnectionError) and address == AUTO:
-        return (
-            "this machine is no node of a Ray cluster. `ray start --head` begins one; "
-            "--ray_address=local runs the program in one of its own."
-        )
-    if address.startswith(CLIENT) and "connection timeout" in text:  # also said of a wrong token
-        return (
-            f"what listens at {address} does not serve this client of Ray. Is it the port of Ray "
-            "Client, 10001 by default? A cluster may ask for its token: set RAY_AUTH_MODE=token, "
-            "and have it in ~/.ray/auth_token, or in RAY_AUTH_TOKEN."
-        )
-    if "Initialization failure" in text:  # with a traceback of what serves clients
-        text = re.split(r"\n(?=[\w.]+(?:Error|Exception): )", str(error).strip())[-1]
-        return f"the Ray cluster ({address}) does not serve this client: {text}"
-    return f"the Ray cluster ({address}) cannot be joined: {text}"

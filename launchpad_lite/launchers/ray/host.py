@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, brief
 from launchpad_lite.launchers.ray import ray_logs
-from launchpad_lite.launchers.ray.cluster import VARIABLE
+from launchpad_lite.launchers.ray.addresses import VARIABLE
 from launchpad_lite.runtime import children, relay
 from launchpad_lite.runtime.rundir import RunDirectory
 

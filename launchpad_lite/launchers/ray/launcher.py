@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from launchpad_lite.launchers import terminals
 from launchpad_lite.launchers.base import Launcher, LaunchOptions
-from launchpad_lite.launchers.ray import client, inside
+from launchpad_lite.launchers.ray import addresses, client, inside
 from launchpad_lite.launchers.ray import cluster as clusters
 from launchpad_lite.launchers.ray.groups import group_of
 from launchpad_lite.launchers.ray.jobs import launch as jobs
@@ -40,9 +40,9 @@ class RayLauncher(Launcher):
     def describe(self, plan: LaunchPlan, options: LaunchOptions) -> str:
         """See the base class: the plan, and the actors that Ray would be asked for now."""
         asked = _ray(options)
-        outside = clusters.outside(asked.address)
+        outside = addresses.outside(asked.address)
         if outside is not None:
-            way = client if outside.startswith(clusters.CLIENT) else jobs
+            way = client if outside.startswith(addresses.CLIENT) else jobs
             return f"{plan}\n\n{way.describe(plan, asked, outside)}"
         cluster = clusters.Cluster.join(asked)
         try:
@@ -57,8 +57,8 @@ class RayLauncher(Launcher):
         terminals.check(asked.terminal, asked.tmux_session_name, attach=asked.tmux_open_window)
         for warning in _unheeded(plan, asked):
             sys.stderr.write(f"warning: {warning}\n")
-        outside = clusters.outside(asked.address)
-        if outside is not None and outside.startswith(clusters.CLIENT):
+        outside = addresses.outside(asked.address)
+        if outside is not None and outside.startswith(addresses.CLIENT):
             return client.launch(plan, asked)
         if outside is not None:
             return jobs.launch(plan, asked, outside)

@@ -8,7 +8,7 @@ import pathlib
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
-from launchpad_lite.launchers.ray.cluster import VARIABLE
+from launchpad_lite.launchers.ray.addresses import VARIABLE
 from launchpad_lite.launchers.ray.options import LOCAL
 
 if TYPE_CHECKING:

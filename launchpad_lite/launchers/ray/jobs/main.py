@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import ExitCode, LaunchpadError, brief
 from launchpad_lite.launchers.ray import home, inside
-from launchpad_lite.launchers.ray.cluster import VARIABLE
+from launchpad_lite.launchers.ray.addresses import VARIABLE
 from launchpad_lite.launchers.ray.jobs import letters
 from launchpad_lite.launchers.ray.jobs.letters import Box
 from launchpad_lite.launchers.ray.jobs.reports import Escaping, Reporter
