@@ -37,7 +37,7 @@ def outside(address: str | None) -> str | None:
     ray: Any = sys.modules.get("ray")
     joined = ray is not None and ray.is_initialized()
     if joined and address in (None, AUTO):
-        address = joined(ray)
+        address = current(ray)
     elif address is None:
         address = os.environ.get(VARIABLE)
     is_url = address is not None and address.startswith((*_DASHBOARDS, CLIENT))
@@ -61,7 +61,7 @@ def client() -> Any:
     return module.ray.get_context().client_worker if module.ray.is_connected() else None
 
 
-def joined(ray: Any) -> str:
+def current(ray: Any) -> str:
     """Return the address of the cluster that this process has joined."""
     through = client()
     if through is not None:
@@ -108,7 +108,7 @@ def check_joined(ray: Any, address: str | None) -> None:
     Raises:
       UsageError: it is another.
     """
-    there = joined(ray)
+    there = current(ray)
     if address in (None, AUTO, there):
         return
     message = (
