@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import queue
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -37,6 +38,7 @@ class Played:
         self.answers_late.set()
         self.asked = threading.Event()
         self.is_away = False
+        self.is_slow = False
         self.ended = threading.Event()
         self._status = status
 
@@ -55,6 +57,7 @@ class Played:
             message = "for a moment"
             raise Unavailable(message, maybe_executed=True)
         self.ended.wait(0.05)
+        time.sleep(0.5 if self.is_slow else 0.0)
         new = self.log[seen["facts/0"] :]
         return {"facts/0": new} if new else {}
 
@@ -121,6 +124,25 @@ def test_logs_and_the_end_come_into_the_directory() -> None:
     kept = directory.status()
     assert kept is not None
     assert kept.phase == "ended"
+    assert directory.owner() is None
+
+
+def test_who_hears_of_the_end_finds_all_of_the_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with followed("facts-4") as (following, held, directory, status):
+        held.is_slow = True
+        held.log = b"last\n"
+        found: list[bytes] = []
+        write = RunDirectory.write_status
+
+        def noting(run: RunDirectory, status: RunStatus) -> None:
+            log = run.log("facts/0")
+            found.append(log.read_bytes() if log.exists() else b"")
+            write(run, status)
+
+        monkeypatch.setattr(RunDirectory, "write_status", noting)
+        held.over(status)
+        assert following.ended.wait(SOON_S)
+    assert found == [b"last\n"]
     assert directory.owner() is None
 
 

@@ -18,11 +18,11 @@ from launchpad_lite.launchers.ray.following import FollowingActor
 from launchpad_lite.launchers.ray.messages import Submission
 from launchpad_lite.launchers.ray.shipment import WORKING_DIR, Shipment, ship
 from launchpad_lite.runtime.rundir import RunDirectory, new_run_id
+from launchpad_lite.runtime.supervisor import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from launchpad_lite.errors import LaunchpadError
     from launchpad_lite.launchers.ray.cluster import Cluster
     from launchpad_lite.launchers.ray.held import HeldByActor
     from launchpad_lite.launchers.ray.keeping import Keeper
@@ -132,10 +132,10 @@ class FollowingClient(FollowingActor):
         self._desk.open()
         return super().start()
 
-    def _follow(self) -> LaunchpadError | None:
-        error = super()._follow()
-        self._logs.finish()
-        return error
+    def _take(self, status: RunStatus) -> None:
+        if status.phase == Phase.ENDED.value:
+            self._logs.finish()  # before anybody hears of the end, and reads them
+        super()._take(status)
 
     def _took(self, status: RunStatus) -> None:
         with self._keeper.keeping():
