@@ -52,7 +52,7 @@ def test_a_preempted_run_gets_notice_and_comes_back(login: Login) -> None:
         *("--wrap", "sleep 600"),
     ).stdout.strip()
     lab.until(lambda: lab.queue().get(int(urgent)) == "RUNNING", "it is not preempted")
-    assert "told to stop: True" in run.text()
+    run.await_text("told to stop: True")
     assert lab.job(job)["Restarts"] == "1"
     assert lab.queue()[job] == "PENDING"
     lab.run("scancel", urgent)
