@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from launchpad_lite.errors import ExitCode
+from launchpad_lite.testing.conformance.launcher_parts.base import eventually
 from tests.helpers import require_backend
 from tests.machines.directory import remove_abandoned
 from tests.ray.lab import ADDRESSES, HEAD, Lab, missing
@@ -112,9 +113,13 @@ def test_any_machine_may_see_and_stop_what_it_has_no_files_of(lab: Lab) -> None:
     assert stopped.stderr.endswith(f"{name}: ended\n")
     assert follower.end() == 0, follower.text()
     assert follower.text().endswith("[main/0] told to stop: True\n")
-    unknown = lab.lp_launch("side1", "status", name, shares=False)
-    assert unknown.returncode == ExitCode.USAGE
-    assert f"launchpad_lite/runs, nor in the Ray cluster at {ADDRESSES[HEAD]}" in unknown.stderr
+    unknown = f"launchpad_lite/runs, nor in the Ray cluster at {ADDRESSES[HEAD]}"
+
+    def is_unknown() -> bool:  # its actor is there for a moment more
+        status = lab.lp_launch("side1", "status", name, shares=False)
+        return status.returncode == ExitCode.USAGE and unknown in status.stderr
+
+    assert eventually(is_unknown)
 
 
 def test_any_machine_may_stop_a_run_that_waits_for_room(lab: Lab) -> None:
