@@ -57,7 +57,6 @@ class Desk:
             with contextlib.ExitStack() as opened:
                 sockets = socket_dir.make()
                 opened.callback(socket_dir.remove, sockets)
-                opened.callback(self._directory.remove_rendezvous)
                 here = dataclasses.replace(self._scope, schemes=("unix",), socket_dir=sockets)
                 server = control.serve_methods(methods, here)
                 opened.callback(server.Stop, grace=_STOP_S)
@@ -77,7 +76,8 @@ class Desk:
     def close(self) -> None:
         """Take it that the run has ended."""
         self._watchers.end()
-        self._opened.close()
+        with self._opened:
+            self._directory.remove_rendezvous()
 
     # --- what other terminals ask; see `RunViewer` ---
 

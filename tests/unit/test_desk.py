@@ -13,8 +13,20 @@ from launchpad_lite.launchers.desk import Desk
 from launchpad_lite.launchers.reach import Reach
 from launchpad_lite.runtime.control import RunViewer
 from launchpad_lite.runtime.run import Run
-from launchpad_lite.runtime.rundir import RunDirectory
+from launchpad_lite.runtime.rundir import Rendezvous, RunDirectory
 from launchpad_lite.testing.conformance.launcher_parts.base import eventually
+
+
+def launched() -> Run:
+    program = lp.Program("waits")
+    program.add_node(lp.CourierNode(dict), label="facts")
+    return lp.launch(program, launcher="thread")
+
+
+def there(directory: RunDirectory) -> Rendezvous:
+    rendezvous = directory.rendezvous()
+    assert rendezvous is not None
+    return rendezvous
 
 
 def opened(run: Run, directory: RunDirectory) -> Desk:
@@ -26,13 +38,10 @@ def opened(run: Run, directory: RunDirectory) -> Desk:
 
 
 def test_a_run_is_seen_and_stopped(tmp_path: Path) -> None:
-    program = lp.Program("waits")
-    program.add_node(lp.CourierNode(dict), label="facts")
-    with lp.launch(program, launcher="thread") as run:
+    with launched() as run:
         directory = RunDirectory.create(run.id, tmp_path)
         desk = opened(run, directory)
-        rendezvous = directory.rendezvous()
-        assert rendezvous is not None
+        rendezvous = there(directory)
         viewer = RunViewer(rendezvous.endpoint, rendezvous.credentials)
         assert viewer.services() == ["facts/0"]
         changes = viewer.changes()
@@ -49,15 +58,11 @@ def test_a_run_is_seen_and_stopped(tmp_path: Path) -> None:
 
 
 def test_nobody_is_told_where_nodes_are(tmp_path: Path) -> None:
-    program = lp.Program("waits")
-    program.add_node(lp.CourierNode(dict), label="facts")
-    with lp.launch(program, launcher="thread") as run:
+    with launched() as run:
         directory = RunDirectory.create(run.id, tmp_path)
         desk = opened(run, directory)
-        rendezvous = directory.rendezvous()
-        assert rendezvous is not None
         reach = Reach(run.id, str, "(visitor)")
-        reach.found(rendezvous)
+        reach.found(there(directory))
         with pytest.raises(Unavailable, match=r"no way to the nodes of .* with run\.client"):
             reach.follow("facts/0")
         desk.close()
@@ -66,9 +71,7 @@ def test_nobody_is_told_where_nodes_are(tmp_path: Path) -> None:
 def test_a_run_goes_on_that_other_terminals_cannot_reach(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    program = lp.Program("waits")
-    program.add_node(lp.CourierNode(dict), label="facts")
-    with lp.launch(program, launcher="thread") as run:
+    with launched() as run:
         directory = RunDirectory.create(run.id, tmp_path)
         directory.remove()
         assert run.directory is not None

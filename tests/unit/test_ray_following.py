@@ -7,6 +7,7 @@ import dataclasses
 import queue
 import threading
 import time
+import types
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,7 @@ import pytest
 
 import launchpad_lite as lp
 from launchpad_lite.credentials import Credentials
-from launchpad_lite.errors import Unavailable
+from launchpad_lite.errors import LauncherUnavailableError, Unavailable, UsageError
 from launchpad_lite.launchers.following import first_status
 from launchpad_lite.launchers.ray.client import FollowingClient
 from launchpad_lite.launchers.ray.held import HeldByActor
@@ -79,27 +80,30 @@ def make_plan() -> LaunchPlan:
     return lp.plan(program, launcher="process")
 
 
+def make_submission(plan: LaunchPlan, run_id: str) -> Submission:
+    return Submission(
+        run_id=run_id,
+        plan=plan,
+        table="",
+        options=lp.RayOptions(),
+        directory=None,
+        credentials=Credentials.create(),
+        local=False,
+        shows_output=False,
+        path=(),
+        environment={},
+    )
+
+
 @contextlib.contextmanager
 def followed(run_id: str) -> Generator[tuple[FollowingClient, Played, RunDirectory, RunStatus]]:
     """A run that is followed until the block ends."""
     plan = make_plan()
     directory = RunDirectory.create(run_id)
     status = first_status(plan, run_id)
-    credentials = Credentials.create()
-    submission = Submission(
-        run_id=run_id,
-        plan=plan,
-        table="",
-        options=lp.RayOptions(),
-        directory=None,
-        credentials=credentials,
-        local=False,
-        shows_output=False,
-        path=(),
-        environment={},
-    )
+    submission = make_submission(plan, run_id)
     rendezvous = Rendezvous(
-        endpoint="tcp:127.0.0.1:1", credentials=credentials, owner=Owner.this_process()
+        endpoint="tcp:127.0.0.1:1", credentials=submission.credentials, owner=Owner.this_process()
     )
     held = Played(status)
     following = FollowingClient(plan, submission, directory, cast(HeldByActor, held), rendezvous)
@@ -179,3 +183,23 @@ def test_a_directory_that_cannot_be_written_does_not_end_the_run(
         assert following.ended.wait(SOON_S)
         assert following.error is None
     assert caplog.text.count("cannot be written: [Errno 28]") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (ValueError("no such environment"), UsageError, "Ray refuses runtime_env"),
+        (ModuleNotFoundError("No module named 'launchpad_lite'"), LauncherUnavailableError, "ship"),
+        (ConnectionError("is gone"), LauncherUnavailableError, "cannot begin: is gone"),
+        (Exception("Ray Client is not connected"), LauncherUnavailableError, "has not begun"),
+    ],
+    ids=["environment", "package", "connection", "shut down"],
+)
+def test_an_actor_that_cannot_be_made(error: Exception, kind: type[Exception], says: str) -> None:
+    def refuse(*given: Any) -> None:
+        del given
+        raise error
+
+    cluster: Any = types.SimpleNamespace(ray=types.SimpleNamespace(remote=refuse), is_joined=False)
+    with pytest.raises(kind, match=says):
+        HeldByActor(cluster, make_submission(make_plan(), "facts-5"))

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from launchpad_lite.launchers.ray.options import RayOptions
     from launchpad_lite.planning import LaunchPlan
     from launchpad_lite.runtime.run import Run
-    from launchpad_lite.runtime.rundir import Rendezvous
     from launchpad_lite.runtime.status import RunStatus
 
 _log = logging.getLogger(__name__)
@@ -113,22 +112,12 @@ def _options(cluster: Cluster, shipment: Shipment, options: RayOptions) -> RayOp
 class FollowingClient(FollowingActor):
     """A run whose controller is in an actor, on a machine that shares no files with this one."""
 
-    def __init__(
-        self,
-        plan: LaunchPlan,
-        submission: Submission,
-        directory: RunDirectory,
-        held: HeldByActor,
-        rendezvous: Rendezvous,
-    ) -> None:
-        """Prepare; `start` begins. See `FollowingActor`."""
-        super().__init__(plan, submission, directory, held, rendezvous)
-        self._logs = _Logs(held, directory, [worker.name for worker in plan.workers], self._keeper)
-        self._desk = Desk(self, self._scope, directory)
-
     def start(self) -> Run:
         """See the base class."""
+        names = [worker.name for worker in self.plan.workers]
+        self._logs = _Logs(self._held, self._directory, names, self._keeper)
         self._logs.start()
+        self._desk = Desk(self, self._scope, self._directory)
         self._desk.open()
         return super().start()
 
@@ -144,9 +133,8 @@ class FollowingClient(FollowingActor):
 
     def _let_go(self) -> None:
         try:
-            self._desk.close()
             with self._keeper.keeping():
-                self._directory.remove_rendezvous()
+                self._desk.close()
         finally:
             super()._let_go()
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from launchpad_lite.errors import CallError, ControllerLost, RunError, Stopped
-from launchpad_lite.launchers.following import Following
+from launchpad_lite.launchers.following import Following, last_status
 from launchpad_lite.launchers.ray.held import HeldByActor, tell
 from launchpad_lite.launchers.ray.keeping import Keeper
 from launchpad_lite.launchers.ray.messages import Begun, Over, Told
@@ -77,8 +76,7 @@ class FollowingActor(Following):
 
     def _lost(self, error: ControllerLost) -> ControllerLost:
         """Write down what the controller cannot write any more."""
-        told = str(error).splitlines()[0]
-        self._take(dataclasses.replace(self._status, phase=Phase.ENDED.value, error=told))
+        self._take(last_status(self._status, error, ""))
         with self._keeper.keeping():
             self._directory.write_status(self._status)
             self._directory.remove_rendezvous()

@@ -66,6 +66,7 @@ class HeldByActor:
         self._run_id = submission.run_id
         options = submission.options
         self._env = show_environment(options.runtime_env)
+        self._begun = False
         self._actor: Any = None
         try:
             self._actor = (
@@ -86,7 +87,6 @@ class HeldByActor:
         except Exception as error:
             self.kill()
             raise self._refused(error) from error
-        self._begun = False
         self._news = self._hear()
 
     def begin(self) -> Rendezvous:
